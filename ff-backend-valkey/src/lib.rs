@@ -1,0 +1,1 @@
+//! Module lines and re-exports.

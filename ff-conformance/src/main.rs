@@ -1,0 +1,3 @@
+//! The `ff-conformance` command.
+
+fn main() {}
