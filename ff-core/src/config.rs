@@ -1,0 +1,179 @@
+//! How a backend reaches its store.
+
+use std::{fmt, num::NonZeroU16, time::Duration};
+
+use crate::EngineError;
+
+/// How many partitions a store has; chosen when it is first prepared, and fixed from then on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionConfig(NonZeroU16);
+
+impl PartitionConfig {
+    /// `count` partitions.
+    ///
+    /// # Errors
+    /// `Validation(InvalidInput)` for 0.
+    pub fn new(count: u16) -> Result<Self, EngineError> {
+        NonZeroU16::new(count).map(Self).ok_or_else(|| EngineError::invalid_input("partitions: 0, at least 1"))
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn count(self) -> NonZeroU16 {
+        self.0
+    }
+}
+
+impl Default for PartitionConfig {
+    fn default() -> Self {
+        Self(NonZeroU16::MIN)
+    }
+}
+
+/// A URL that may carry a password; its `Debug` shows neither user nor password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretUrl(String);
+
+impl SecretUrl {
+    /// A URL as it was given.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+
+    /// The whole text, for a client library.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.split_once("://") {
+            Some((scheme, rest)) => {
+                let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+                // Parameters can carry a password too.
+                write!(f, "{scheme}://{}", place.split('?').next().unwrap_or_default())
+            }
+            None => f.write_str("(not a URL)"),
+        }
+    }
+}
+
+/// A PostgreSQL database and the pool to it.
+#[derive(Clone, Debug)]
+pub struct PostgresConnection {
+    /// `postgres://user:password@host:port/database`, with `sslmode` and the like as parameters.
+    pub url: SecretUrl,
+    /// The schema of the engine's tables; every session's `search_path`.
+    pub schema: String,
+    /// Connections of the pool at most.
+    pub max_connections: u32,
+    /// Connections that the pool keeps.
+    pub min_connections: u32,
+}
+
+impl PostgresConnection {
+    /// A pool of at most 10 connections to `url`, in the schema `public`.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: SecretUrl::new(url), schema: "public".to_owned(), max_connections: 10, min_connections: 0 }
+    }
+}
+
+/// A Valkey or Redis primary.
+#[derive(Clone, Debug)]
+pub struct ValkeyConnection {
+    /// `redis://user:password@host:port/database`, or `rediss://` for TLS.
+    pub url: SecretUrl,
+}
+
+impl ValkeyConnection {
+    /// The server at `url`.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: SecretUrl::new(url) }
+    }
+}
+
+/// Where the store is.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum BackendConnection {
+    /// PostgreSQL.
+    Postgres(PostgresConnection),
+    /// Valkey or Redis.
+    Valkey(ValkeyConnection),
+}
+
+/// How long a backend waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackendTimeouts {
+    /// For a connection to be made.
+    pub connect: Duration,
+    /// For a free connection of the pool.
+    pub acquire: Duration,
+    /// For the answer to one request.
+    pub request: Duration,
+}
+
+impl Default for BackendTimeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), acquire: Duration::from_secs(5), request: Duration::from_secs(10) }
+    }
+}
+
+/// Everything that `connect` needs.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BackendConfig {
+    /// Where the store is.
+    pub connection: BackendConnection,
+    /// How long to wait.
+    pub timeouts: BackendTimeouts,
+    /// How many partitions a store gets that is prepared for the first time.
+    pub partitions: PartitionConfig,
+}
+
+impl BackendConfig {
+    /// A configuration with default time-outs and one partition.
+    #[must_use]
+    pub fn new(connection: BackendConnection) -> Self {
+        Self { connection, timeouts: BackendTimeouts::default(), partitions: PartitionConfig::default() }
+    }
+
+    /// PostgreSQL at `url`.
+    pub fn postgres(url: impl Into<String>) -> Self {
+        Self::new(BackendConnection::Postgres(PostgresConnection::new(url)))
+    }
+
+    /// Valkey or Redis at `url`.
+    pub fn valkey(url: impl Into<String>) -> Self {
+        Self::new(BackendConnection::Valkey(ValkeyConnection::new(url)))
+    }
+
+    /// The same with other time-outs.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: BackendTimeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// The same with another partition count for a store that is prepared for the first time.
+    #[must_use]
+    pub fn partitions(mut self, partitions: PartitionConfig) -> Self {
+        self.partitions = partitions;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_hides_user_and_password() {
+        let config = BackendConfig::postgres("postgres://ann:s3cret@db:5432/ff?password=also-s3cret");
+        let text = format!("{config:?}");
+        assert!(text.contains("postgres://db:5432/ff"), "{text}");
+        assert!(!text.contains("s3cret") && !text.contains("ann"), "{text}");
+    }
+}

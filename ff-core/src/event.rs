@@ -1,0 +1,76 @@
+//! What happened: events that stand in the store with the change that they tell of.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    AttemptIndex, ExecutionId, LeaseEpoch, LeaseId, Namespace, TerminalOutcome, TimestampMs, WorkerInstanceId,
+    state::words,
+};
+
+words! {
+    /// What happened to a lease.
+    LeaseEventKind {
+        /// A worker took the execution.
+        Acquired = "acquired",
+        /// The lease ran out; told once, by whoever writes it down first.
+        Expired = "expired",
+        /// Another worker took over after `Expired` or `Revoked`.
+        Reclaimed = "reclaimed",
+        /// The lease was taken away.
+        Revoked = "revoked",
+        /// The holder gave the lease back; the reason says how.
+        Released = "released",
+    }
+
+    /// Why a lease was released or revoked.
+    ReleaseReason {
+        /// The holder completed the execution.
+        Completed = "completed",
+        /// The holder failed it for good.
+        FailedTerminal = "failed_terminal",
+        /// The holder failed it and a retry is due.
+        FailedRetryScheduled = "failed_retry_scheduled",
+        /// The holder cancelled it.
+        Cancelled = "cancelled",
+        /// The execution's deadline came.
+        ExecutionDeadline = "execution_deadline",
+        /// The lease lapsed once more than the policy allows.
+        MaxReclaimsExceeded = "max_reclaims_exceeded",
+    }
+}
+
+/// One entry of the lease history of an execution.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseHistoryEvent {
+    /// The execution.
+    pub execution_id: ExecutionId,
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// What happened.
+    pub kind: LeaseEventKind,
+    /// The lease it happened to; for `Reclaimed` the new one.
+    pub lease_id: LeaseId,
+    /// The epoch of that lease.
+    pub lease_epoch: LeaseEpoch,
+    /// The attempt under that lease.
+    pub attempt_index: AttemptIndex,
+    /// The worker process that held it.
+    pub worker_instance_id: WorkerInstanceId,
+    /// Why, for `Released` and `Revoked`.
+    pub reason: Option<ReleaseReason>,
+    /// When it was written, by the store's clock.
+    pub at: TimestampMs,
+}
+
+/// An execution ended; one for each terminal transition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompletionEvent {
+    /// The execution.
+    pub execution_id: ExecutionId,
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// How it ended.
+    pub outcome: TerminalOutcome,
+    /// When it was written, by the store's clock.
+    pub at: TimestampMs,
+}

@@ -1,0 +1,81 @@
+//! The numbers of the contract: what is refused beyond them is refused alike on every backend.
+
+use crate::{
+    EngineError,
+    text::{check_payload, check_text},
+};
+
+/// The limits of one backend, fixed for its life.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Limits {
+    /// Partitions of the store; an execution id names one below it.
+    pub partitions: u16,
+    /// Bytes of an input payload or of a result.
+    pub payload_bytes: usize,
+    /// Rows of a lane that one claim makes ready at most, oldest due instant first.
+    pub promote_per_claim: u32,
+    /// Items on one page of a listing.
+    pub page: u16,
+}
+
+impl Limits {
+    /// The least and the greatest priority; others are clamped.
+    pub const PRIORITY: std::ops::RangeInclusive<i32> = 0..=9000;
+    /// Bytes of a payload or result on the backends of this project.
+    pub const PAYLOAD_BYTES: usize = 16 * 1024 * 1024;
+    /// Bytes of a reason or of a message.
+    pub const REASON_BYTES: usize = 4096;
+    /// Bytes of a name: namespace, worker, kind, creator, key, encoding, category.
+    pub const NAME_BYTES: usize = 256;
+    /// Bytes of a lane id.
+    pub const LANE_BYTES: usize = 64;
+    /// Tags of one execution.
+    pub const TAGS: usize = 64;
+    /// Bytes of a tag's key.
+    pub const TAG_KEY_BYTES: usize = 128;
+    /// Bytes of a tag's value.
+    pub const TAG_VALUE_BYTES: usize = 4096;
+    /// Tokens of a capability set.
+    pub const CAPABILITY_TOKENS: usize = 256;
+    /// Bytes of a capability set, joined by commas.
+    pub const CAPABILITY_BYTES: usize = 4096;
+    /// Categories that a retry policy lists at most.
+    pub const RETRY_CATEGORIES: usize = 64;
+    /// The longest duration: 100 years.
+    pub const DURATION_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
+    /// Items on one page of a listing.
+    pub const PAGE: u16 = 1000;
+    /// Rows that one claim makes ready at most.
+    pub const PROMOTE_PER_CLAIM: u32 = 256;
+    /// Reclaims of an execution unless its policy says otherwise.
+    pub const RECLAIMS: u32 = 100;
+    /// Life of an idempotency key unless the policy says otherwise: 24 h.
+    pub const DEDUP_WINDOW_MS: u64 = 24 * 60 * 60 * 1000;
+
+    /// The limits of this project's backends for a store of `partitions` partitions.
+    #[must_use]
+    pub const fn of_partitions(partitions: u16) -> Self {
+        Self {
+            partitions,
+            payload_bytes: Self::PAYLOAD_BYTES,
+            promote_per_claim: Self::PROMOTE_PER_CLAIM,
+            page: Self::PAGE,
+        }
+    }
+
+    /// Refuses a result that is too large.
+    ///
+    /// # Errors
+    /// `Validation(PayloadTooLarge)`.
+    pub fn check_result(&self, payload: Option<&[u8]>) -> Result<(), EngineError> {
+        payload.map_or(Ok(()), |payload| check_payload(payload, "result", self.payload_bytes))
+    }
+
+    /// Refuses a reason that is too long or has a U+0000.
+    ///
+    /// # Errors
+    /// `Validation(InvalidInput)`.
+    pub fn check_reason(reason: &str) -> Result<(), EngineError> {
+        check_text(reason, "reason", Self::REASON_BYTES)
+    }
+}

@@ -1,0 +1,136 @@
+//! Every operation of the contract: its name, its stem, what a repeat does and which capability gates it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Capability;
+
+/// The concepts of the contract; one file name in every folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stem {
+    /// The engine itself: reachability, preparation, shutdown.
+    Backend,
+    /// Units of work.
+    Executions,
+    /// What the holder of a lease does.
+    Attempts,
+    /// The time-bound right to work.
+    Leases,
+    /// How a worker gets a lease.
+    Claims,
+}
+
+/// What a second, equal call by the same caller does.
+///
+/// After a fault with [`crate::Applied::Maybe`] a caller may repeat everything but [`Repeat::Mints`] without a thought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Repeat {
+    /// It changes nothing in the first place.
+    Reads,
+    /// It returns the first answer (a repeated create says `Duplicate`), and writes and tells nothing.
+    Replays,
+    /// It sets the same thing again, by the time of the repeat.
+    Sets,
+    /// It hands out something new; what a lost reply handed out lapses by itself.
+    Mints,
+}
+
+macro_rules! operations {
+    ($($stem:ident { $($(#[$doc:meta])* $variant:ident $name:literal $repeat:ident $($gate:ident)?),* $(,)? })*) => {
+        /// An operation of the contract.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum Operation { $($($(#[$doc])* $variant),*),* }
+
+        impl Operation {
+            /// Every operation, by stem.
+            pub const ALL: &'static [Self] = &[$($(Self::$variant),*),*];
+
+            /// The name of the method.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $($(Self::$variant => $name),*),* }
+            }
+
+            /// The concept it belongs to.
+            #[must_use]
+            pub const fn stem(self) -> Stem {
+                match self { $($(Self::$variant)|* => Stem::$stem),* }
+            }
+        }
+
+        impl Repeat {
+            /// What repeating `op` does.
+            #[must_use]
+            pub const fn of(op: Operation) -> Self {
+                match op { $($(Operation::$variant => Self::$repeat),*),* }
+            }
+        }
+
+        impl Capability {
+            /// The capability that gates `op`; `None` means that every backend must do it.
+            #[must_use]
+            pub const fn of(op: Operation) -> Option<Self> {
+                match op { $($(Operation::$variant => operations!(@gate $($gate)?)),*),* }
+            }
+        }
+    };
+    (@gate) => { None };
+    (@gate $gate:ident) => { Some(Self::$gate) };
+}
+
+operations! {
+    Backend {
+        /// Reach the store at construction.
+        Connect "connect" Reads,
+        /// Reach the store.
+        Ping "ping" Reads,
+        /// Make the store ready.
+        Prepare "prepare" Replays,
+        /// Drain and close.
+        ShutdownPrepare "shutdown_prepare" Replays,
+    }
+    Executions {
+        /// Create an execution.
+        CreateExecution "create_execution" Replays,
+        /// Read a snapshot.
+        DescribeExecution "describe_execution" Reads,
+        /// Read the public state.
+        ReadExecutionState "read_execution_state" Reads,
+        /// Read everything about an execution.
+        ReadExecutionInfo "read_execution_info" Reads,
+        /// Read the result.
+        GetExecutionResult "get_execution_result" Reads,
+        /// Page over all executions.
+        ListExecutions "list_executions" Reads Listings,
+        /// Page over all lanes.
+        ListLanes "list_lanes" Reads Listings,
+    }
+    Attempts {
+        /// Tell how far the work is.
+        Progress "progress" Sets Progress,
+        /// End with success.
+        Complete "complete" Replays,
+        /// End with failure, or schedule a retry.
+        Fail "fail" Replays,
+        /// End by the worker's own cancel.
+        Cancel "cancel" Replays,
+    }
+    Leases {
+        /// Move the deadline of a lease.
+        Renew "renew" Sets,
+    }
+    Claims {
+        /// Take the next piece of work of a lane.
+        Claim "claim" Mints,
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,268 @@
+//! The policy of an execution: what its creator decides about retries, reclaims and routing.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CapabilitySet, EngineError, Limits, TimestampMs, ValidationKind, text::check_name};
+
+/// What the creator of an execution decides in advance.
+///
+/// A field that is set is honoured; a field that this version does not know is refused by name, never ignored.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ExecutionPolicy {
+    /// The priority, unless the create names one; clamped to `0..=9000`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i32>,
+    /// The earliest instant of the first claim, unless the create names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_until: Option<TimestampMs>,
+    /// When a failed attempt is retried; without it never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_policy: Option<RetryPolicy>,
+    /// How often another worker may take over after a lease ended; 100 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_reclaim_count: Option<u32>,
+    /// What a worker must offer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing_requirements: Option<RoutingRequirements>,
+    /// The life of the idempotency key in milliseconds; 24 h by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedup_window_ms: Option<u64>,
+}
+
+/// When a failed attempt is retried, and how often.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetryPolicy {
+    /// Retries after the first attempt; 3 by default.
+    #[serde(default = "three")]
+    pub max_retries: u32,
+    /// How long to wait before each.
+    #[serde(default)]
+    pub backoff: Backoff,
+    /// If not empty, only failures of these categories are retried.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub retryable_categories: BTreeSet<String>,
+}
+
+const fn three() -> u32 {
+    3
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self { max_retries: three(), backoff: Backoff::default(), retryable_categories: BTreeSet::new() }
+    }
+}
+
+/// The wait before a retry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Backoff {
+    /// Always the same.
+    Fixed {
+        /// Milliseconds; 0 retries at once.
+        delay_ms: u64,
+    },
+    /// `min(initial × multiplier^retries, max)`, in whole milliseconds.
+    Exponential {
+        /// Milliseconds before the first retry.
+        #[serde(default = "one_second")]
+        initial_delay_ms: u64,
+        /// Milliseconds at most.
+        #[serde(default = "one_minute")]
+        max_delay_ms: u64,
+        /// The factor, at least 1 and at most 1,000.
+        #[serde(default = "double")]
+        multiplier: f64,
+        /// Draws each wait from the upper half of its value.
+        #[serde(default)]
+        jitter: bool,
+    },
+}
+
+const fn one_second() -> u64 {
+    1000
+}
+
+const fn one_minute() -> u64 {
+    60_000
+}
+
+const fn double() -> f64 {
+    2.0
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::Exponential {
+            initial_delay_ms: one_second(),
+            max_delay_ms: one_minute(),
+            multiplier: double(),
+            jitter: false,
+        }
+    }
+}
+
+/// What a worker must offer to get an execution.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoutingRequirements {
+    /// Every one of these tokens.
+    #[serde(default)]
+    pub required_capabilities: CapabilitySet,
+}
+
+impl ExecutionPolicy {
+    /// A policy that leaves everything at its default.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The policy that `json` describes.
+    ///
+    /// # Errors
+    /// `Validation(InvalidPolicyJson)` for another shape or an unknown field, which is named;
+    /// `Validation(InvalidCapabilities)` for a required token that breaks the rules.
+    pub fn from_json(json: &str) -> Result<Self, EngineError> {
+        let malformed = |detail: String| EngineError::validation(ValidationKind::InvalidPolicyJson, detail);
+        let value: serde_json::Value = serde_json::from_str(json).map_err(|_| malformed("malformed".to_owned()))?;
+        if !value.is_object() {
+            return Err(malformed("not_object".to_owned()));
+        }
+        if let Some(routing) = value.get("routing_requirements") {
+            if !routing.is_object() {
+                return Err(malformed("routing_requirements:not_object".to_owned()));
+            }
+            if let Some(required) = routing.get("required_capabilities") {
+                CapabilitySet::from_json(required)?;
+            }
+        }
+        let policy: Self = serde_json::from_value(value).map_err(|error| malformed(error.to_string()))?;
+        policy.check()?;
+        Ok(policy)
+    }
+
+    /// The same with a priority.
+    #[must_use]
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.priority = Some(priority);
+        self
+    }
+
+    /// The same with an earliest instant for the first claim.
+    #[must_use]
+    pub fn delay_until(mut self, due: TimestampMs) -> Self {
+        self.delay_until = Some(due);
+        self
+    }
+
+    /// The same with a retry policy.
+    #[must_use]
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry_policy = Some(retry);
+        self
+    }
+
+    /// The same with another number of reclaims.
+    #[must_use]
+    pub fn max_reclaim_count(mut self, count: u32) -> Self {
+        self.max_reclaim_count = Some(count);
+        self
+    }
+
+    /// The same with required worker capabilities.
+    #[must_use]
+    pub fn required_capabilities(mut self, required: CapabilitySet) -> Self {
+        self.routing_requirements = Some(RoutingRequirements { required_capabilities: required });
+        self
+    }
+
+    /// The same with another life of the idempotency key.
+    #[must_use]
+    pub fn dedup_window_ms(mut self, ms: u64) -> Self {
+        self.dedup_window_ms = Some(ms);
+        self
+    }
+
+    /// Refuses values outside their ranges.
+    ///
+    /// # Errors
+    /// `Validation(InvalidPolicyJson)` naming the field.
+    pub fn check(&self) -> Result<(), EngineError> {
+        let outside = |field: &str| {
+            EngineError::validation(ValidationKind::InvalidPolicyJson, format!("{field}: outside its range"))
+        };
+        if let Some(due) = self.delay_until {
+            due.check("policy.delay_until").map_err(|_| outside("delay_until"))?;
+        }
+        if self.dedup_window_ms.is_some_and(|ms| ms == 0 || ms > Limits::DURATION_MS) {
+            return Err(outside("dedup_window_ms"));
+        }
+        let Some(retry) = &self.retry_policy else { return Ok(()) };
+        if retry.retryable_categories.len() > Limits::RETRY_CATEGORIES
+            || retry.retryable_categories.iter().any(|category| check_name(category, "category").is_err())
+        {
+            return Err(outside("retry_policy.retryable_categories"));
+        }
+        match retry.backoff {
+            Backoff::Fixed { delay_ms } if delay_ms > Limits::DURATION_MS => Err(outside("backoff.delay_ms")),
+            Backoff::Exponential { initial_delay_ms, max_delay_ms, multiplier, .. } => {
+                if initial_delay_ms > Limits::DURATION_MS {
+                    return Err(outside("backoff.initial_delay_ms"));
+                }
+                if max_delay_ms > Limits::DURATION_MS {
+                    return Err(outside("backoff.max_delay_ms"));
+                }
+                if !(1.0..=1000.0).contains(&multiplier) {
+                    return Err(outside("backoff.multiplier"));
+                }
+                Ok(())
+            }
+            Backoff::Fixed { .. } => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(json: &str) -> String {
+        let error = ExecutionPolicy::from_json(json).unwrap_err();
+        format!("{} {error}", error.code())
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_contract() {
+        let policy = ExecutionPolicy::from_json(r#"{"retry_policy":{"backoff":{"type":"exponential"}}}"#).unwrap();
+        assert_eq!(policy.retry_policy, Some(RetryPolicy::default()));
+        let text = serde_json::to_string(&policy).unwrap();
+        assert_eq!(ExecutionPolicy::from_json(&text).unwrap(), policy);
+    }
+
+    #[test]
+    fn unknown_shapes_are_refused_by_name() {
+        for (json, part) in [
+            ("[", "malformed"),
+            ("[]", "not_object"),
+            (r#"{"routing_requirements":3}"#, "routing_requirements:not_object"),
+            (r#"{"fallback_policy":{"tiers":[]}}"#, "fallback_policy"),
+            (r#"{"routing_requirements":{"preferred_locality":"eu"}}"#, "preferred_locality"),
+            (r#"{"routing_requirements":{"isolation_level":"vm"}}"#, "isolation_level"),
+            (r#"{"retry_policy":{"backoff":{"type":"random"}}}"#, "random"),
+            (r#"{"retry_policy":{"backoff":{"type":"exponential","multiplier":0.5}}}"#, "multiplier"),
+            (r#"{"suspension_policy":{}}"#, "suspension_policy"),
+            (r#"{"dedup_window_ms":0}"#, "dedup_window_ms"),
+        ] {
+            let text = refusal(json);
+            assert!(text.starts_with("Validation(InvalidPolicyJson)") && text.contains(part), "{json}: {text}");
+        }
+        let text = refusal(r#"{"routing_requirements":{"required_capabilities":["a,b"]}}"#);
+        assert!(text.starts_with("Validation(InvalidCapabilities)") && text.contains("comma_in_token"), "{text}");
+    }
+}
