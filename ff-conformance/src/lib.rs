@@ -1,1 +1,21 @@
-//! Module lines and re-exports.
+//! Proves that execution engine backends are the same engine.
+//!
+//! A [`Harness`] opens empty stores of one backend; the suite's cases drive them through the contract and answer with a
+//! [`Verdict`].
+
+mod controls;
+mod cx;
+mod expect;
+mod harness;
+mod recorder;
+mod verdict;
+
+pub use async_trait::async_trait;
+pub use controls::{AttemptFacts, ClockControl, Control, Controls, Dump, DumpControl, Held, HoldControl};
+pub use cx::{Claimed, Cx, TTL};
+pub use expect::{
+    Expect, answers, differs_from, equals, is_none, is_ok, is_some, is_true, refused, refused_with, satisfies,
+};
+pub use harness::{Client, Environment, Harness, HarnessError, Identity, Store, Topology};
+pub use recorder::Recorder;
+pub use verdict::{Failure, Place, Stop, Verdict};

@@ -1,0 +1,164 @@
+//! What the suite may do to a store beside its contract: move its clock, look at everything, hold a write.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use async_trait::async_trait;
+use ff_core::{
+    AttemptId, AttemptIndex, AttemptPhase, AttemptType, CompletionEvent, ExecutionId, LeaseEpoch, LeaseHistoryEvent,
+    TimestampMs,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::HarnessError;
+
+/// One thing that the suite may do to a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    /// Move the store's clock.
+    Clock,
+    /// See everything that the store holds.
+    Dump,
+    /// Make a write wait inside the store.
+    Hold,
+    /// Stand between client and store.
+    Address,
+}
+
+impl Control {
+    /// The word that reports use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Clock => "clock",
+            Self::Dump => "dump",
+            Self::Hold => "hold",
+            Self::Address => "address",
+        }
+    }
+}
+
+/// What the suite may do to one store; what is absent makes the cases that need it `not run`.
+#[derive(Clone, Default)]
+pub struct Controls {
+    /// Moves the store's clock.
+    pub clock: Option<Arc<dyn ClockControl>>,
+    /// Shows everything that the store holds.
+    pub dump: Option<Arc<dyn DumpControl>>,
+    /// Makes a write wait inside the store.
+    pub hold: Option<Arc<dyn HoldControl>>,
+    /// The store's address; the suite puts its own proxy in front.
+    pub address: Option<SocketAddr>,
+}
+
+impl Controls {
+    /// No control at all.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Those that are there.
+    #[must_use]
+    pub fn present(&self) -> Vec<Control> {
+        [
+            (Control::Clock, self.clock.is_some()),
+            (Control::Dump, self.dump.is_some()),
+            (Control::Hold, self.hold.is_some()),
+            (Control::Address, self.address.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(control, there)| there.then_some(control))
+        .collect()
+    }
+}
+
+/// Moves the clock of one store; it stands still in between.
+#[async_trait]
+pub trait ClockControl: Send + Sync {
+    /// The store's now.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    async fn now(&self) -> Result<TimestampMs, HarnessError>;
+
+    /// Sets the store's now, forwards or backwards.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    async fn set(&self, now: TimestampMs) -> Result<(), HarnessError>;
+}
+
+/// One attempt record as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptFacts {
+    /// The execution.
+    pub execution_id: ExecutionId,
+    /// The index, from 0.
+    pub attempt_index: AttemptIndex,
+    /// The id.
+    pub attempt_id: AttemptId,
+    /// Why it exists.
+    pub attempt_type: AttemptType,
+    /// Where it stands, as written.
+    pub phase: AttemptPhase,
+    /// The epoch of its latest lease.
+    pub lease_epoch: LeaseEpoch,
+    /// When it started.
+    pub started_at: TimestampMs,
+    /// When it ended.
+    pub ended_at: Option<TimestampMs>,
+    /// The message of its failure.
+    pub failure_reason: Option<String>,
+    /// The category of its failure.
+    pub failure_category: Option<String>,
+}
+
+/// Everything that a store holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dump {
+    /// The lease history of all executions, oldest first.
+    pub lease_history: Vec<LeaseHistoryEvent>,
+    /// The completions of all executions, oldest first.
+    pub completions: Vec<CompletionEvent>,
+    /// All attempts, by execution and index.
+    pub attempts: Vec<AttemptFacts>,
+    /// One line for each record, index entry and counter of the store, sorted; equal lines mean equal state.
+    pub lines: Vec<String>,
+}
+
+/// Shows everything that one store holds.
+#[async_trait]
+pub trait DumpControl: Send + Sync {
+    /// Everything, at this moment.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    async fn dump(&self) -> Result<Dump, HarnessError>;
+}
+
+/// Makes writes wait inside one store.
+#[async_trait]
+pub trait HoldControl: Send + Sync {
+    /// From now on a write to `id` waits inside the store, until the hold is released.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    async fn hold(&self, id: &ExecutionId) -> Result<Box<dyn Held>, HarnessError>;
+}
+
+/// A hold on one execution.
+#[async_trait]
+pub trait Held: Send {
+    /// True once at least one write waits behind the hold.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    async fn is_awaited(&self) -> Result<bool, HarnessError>;
+
+    /// Lets the writes go on, as if the holder had changed nothing.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    async fn release(self: Box<Self>) -> Result<(), HarnessError>;
+}

@@ -1,0 +1,318 @@
+//! What a case works with: its own store, clients, time and a look at everything.
+
+use std::{
+    fmt::Debug,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use ff_core::{
+    CapabilitySet, ClaimPolicy, CreateExecutionArgs, CreateExecutionResult, EngineBackend, ExecutionId, ExecutionInfo,
+    Handle, HandlePayload, LaneId, Namespace, PartitionConfig, TimestampMs, WorkerId, WorkerInstanceId,
+};
+
+use crate::{Client, Controls, Dump, Expect, HarnessError, Recorder, Stop, Store, expect};
+
+/// A held lease, as a case sees it.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// The handle.
+    pub handle: Handle,
+    /// What the handle says.
+    pub payload: HandlePayload,
+}
+
+/// What a case works with.
+pub struct Cx {
+    store: Box<dyn Store>,
+    controls: Controls,
+    recorder: Arc<Recorder>,
+    clients: Mutex<Vec<(String, Arc<dyn EngineBackend>)>>,
+}
+
+/// The life of a lease unless a case says otherwise.
+pub const TTL: Duration = Duration::from_secs(30);
+
+impl Cx {
+    /// A context over an empty store.
+    #[must_use]
+    pub fn new(store: Box<dyn Store>, recorder: Arc<Recorder>) -> Self {
+        let controls = store.controls();
+        Self { store, controls, recorder, clients: Mutex::default() }
+    }
+
+    /// The client called `name`: one backend with its own connections, the same at each call.
+    ///
+    /// # Errors
+    /// If the harness cannot connect.
+    pub async fn client(&self, name: &str) -> Result<Arc<dyn EngineBackend>, Stop> {
+        if let Some(known) = self.known(name) {
+            return Ok(known);
+        }
+        self.connect(Client::new(name)).await
+    }
+
+    /// A client with these properties, behind the recorder like all of them.
+    ///
+    /// # Errors
+    /// If the harness cannot connect.
+    pub async fn connect(&self, client: Client) -> Result<Arc<dyn EngineBackend>, Stop> {
+        let name = client.name.clone();
+        let backend = self.recorder.wrap(&name, self.store.connect(client).await?);
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).push((name, Arc::clone(&backend)));
+        Ok(backend)
+    }
+
+    fn known(&self, name: &str) -> Option<Arc<dyn EngineBackend>> {
+        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.iter().find(|(known, _)| known == name).map(|(_, backend)| Arc::clone(backend))
+    }
+
+    /// The controls of the store.
+    #[must_use]
+    pub const fn controls(&self) -> &Controls {
+        &self.controls
+    }
+
+    /// Gives the store back.
+    ///
+    /// # Errors
+    /// If the harness cannot drop it.
+    pub async fn close(self, failed: bool) -> Result<(), HarnessError> {
+        self.store.close(failed).await
+    }
+
+    /// Fails the case unless `got` is as expected; `check!` is its short form.
+    ///
+    /// # Errors
+    /// `Stop::Failed`.
+    #[track_caller]
+    pub fn judge<T: Debug>(
+        &self,
+        requirement: &str,
+        subject: &str,
+        got: &T,
+        expectation: &impl Expect<T>,
+    ) -> Result<(), Stop> {
+        self.recorder.checked(requirement);
+        expect::judge(requirement, subject, got, expectation)
+    }
+
+    /// The lane of the case.
+    ///
+    /// # Errors
+    /// None in practice: the name is fixed.
+    pub fn lane(&self) -> Result<LaneId, Stop> {
+        self.lane_called("lane")
+    }
+
+    /// Another lane of the case.
+    ///
+    /// # Errors
+    /// If the name is not a lane id.
+    pub fn lane_called(&self, name: &str) -> Result<LaneId, Stop> {
+        LaneId::try_new(name).map_err(|error| Stop::Errored(format!("lane {name:?}: {error}")))
+    }
+
+    /// A namespace of the case.
+    ///
+    /// # Errors
+    /// If the name is not a namespace.
+    pub fn namespace(&self, name: &str) -> Result<Namespace, Stop> {
+        Namespace::try_new(name).map_err(|error| Stop::Errored(format!("namespace {name:?}: {error}")))
+    }
+
+    /// A new execution in the lane of the case, with a fresh id.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn execution(&self) -> Result<CreateExecutionArgs, Stop> {
+        self.execution_in("lane")
+    }
+
+    /// A new execution in the lane called `lane`, with a fresh id.
+    ///
+    /// # Errors
+    /// If the name is not a lane id.
+    pub fn execution_in(&self, lane: &str) -> Result<CreateExecutionArgs, Stop> {
+        let lane = self.lane_called(lane)?;
+        let id = ExecutionId::solo(&lane, PartitionConfig::default());
+        Ok(CreateExecutionArgs::new(id, self.namespace("suite")?, lane, "work"))
+    }
+
+    /// Creates `args` and returns its id.
+    ///
+    /// # Errors
+    /// If the create is refused or a duplicate.
+    #[track_caller]
+    pub fn created(
+        &self,
+        client: &Arc<dyn EngineBackend>,
+        args: CreateExecutionArgs,
+    ) -> impl Future<Output = Result<ExecutionId, Stop>> + Send + use<> {
+        let client = Arc::clone(client);
+        async move {
+            match client.create_execution(args).await? {
+                CreateExecutionResult::Created { execution_id, .. } => Ok(execution_id),
+                CreateExecutionResult::Duplicate { execution_id } => {
+                    Err(Stop::Errored(format!("{execution_id} existed already")))
+                }
+            }
+        }
+    }
+
+    /// Creates an execution without options.
+    ///
+    /// # Errors
+    /// If the create is refused.
+    pub async fn created_plain(&self, client: &Arc<dyn EngineBackend>) -> Result<ExecutionId, Stop> {
+        self.created(client, self.execution()?).await
+    }
+
+    /// The claim policy of a worker process called `worker`, with a lease of `ttl`.
+    ///
+    /// # Errors
+    /// If the name is not a worker id.
+    pub fn worker(&self, worker: &str, ttl: Duration) -> Result<ClaimPolicy, Stop> {
+        let bad = |error| Stop::Errored(format!("worker {worker:?}: {error}"));
+        let id = WorkerId::try_new(worker).map_err(bad)?;
+        Ok(ClaimPolicy::new(id, WorkerInstanceId::try_new(format!("{worker}-1")).map_err(bad)?, ttl))
+    }
+
+    /// Claims in the lane of the case as `worker`, with a lease of `ttl` and no worker capabilities.
+    ///
+    /// # Errors
+    /// If the claim is refused or a handle does not decode.
+    pub async fn try_claim(
+        &self,
+        client: &Arc<dyn EngineBackend>,
+        worker: &str,
+        ttl: Duration,
+    ) -> Result<Option<Claimed>, Stop> {
+        self.try_claim_offering(client, worker, ttl, &CapabilitySet::default()).await
+    }
+
+    /// Claims in the lane of the case as `worker`, offering `capabilities`.
+    ///
+    /// # Errors
+    /// If the claim is refused or a handle does not decode.
+    pub async fn try_claim_offering(
+        &self,
+        client: &Arc<dyn EngineBackend>,
+        worker: &str,
+        ttl: Duration,
+        capabilities: &CapabilitySet,
+    ) -> Result<Option<Claimed>, Stop> {
+        let claimed = client.claim(&self.lane()?, capabilities, self.worker(worker, ttl)?).await?;
+        claimed
+            .map(|handle| {
+                let payload = handle.decode(client.backend_label())?;
+                Ok(Claimed { handle, payload })
+            })
+            .transpose()
+    }
+
+    /// Claims in the lane of the case for [`TTL`]; there must be work.
+    ///
+    /// # Errors
+    /// If there is no work.
+    pub async fn claimed(&self, client: &Arc<dyn EngineBackend>, worker: &str) -> Result<Claimed, Stop> {
+        self.claimed_for(client, worker, TTL).await
+    }
+
+    /// Claims in the lane of the case for `ttl`; there must be work.
+    ///
+    /// # Errors
+    /// If there is no work.
+    pub async fn claimed_for(
+        &self,
+        client: &Arc<dyn EngineBackend>,
+        worker: &str,
+        ttl: Duration,
+    ) -> Result<Claimed, Stop> {
+        match self.try_claim(client, worker, ttl).await? {
+            Some(claimed) => Ok(claimed),
+            None => {
+                expect::judge("FF-CLM-005", "claim", &"None", &expect::satisfies("takes work", |_: &&str| false))?;
+                Err(Stop::Errored("no work".to_owned()))
+            }
+        }
+    }
+
+    /// Everything about an execution that must exist.
+    ///
+    /// # Errors
+    /// If it does not, or the read is refused.
+    pub async fn info(&self, client: &Arc<dyn EngineBackend>, id: &ExecutionId) -> Result<ExecutionInfo, Stop> {
+        client
+            .read_execution_info(id)
+            .await?
+            .ok_or_else(|| Stop::Refused(ff_core::EngineError::execution_not_found(), crate::Place::here()))
+    }
+
+    /// The store's now.
+    ///
+    /// # Errors
+    /// `Stop::NotRun` without a clock control.
+    pub async fn now(&self) -> Result<TimestampMs, Stop> {
+        Ok(self.clock()?.now().await?)
+    }
+
+    /// Sets the store's clock.
+    ///
+    /// # Errors
+    /// `Stop::NotRun` without a clock control.
+    pub async fn set_time(&self, now: TimestampMs) -> Result<(), Stop> {
+        Ok(self.clock()?.set(now).await?)
+    }
+
+    /// Moves the store's clock forward.
+    ///
+    /// # Errors
+    /// `Stop::NotRun` without a clock control.
+    pub async fn pass_time(&self, duration: Duration) -> Result<(), Stop> {
+        let now = self.now().await?;
+        self.set_time(now.plus(duration)).await
+    }
+
+    fn clock(&self) -> Result<&Arc<dyn crate::ClockControl>, Stop> {
+        self.controls.clock.as_ref().ok_or_else(|| Stop::NotRun("no clock control".to_owned()))
+    }
+
+    /// Everything that the store holds.
+    ///
+    /// # Errors
+    /// `Stop::NotRun` without a dump control.
+    pub async fn dump(&self) -> Result<Dump, Stop> {
+        let control = self.controls.dump.as_ref().ok_or_else(|| Stop::NotRun("no dump control".to_owned()))?;
+        Ok(control.dump().await?)
+    }
+
+    /// The hold control.
+    ///
+    /// # Errors
+    /// `Stop::NotRun` without one.
+    pub fn hold(&self) -> Result<&Arc<dyn crate::HoldControl>, Stop> {
+        self.controls.hold.as_ref().ok_or_else(|| Stop::NotRun("no hold control".to_owned()))
+    }
+
+    /// Waits until `condition` answers true, at most `limit` of real time.
+    ///
+    /// # Errors
+    /// `Stop::Errored` when the time is up, or what the condition answers.
+    pub async fn eventually<F>(&self, what: &str, limit: Duration, mut condition: impl FnMut() -> F) -> Result<(), Stop>
+    where
+        F: Future<Output = Result<bool, Stop>>,
+    {
+        let looks = async {
+            while !condition().await? {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(limit, looks).await {
+            Ok(done) => done,
+            Err(_) => Err(Stop::Errored(format!("{what}: not within {limit:?}"))),
+        }
+    }
+}
