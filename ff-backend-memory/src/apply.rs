@@ -1,0 +1,117 @@
+//! The contract as one function: an operation, one atomic step at one instant.
+
+mod attempts;
+mod claims;
+mod executions;
+mod leases;
+
+use ff_core::{
+    AttemptPhase, AttemptState, EngineError, ExecutionId, Handle, HandlePayload, LeaseEventKind, OwnershipState,
+    ReleaseReason, StateVector, TerminalOutcome, TimestampMs,
+};
+
+use crate::{Answer, EndedBy, Mint, Op, Outcome, Place, State, StoredExecution, capabilities::LABEL};
+
+/// The contract: does `op` to `state` in one atomic step at store time `now`.
+///
+/// A refused operation writes nothing. What the contract leaves open comes from `mint`. Handles are those of the
+/// backend called `memory`.
+///
+/// # Errors
+/// The refusal that the contract's documentation names for the operation; `Validation(Corruption)` also for a state
+/// that cannot be.
+pub fn apply(state: &mut State, op: &Op, now: TimestampMs, mint: &mut dyn Mint) -> Outcome {
+    match op {
+        Op::CreateExecution(args) => executions::create_execution(state, args, now).map(Answer::CreateExecution),
+        Op::DescribeExecution(id) => {
+            executions::describe_execution(state, id, now).map(|found| Answer::DescribeExecution(found.map(Box::new)))
+        }
+        Op::ReadExecutionState(id) => executions::read_execution_state(state, id, now).map(Answer::ReadExecutionState),
+        Op::ReadExecutionInfo(id) => {
+            executions::read_execution_info(state, id, now).map(|found| Answer::ReadExecutionInfo(found.map(Box::new)))
+        }
+        Op::GetExecutionResult(id) => executions::get_execution_result(state, id).map(Answer::GetExecutionResult),
+        Op::ListExecutions { cursor, limit } => {
+            Ok(Answer::ListExecutions(executions::list_executions(state, cursor.as_ref(), *limit)))
+        }
+        Op::ListLanes { cursor, limit } => {
+            Ok(Answer::ListLanes(executions::list_lanes(state, cursor.as_ref(), *limit)))
+        }
+        Op::Progress { handle, percent, message } => {
+            attempts::progress(state, handle, *percent, message.as_deref(), now).map(|()| Answer::Done)
+        }
+        Op::Complete { handle, payload } => {
+            attempts::complete(state, handle, payload.as_deref(), now).map(|()| Answer::Done)
+        }
+        Op::Fail { handle, reason, classification } => {
+            attempts::fail(state, handle, reason, *classification, now, mint).map(Answer::Fail)
+        }
+        Op::Cancel { handle, reason } => attempts::cancel(state, handle, reason, now).map(|()| Answer::Done),
+        Op::Renew { handle } => leases::renew(state, handle, now).map(Answer::Renew),
+        Op::Claim { lane, capabilities, policy } => {
+            claims::claim(state, lane, capabilities, policy, now, mint).map(Answer::Claim)
+        }
+    }
+}
+
+/// What the fence says about a holder's call.
+enum Fenced {
+    /// The handle holds the live lease.
+    Held(HandlePayload),
+    /// The call repeats one that ended the lease and succeeded.
+    Repeated(ExecutionId),
+}
+
+/// The fence of every holder operation: the handle decodes, its row exists, the call is no repeat, the lease is live
+/// and the handle's.
+fn fence(state: &State, handle: &Handle, operation: Option<EndedBy>, now: TimestampMs) -> Result<Fenced, EngineError> {
+    let held = handle.decode(LABEL)?;
+    held.execution_id.check_partition(state.limits.partitions)?;
+    let row = state.row(&held.execution_id)?;
+    if operation.is_some() && operation == row.ended_by && owns_latest_lease(row, &held, now) {
+        return Ok(Fenced::Repeated(held.execution_id));
+    }
+    row.record.check_fence(&held.fence, now)?;
+    Ok(Fenced::Held(held))
+}
+
+/// True if the handle is that of the latest lease and the deadline has not come since.
+fn owns_latest_lease(row: &StoredExecution, held: &HandlePayload, now: TimestampMs) -> bool {
+    row.record.fence() == Some(held.fence)
+        && row.record.lease.as_ref().is_some_and(|lease| lease.attempt_index == held.attempt_index)
+        && !row.record.is_past_deadline(now)
+}
+
+/// How an execution ends.
+struct Ending<'a> {
+    outcome: TerminalOutcome,
+    /// What becomes of the open attempt.
+    phase: AttemptPhase,
+    /// The reason and category of the attempt's failure.
+    failure: Option<(&'a str, &'a str)>,
+    /// What is told of a lease that was not given back.
+    lease_event: (LeaseEventKind, Option<ReleaseReason>),
+    /// The holder operation that does it.
+    ended_by: Option<EndedBy>,
+    completed_at: TimestampMs,
+}
+
+/// Ends an execution for good: attempt, lease event, completion event and indexes in one step.
+fn end(state: &mut State, id: &ExecutionId, ending: &Ending<'_>, now: TimestampMs) -> Result<(), EngineError> {
+    let State { executions, index, events, .. } = state;
+    let row = executions.get_mut(id).ok_or_else(EngineError::execution_not_found)?;
+    row.close_attempt(ending.phase, ending.failure, now);
+    if row.record.state.ownership_state == OwnershipState::Leased {
+        let (kind, reason) = ending.lease_event;
+        events.lease(&row.record, kind, reason, now);
+    }
+    let attempt = if row.record.total_attempt_count == 0 { AttemptState::None } else { AttemptState::AttemptTerminal };
+    row.record.state = StateVector::terminal(ending.outcome, attempt);
+    row.record.completed_at = Some(ending.completed_at);
+    row.record.last_transition_at = now;
+    row.record.last_mutation_at = now;
+    row.ended_by = ending.ended_by;
+    events.completion(&row.record, ending.outcome, now);
+    index.place(row, Place::default());
+    Ok(())
+}

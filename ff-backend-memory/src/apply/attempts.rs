@@ -1,0 +1,142 @@
+//! What the holder of a lease does: tells progress, and ends the attempt.
+
+use std::time::Duration;
+
+use ff_core::{
+    AttemptPhase, AttemptState, BlockingReason, EngineError, ExecutionId, FailOutcome, FailureClass, FailureReason,
+    Handle, Jitter, LeaseEventKind, LifecyclePhase, Limits, Progress, ReleaseReason, RetryDecision, StateVector,
+    TerminalOutcome, TimestampMs,
+};
+
+use super::{Ending, Fenced, end, fence};
+use crate::{EndedBy, Mint, Place, State, StoredExecution};
+
+pub(super) fn progress(
+    state: &mut State,
+    handle: &Handle,
+    percent: Option<u8>,
+    message: Option<&str>,
+    now: TimestampMs,
+) -> Result<(), EngineError> {
+    Progress::check(percent, message)?;
+    let Fenced::Held(held) = fence(state, handle, None, now)? else { return Ok(()) };
+    let row = state.row_mut(&held.execution_id)?;
+    let (old_percent, old_message) = row.record.progress.take().map_or((None, None), |old| (old.percent, old.message));
+    row.record.progress = Some(Progress {
+        percent: percent.or(old_percent),
+        message: message.map(str::to_owned).or(old_message),
+        updated_at: now,
+    });
+    row.record.last_mutation_at = now;
+    Ok(())
+}
+
+pub(super) fn complete(
+    state: &mut State,
+    handle: &Handle,
+    payload: Option<&[u8]>,
+    now: TimestampMs,
+) -> Result<(), EngineError> {
+    state.limits.check_result(payload)?;
+    let Fenced::Held(held) = fence(state, handle, Some(EndedBy::Complete), now)? else { return Ok(()) };
+    state.row_mut(&held.execution_id)?.result = payload.map(<[u8]>::to_vec);
+    let ending = Ending {
+        outcome: TerminalOutcome::Success,
+        phase: AttemptPhase::EndedSuccess,
+        failure: None,
+        lease_event: (LeaseEventKind::Released, Some(ReleaseReason::Completed)),
+        ended_by: Some(EndedBy::Complete),
+        completed_at: now,
+    };
+    end(state, &held.execution_id, &ending, now)
+}
+
+pub(super) fn fail(
+    state: &mut State,
+    handle: &Handle,
+    reason: &FailureReason,
+    classification: FailureClass,
+    now: TimestampMs,
+    mint: &mut dyn Mint,
+) -> Result<FailOutcome, EngineError> {
+    reason.check()?;
+    let id = match fence(state, handle, Some(EndedBy::Fail), now)? {
+        Fenced::Held(held) => held.execution_id,
+        Fenced::Repeated(id) => return first_answer(state.row(&id)?),
+    };
+    let row = state.row_mut(&id)?;
+    let category = reason.effective_category(classification);
+    let rule = row.retry_rule.as_ref();
+    let jitter = if rule.is_some_and(|rule| rule.jitter) { mint.jitter() } else { Jitter::NONE };
+    let decision = RetryDecision::of(rule, row.record.retry_count, classification, category, jitter);
+    row.record.failure_reason = Some(reason.message.clone());
+    row.record.failure_category = Some(category.to_owned());
+    let failure = (reason.message.as_str(), category);
+    match decision {
+        RetryDecision::RetryAfter(delay_ms) => schedule_retry(state, &id, failure, delay_ms, now),
+        RetryDecision::Terminal => {
+            let ending = Ending {
+                outcome: TerminalOutcome::Failed,
+                phase: AttemptPhase::EndedFailure,
+                failure: Some(failure),
+                lease_event: (LeaseEventKind::Released, Some(ReleaseReason::FailedTerminal)),
+                ended_by: Some(EndedBy::Fail),
+                completed_at: now,
+            };
+            end(state, &id, &ending, now).map(|()| FailOutcome::TerminalFailed)
+        }
+    }
+}
+
+/// What the call answered that a repeat repeats.
+fn first_answer(row: &StoredExecution) -> Result<FailOutcome, EngineError> {
+    if row.record.state.lifecycle_phase == LifecyclePhase::Terminal {
+        return Ok(FailOutcome::TerminalFailed);
+    }
+    let delay_until = row.record.delay_until.ok_or_else(|| EngineError::corrupt("a retry without a due instant"))?;
+    Ok(FailOutcome::RetryScheduled { delay_until })
+}
+
+fn schedule_retry(
+    state: &mut State,
+    id: &ExecutionId,
+    failure: (&str, &str),
+    delay_ms: u64,
+    now: TimestampMs,
+) -> Result<FailOutcome, EngineError> {
+    let State { executions, index, events, .. } = state;
+    let row = executions.get_mut(id).ok_or_else(EngineError::execution_not_found)?;
+    row.close_attempt(AttemptPhase::EndedFailure, Some(failure), now);
+    events.lease(&row.record, LeaseEventKind::Released, Some(ReleaseReason::FailedRetryScheduled), now);
+    let next = AttemptState::PendingRetryAttempt;
+    row.record.state = match delay_ms {
+        0 => StateVector::eligible(next),
+        _ => StateVector::delayed(BlockingReason::WaitingForRetryBackoff, next),
+    };
+    let delay_until = now.plus(Duration::from_millis(delay_ms));
+    row.record.delay_until = Some(delay_until);
+    row.record.retry_count += 1;
+    row.record.last_transition_at = now;
+    row.record.last_mutation_at = now;
+    row.ended_by = Some(EndedBy::Fail);
+    let place = Place::of(&row.record);
+    index.place(row, place);
+    Ok(FailOutcome::RetryScheduled { delay_until })
+}
+
+pub(super) fn cancel(state: &mut State, handle: &Handle, reason: &str, now: TimestampMs) -> Result<(), EngineError> {
+    Limits::check_reason(reason)?;
+    let Fenced::Held(held) = fence(state, handle, Some(EndedBy::Cancel), now)? else { return Ok(()) };
+    let row = state.row_mut(&held.execution_id)?;
+    row.record.cancellation_reason = Some(reason.to_owned());
+    row.record.cancelled_by = Some("worker".to_owned());
+    let ending = Ending {
+        outcome: TerminalOutcome::Cancelled,
+        phase: AttemptPhase::EndedCancelled,
+        failure: None,
+        lease_event: (LeaseEventKind::Released, Some(ReleaseReason::Cancelled)),
+        ended_by: Some(EndedBy::Cancel),
+        completed_at: now,
+    };
+    end(state, &held.execution_id, &ending, now)
+}

@@ -1,0 +1,22 @@
+//! The time-bound right to work: how it is extended.
+
+use ff_core::{EngineError, Handle, LeaseRenewal, TimestampMs};
+
+use super::{Fenced, fence};
+use crate::{Place, State};
+
+pub(super) fn renew(state: &mut State, handle: &Handle, now: TimestampMs) -> Result<LeaseRenewal, EngineError> {
+    let Fenced::Held(held) = fence(state, handle, None, now)? else {
+        return Err(EngineError::corrupt("a renewal never repeats"));
+    };
+    let State { executions, index, .. } = state;
+    let row = executions.get_mut(&held.execution_id).ok_or_else(EngineError::execution_not_found)?;
+    let lease = row.record.lease.as_mut().ok_or_else(|| EngineError::corrupt("leased without a lease"))?;
+    lease.expires_at = now.plus(held.lease_ttl);
+    lease.last_renewed_at = Some(now);
+    let renewal = LeaseRenewal { expires_at: lease.expires_at, lease_epoch: row.record.lease_epoch };
+    row.record.last_mutation_at = now;
+    let place = Place::of(&row.record);
+    index.place(row, place);
+    Ok(renewal)
+}

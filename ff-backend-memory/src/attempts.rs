@@ -1,0 +1,30 @@
+//! What the holder of a lease does, on the memory backend.
+
+use async_trait::async_trait;
+use ff_core::{Attempts, EngineError, FailOutcome, FailureClass, FailureReason, Handle};
+
+use crate::{MemoryBackend, Op, op::answer};
+
+#[async_trait]
+impl Attempts for MemoryBackend {
+    async fn progress(&self, handle: &Handle, percent: Option<u8>, message: Option<String>) -> Result<(), EngineError> {
+        self.step(&Op::Progress { handle: handle.clone(), percent, message }).map(drop)
+    }
+
+    async fn complete(&self, handle: &Handle, payload: Option<Vec<u8>>) -> Result<(), EngineError> {
+        self.step(&Op::Complete { handle: handle.clone(), payload }).map(drop)
+    }
+
+    async fn fail(
+        &self,
+        handle: &Handle,
+        reason: FailureReason,
+        classification: FailureClass,
+    ) -> Result<FailOutcome, EngineError> {
+        answer!(self, Fail, Op::Fail { handle: handle.clone(), reason, classification })
+    }
+
+    async fn cancel(&self, handle: &Handle, reason: &str) -> Result<(), EngineError> {
+        self.step(&Op::Cancel { handle: handle.clone(), reason: reason.to_owned() }).map(drop)
+    }
+}

@@ -1,0 +1,20 @@
+//! What the memory backend can do.
+
+use std::time::Duration;
+
+use ff_core::{BackendIdentity, Capabilities, Durability, Limits, OrderScope, Properties, Supports, WakeUp};
+
+/// The label in handles, logs and reports.
+pub(crate) const LABEL: &str = "memory";
+
+/// How long a waiting claim pauses between two looks.
+pub(crate) const POLL: Duration = Duration::from_millis(50);
+
+pub(crate) fn capabilities(limits: &Limits) -> Capabilities {
+    Capabilities {
+        identity: BackendIdentity { label: LABEL.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
+        supports: Supports::all(),
+        properties: Properties { durability: Durability::None, order: OrderScope::Store, wake_up: WakeUp::Poll(POLL) },
+        limits: limits.clone(),
+    }
+}

@@ -1,0 +1,261 @@
+//! Everything that one store keeps: plain data that only `apply` changes.
+
+mod index;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::{self, Write},
+};
+
+use ff_core::{
+    AttemptId, AttemptIndex, AttemptPhase, AttemptType, CapabilitySet, CompletionEvent, EngineError, ExecutionId,
+    ExecutionRecord, LaneId, LeaseEpoch, LeaseEventKind, LeaseHistoryEvent, LeaseId, Limits, Namespace, ReleaseReason,
+    RetryRule, TerminalOutcome, TimestampMs, WorkerId, WorkerInstanceId,
+};
+
+pub use index::Place;
+pub(crate) use index::{Index, Rank};
+
+/// One execution with everything that belongs to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredExecution {
+    /// The facts that readers see.
+    pub record: ExecutionRecord,
+    /// The input.
+    pub input_payload: Vec<u8>,
+    /// How the input is encoded.
+    pub payload_encoding: Option<String>,
+    /// Its labels.
+    pub tags: BTreeMap<String, String>,
+    /// The result, once it has completed with one.
+    pub result: Option<Vec<u8>>,
+    /// What a worker must offer.
+    pub required: CapabilitySet,
+    /// When a failed attempt is retried.
+    pub retry_rule: Option<RetryRule>,
+    /// How often another worker may take over.
+    pub max_reclaims: u32,
+    /// The holder operation that ended the latest lease; a repeat of it is recognised.
+    pub ended_by: Option<EndedBy>,
+    /// Where it stands in the indexes of its lane.
+    pub place: Place,
+    /// Its attempts, by index.
+    pub attempts: Vec<AttemptRecord>,
+}
+
+/// The holder operation that ended a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndedBy {
+    /// `complete`.
+    Complete,
+    /// `fail`.
+    Fail,
+    /// `cancel`.
+    Cancel,
+}
+
+/// One attempt of an execution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRecord {
+    /// Its id.
+    pub attempt_id: AttemptId,
+    /// Its index, from 0.
+    pub attempt_index: AttemptIndex,
+    /// Why it exists.
+    pub attempt_type: AttemptType,
+    /// Where it stands.
+    pub phase: AttemptPhase,
+    /// The lease that it runs or ran under.
+    pub lease_id: LeaseId,
+    /// The epoch of that lease.
+    pub lease_epoch: LeaseEpoch,
+    /// The worker.
+    pub worker_id: WorkerId,
+    /// The process of the worker.
+    pub worker_instance_id: WorkerInstanceId,
+    /// When it started.
+    pub started_at: TimestampMs,
+    /// When its end was written.
+    pub ended_at: Option<TimestampMs>,
+    /// Why it failed.
+    pub failure_reason: Option<String>,
+    /// The category of its failure.
+    pub failure_category: Option<String>,
+}
+
+/// What an idempotency key stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// The execution that was created under it.
+    pub execution_id: ExecutionId,
+    /// When it lapses.
+    pub expires_at: TimestampMs,
+}
+
+impl StoredExecution {
+    /// Ends the open attempt, if there is one.
+    pub(crate) fn close_attempt(&mut self, phase: AttemptPhase, failure: Option<(&str, &str)>, now: TimestampMs) {
+        let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.phase == AttemptPhase::Started) else {
+            return;
+        };
+        attempt.phase = phase;
+        attempt.ended_at = Some(now);
+        attempt.failure_reason = failure.map(|(reason, _)| reason.to_owned());
+        attempt.failure_category = failure.map(|(_, category)| category.to_owned());
+    }
+}
+
+/// What happened, in the order in which it was written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Events {
+    lease: Vec<LeaseHistoryEvent>,
+    completion: Vec<CompletionEvent>,
+}
+
+impl Events {
+    /// Tells of the latest lease of an execution.
+    pub(crate) fn lease(
+        &mut self,
+        record: &ExecutionRecord,
+        kind: LeaseEventKind,
+        reason: Option<ReleaseReason>,
+        now: TimestampMs,
+    ) {
+        let Some(lease) = &record.lease else { return };
+        self.lease.push(LeaseHistoryEvent {
+            execution_id: record.execution_id,
+            namespace: record.namespace.clone(),
+            kind,
+            lease_id: lease.lease_id,
+            lease_epoch: record.lease_epoch,
+            attempt_index: lease.attempt_index,
+            worker_instance_id: lease.worker_instance_id.clone(),
+            reason,
+            at: now,
+        });
+    }
+
+    /// Tells that an execution ended.
+    pub(crate) fn completion(&mut self, record: &ExecutionRecord, outcome: TerminalOutcome, now: TimestampMs) {
+        self.completion.push(CompletionEvent {
+            execution_id: record.execution_id,
+            namespace: record.namespace.clone(),
+            outcome,
+            at: now,
+        });
+    }
+}
+
+/// One store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    pub(crate) limits: Limits,
+    pub(crate) executions: HashMap<ExecutionId, StoredExecution>,
+    pub(crate) index: Index,
+    pub(crate) keys: BTreeMap<Namespace, BTreeMap<String, KeyRecord>>,
+    pub(crate) events: Events,
+}
+
+impl State {
+    /// An empty store.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            executions: HashMap::new(),
+            index: Index::default(),
+            keys: BTreeMap::new(),
+            events: Events::default(),
+        }
+    }
+
+    /// The limits that it keeps.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// All executions, by id.
+    pub fn executions(&self) -> impl Iterator<Item = &StoredExecution> {
+        self.index.ids().filter_map(|id| self.executions.get(id))
+    }
+
+    /// One execution.
+    #[must_use]
+    pub fn execution(&self, id: &ExecutionId) -> Option<&StoredExecution> {
+        self.executions.get(id)
+    }
+
+    /// All lanes that an execution was ever created in, by name.
+    pub fn lanes(&self) -> impl Iterator<Item = &LaneId> {
+        self.index.lanes()
+    }
+
+    /// All idempotency keys, by namespace and key, lapsed ones included.
+    pub fn idempotency_keys(&self) -> impl Iterator<Item = (&Namespace, &str, &KeyRecord)> {
+        self.keys
+            .iter()
+            .flat_map(|(namespace, keys)| keys.iter().map(move |(key, record)| (namespace, key.as_str(), record)))
+    }
+
+    /// The lease history of all executions, in the order in which it was written.
+    #[must_use]
+    pub fn lease_events(&self) -> &[LeaseHistoryEvent] {
+        &self.events.lease
+    }
+
+    /// The completions of all executions, in the order in which they were written.
+    #[must_use]
+    pub fn completion_events(&self) -> &[CompletionEvent] {
+        &self.events.completion
+    }
+
+    /// Everything as text: equal texts mean equal states.
+    #[must_use]
+    pub fn dump(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string cannot fail.
+        let _ = self.write_dump(&mut out);
+        out
+    }
+
+    fn write_dump(&self, out: &mut String) -> fmt::Result {
+        for lane in self.lanes() {
+            writeln!(out, "lane {lane:?}")?;
+        }
+        for (namespace, key, record) in self.idempotency_keys() {
+            writeln!(out, "key {namespace:?} {key:?} {record:?}")?;
+        }
+        for row in self.executions() {
+            let id = row.record.execution_id;
+            writeln!(out, "execution {id} {:?}", row.record)?;
+            writeln!(out, "input {id} {:?} \"{}\"", row.payload_encoding, row.input_payload.escape_ascii())?;
+            if let Some(result) = &row.result {
+                writeln!(out, "result {id} \"{}\"", result.escape_ascii())?;
+            }
+            writeln!(out, "tags {id} {:?}", row.tags)?;
+            writeln!(out, "rules {id} {:?} {:?} {}", row.required, row.retry_rule, row.max_reclaims)?;
+            writeln!(out, "place {id} {:?} {:?}", row.place, row.ended_by)?;
+            for attempt in &row.attempts {
+                writeln!(out, "attempt {id} {attempt:?}")?;
+            }
+        }
+        for event in self.lease_events() {
+            writeln!(out, "lease_event {event:?}")?;
+        }
+        for event in self.completion_events() {
+            writeln!(out, "completion_event {event:?}")?;
+        }
+        Ok(())
+    }
+
+    /// The row of an execution that a write names.
+    pub(crate) fn row(&self, id: &ExecutionId) -> Result<&StoredExecution, EngineError> {
+        self.executions.get(id).ok_or_else(EngineError::execution_not_found)
+    }
+
+    /// The row of an execution that a write names, to be changed.
+    pub(crate) fn row_mut(&mut self, id: &ExecutionId) -> Result<&mut StoredExecution, EngineError> {
+        self.executions.get_mut(id).ok_or_else(EngineError::execution_not_found)
+    }
+}

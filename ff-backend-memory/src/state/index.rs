@@ -1,0 +1,136 @@
+//! The orders that a store keeps: ids, lanes, what is ready and what falls due.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    ops::Bound,
+};
+
+use ff_core::{
+    CapabilitySet, EligibilityState, ExecutionId, ExecutionRecord, LaneId, LifecyclePhase, OwnershipState, TimestampMs,
+};
+
+use super::StoredExecution;
+
+/// The claim order: priority descending, creation, id.
+pub(crate) type Rank = (Reverse<i32>, TimestampMs, ExecutionId);
+
+/// Where an execution stands in the indexes of its lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// A claim may pick it.
+    pub ready: bool,
+    /// The next instant at which time alone changes it.
+    pub due_at: Option<TimestampMs>,
+}
+
+impl Place {
+    /// Where an execution belongs right after a write.
+    #[must_use]
+    pub fn of(record: &ExecutionRecord) -> Self {
+        if record.state.lifecycle_phase == LifecyclePhase::Terminal {
+            return Self::default();
+        }
+        let deadline = record.execution_deadline_at;
+        let event = if record.state.ownership_state == OwnershipState::Leased {
+            record.lease.as_ref().map(|lease| lease.expires_at)
+        } else if record.state.eligibility_state == EligibilityState::NotEligibleUntilTime {
+            record.delay_until
+        } else {
+            None
+        };
+        Self { ready: event.is_none(), due_at: event.into_iter().chain(deadline).min() }
+    }
+
+    /// Where an execution belongs whose time has come: any claim may pick it until its deadline.
+    #[must_use]
+    pub const fn promoted(record: &ExecutionRecord) -> Self {
+        Self { ready: true, due_at: record.execution_deadline_at }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Lane {
+    /// What a claim may pick, by required capability set; no set is empty.
+    ready: BTreeMap<CapabilitySet, BTreeSet<Rank>>,
+    due: BTreeSet<(TimestampMs, ExecutionId)>,
+}
+
+/// The indexes of one store.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Index {
+    ids: BTreeSet<ExecutionId>,
+    lanes: BTreeMap<LaneId, Lane>,
+}
+
+impl Index {
+    /// Makes an execution and its lane known.
+    pub(crate) fn register(&mut self, record: &ExecutionRecord) {
+        self.ids.insert(record.execution_id);
+        if !self.lanes.contains_key(&record.lane_id) {
+            self.lanes.insert(record.lane_id.clone(), Lane::default());
+        }
+    }
+
+    /// Moves a registered execution to `place`.
+    pub(crate) fn place(&mut self, row: &mut StoredExecution, place: Place) {
+        let Some(lane) = self.lanes.get_mut(&row.record.lane_id) else { return };
+        let id = row.record.execution_id;
+        let old = mem::replace(&mut row.place, place);
+        if old.due_at != place.due_at {
+            old.due_at.map(|due| lane.due.remove(&(due, id)));
+            place.due_at.map(|due| lane.due.insert((due, id)));
+        }
+        if old.ready == place.ready {
+            return;
+        }
+        let rank = (Reverse(row.record.priority), row.record.created_at, id);
+        match lane.ready.get_mut(&row.required) {
+            Some(ranks) if place.ready => {
+                ranks.insert(rank);
+            }
+            Some(ranks) => {
+                ranks.remove(&rank);
+                if ranks.is_empty() {
+                    lane.ready.remove(&row.required);
+                }
+            }
+            None => {
+                lane.ready.insert(row.required.clone(), BTreeSet::from([rank]));
+            }
+        }
+    }
+
+    /// The first `most` rows of a lane whose time has come, oldest due instant first, then id.
+    pub(crate) fn due(&self, lane: &LaneId, now: TimestampMs, most: usize) -> Vec<ExecutionId> {
+        let Some(lane) = self.lanes.get(lane) else { return Vec::new() };
+        lane.due.iter().take_while(|(due, _)| due.has_come(now)).take(most).map(|(_, id)| *id).collect()
+    }
+
+    /// What stands ready in a lane, each required set with its rows in claim order.
+    pub(crate) fn ready(&self, lane: &LaneId) -> impl Iterator<Item = (&CapabilitySet, &BTreeSet<Rank>)> {
+        self.lanes.get(lane).into_iter().flat_map(|lane| &lane.ready)
+    }
+
+    /// All ids.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &ExecutionId> {
+        self.ids.iter()
+    }
+
+    /// All lanes.
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = &LaneId> {
+        self.lanes.keys()
+    }
+
+    /// The ids behind `cursor`.
+    pub(crate) fn ids_behind(&self, cursor: Option<&ExecutionId>) -> impl Iterator<Item = &ExecutionId> {
+        self.ids.range((cursor.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded))
+    }
+
+    /// The lanes behind `cursor`.
+    pub(crate) fn lanes_behind(&self, cursor: Option<&LaneId>) -> impl Iterator<Item = &LaneId> {
+        let behind = cursor.map_or(Bound::Unbounded, Bound::Excluded);
+        self.lanes.range((behind, Bound::Unbounded)).map(|(lane, _)| lane)
+    }
+}
