@@ -8,6 +8,8 @@ mod cx;
 mod expect;
 mod harness;
 mod recorder;
+#[cfg(feature = "command")]
+pub mod servers;
 mod verdict;
 
 pub use async_trait::async_trait;

@@ -1,0 +1,84 @@
+//! Servers given by URL: used as they are, after the guard has let them pass.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use super::owner::own_uid;
+use super::probe::{self, shown};
+use super::start::{Found, Handle};
+use super::{Kind, NoServer, Options, Owned, ServerFacts, Source, guard};
+
+impl Kind {
+    /// The variable that gives a server of this kind.
+    pub(crate) fn url_variable(self) -> &'static str {
+        match self {
+            Self::Postgres => "FF_POSTGRES_URL",
+            Self::Valkey => "FF_VALKEY_URL",
+        }
+    }
+}
+
+/// The addresses that the user gave; several are the nodes of one cluster.
+pub(crate) fn configured(kind: Kind) -> Option<Vec<String>> {
+    let text = std::env::var(kind.url_variable()).ok()?;
+    let urls: Vec<_> = text.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect();
+    Some(urls).filter(|urls| !urls.is_empty())
+}
+
+/// Says what the given servers are, without a write.
+pub(crate) async fn look(kind: Kind, urls: &[String], options: &Options) -> Result<String, NoServer> {
+    let facts = examine(kind, urls, options).await?;
+    let places: Vec<_> = urls.iter().map(|url| shown(url)).collect();
+    Ok(format!("{} {} at {}", facts.product, facts.version, places.join(", ")))
+}
+
+/// Takes the given servers into use.
+pub(crate) async fn start(kind: Kind, urls: Vec<String>, options: &Options) -> Result<Found, NoServer> {
+    let facts = examine(kind, &urls, options).await?;
+    let mut handles = Vec::new();
+    if kind == Kind::Valkey {
+        handles.push(Handle::Lock(reserve(&urls)?));
+        guard::mark(&urls).await.map_err(|error| NoServer::new(error.to_string()))?;
+    }
+    Ok(Found { urls, facts, handles })
+}
+
+async fn examine(kind: Kind, urls: &[String], options: &Options) -> Result<ServerFacts, NoServer> {
+    if kind == Kind::Postgres && urls.len() > 1 {
+        return Err(NoServer::new("FF_POSTGRES_URL holds several addresses; give one"));
+    }
+    if kind == Kind::Valkey && !options.own_this_server {
+        guard::inspect(urls).await?;
+    }
+    let mut told = Vec::with_capacity(urls.len());
+    for url in urls {
+        let probe = match kind {
+            Kind::Postgres => probe::postgres(url).await,
+            Kind::Valkey => probe::valkey(url).await,
+        };
+        told.push(probe.map_err(|error| NoServer::new(format!("{} at {}: {error}", kind.url_variable(), shown(url))))?);
+    }
+    if urls.len() > 1 && told.iter().any(|probe| !probe.cluster) {
+        return Err(NoServer::new("FF_VALKEY_URL holds several addresses that are not nodes of one cluster; give one"));
+    }
+    let probe = told.into_iter().next().ok_or_else(|| NoServer::new("no address was given"))?;
+    Ok(probe.facts(Source::Url, Owned::Theirs))
+}
+
+/// Keeps a second run of this machine off the same servers: cases there run one at a time.
+fn reserve(urls: &[String]) -> Result<File, NoServer> {
+    let mut hasher = DefaultHasher::new();
+    urls.iter().map(|url| shown(url)).collect::<Vec<_>>().hash(&mut hasher);
+    let name = format!("ff-conformance-given-{}-{:016x}.lock", own_uid().unwrap_or_default(), hasher.finish());
+    let path = std::env::temp_dir().join(name);
+    let trouble = |error: &dyn std::fmt::Display| NoServer::new(format!("cannot lock {}: {error}", path.display()));
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| trouble(&error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(NoServer::new("another run on this machine uses the server that FF_VALKEY_URL names; wait for its end"))
+        }
+        Err(TryLockError::Error(error)) => Err(trouble(&error)),
+    }
+}
