@@ -117,7 +117,7 @@ async fn list(options: &Options) -> ExitCode {
     for Look { kind, source, state } in &looks {
         // An address that was given is used or refused; no other source stands in for it.
         let decided = served.contains(kind);
-        let given = *source == Source::Url && std::env::var_os(url_variable(*kind)).is_some_and(|url| !url.is_empty());
+        let given = *source == Source::Url && options.urls(*kind).is_some();
         let (text, used) = match state {
             Ok(text) => (text, !decided),
             Err(text) => (text, false),
@@ -134,13 +134,6 @@ async fn list(options: &Options) -> ExitCode {
         .iter()
         .all(|kind| looks.iter().any(|look| look.kind == *kind && look.state.is_ok()));
     if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-fn url_variable(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Postgres => "FF_POSTGRES_URL",
-        Kind::Valkey => "FF_VALKEY_URL",
-    }
 }
 
 async fn exec(arguments: &Exec, options: &Options) -> io::Result<ExitCode> {

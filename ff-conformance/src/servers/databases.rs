@@ -20,12 +20,12 @@ impl PostgresServer {
     /// If the name is not `ffc_` and lower-case letters, digits and `_`, or is taken, or the server refuses.
     pub async fn create_database(&self, name: &str, template: Option<&str>) -> Result<String, ServerError> {
         let source = match template {
-            Some(template) => format!("\"{}\" STRATEGY FILE_COPY", checked(template)?),
+            Some(template) => format!("\"{}\"", checked(template)?),
             None => "template0 ENCODING 'UTF8'".to_owned(),
         };
         let name = checked(name)?;
         let mut connection = self.maintenance().await?;
-        self.run(&mut connection, format!("CREATE DATABASE \"{name}\" TEMPLATE {source}")).await?;
+        self.run(&mut connection, format!("CREATE DATABASE \"{name}\" TEMPLATE {source} STRATEGY FILE_COPY")).await?;
         self.run(&mut connection, format!("COMMENT ON DATABASE \"{name}\" IS '{MARK}'")).await?;
         close(connection).await;
         Ok(self.database_url(name))

@@ -18,13 +18,6 @@ impl Kind {
     }
 }
 
-/// The addresses that the user gave; several are the nodes of one cluster.
-pub(crate) fn configured(kind: Kind) -> Option<Vec<String>> {
-    let text = std::env::var(kind.url_variable()).ok()?;
-    let urls: Vec<_> = text.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect();
-    Some(urls).filter(|urls| !urls.is_empty())
-}
-
 /// Says what the given servers are, without a write.
 pub(crate) async fn look(kind: Kind, urls: &[String], options: &Options) -> Result<String, NoServer> {
     let facts = examine(kind, urls, options).await?;
@@ -58,8 +51,15 @@ async fn examine(kind: Kind, urls: &[String], options: &Options) -> Result<Serve
         };
         told.push(probe.map_err(|error| NoServer::new(format!("{} at {}: {error}", kind.url_variable(), shown(url))))?);
     }
-    if urls.len() > 1 && told.iter().any(|probe| !probe.cluster) {
+    if urls.len() > 1 && told.iter().any(|probe| probe.primaries.is_none()) {
         return Err(NoServer::new("FF_VALKEY_URL holds several addresses that are not nodes of one cluster; give one"));
+    }
+    // A node that was not given was not looked at, and would be written to all the same.
+    if let Some(primaries) = told.iter().find_map(|probe| probe.primaries.filter(|count| *count != urls.len())) {
+        return Err(NoServer::new(format!(
+            "the cluster has {primaries} primaries and FF_VALKEY_URL names {} of its nodes; give exactly the primaries",
+            urls.len()
+        )));
     }
     let probe = told.into_iter().next().ok_or_else(|| NoServer::new("no address was given"))?;
     Ok(probe.facts(Source::Url, Owned::Theirs))

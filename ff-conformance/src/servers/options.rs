@@ -65,6 +65,10 @@ impl Wanted {
 pub struct Options {
     /// The only source to try; all of them in turn if absent.
     pub source: Option<Source>,
+    /// The Postgres server to use, by the address of its maintenance database.
+    pub postgres_url: Option<String>,
+    /// The Valkey server to use; of a cluster all primaries, separated by commas.
+    pub valkey_url: Option<String>,
     /// How many Valkey servers the pool has where we start them.
     pub valkey_pool: usize,
     /// Postgres writes through to the disk, at the price of slower cases.
@@ -79,12 +83,21 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { source: None, valkey_pool: 8, durable: false, own_this_server: false, keep: false, watchdog: None }
+        Self {
+            source: None,
+            postgres_url: None,
+            valkey_url: None,
+            valkey_pool: 8,
+            durable: false,
+            own_this_server: false,
+            keep: false,
+            watchdog: None,
+        }
     }
 }
 
 impl Options {
-    /// The defaults, changed by the `FF_CONFORMANCE_…` variables.
+    /// The defaults, changed by `FF_POSTGRES_URL`, `FF_VALKEY_URL` and the `FF_CONFORMANCE_…` variables.
     ///
     /// # Errors
     /// If a variable holds something else than it may.
@@ -92,6 +105,8 @@ impl Options {
         let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let switch = |name: &str| text(name).is_some_and(|value| value != "0");
         let mut options = Self {
+            postgres_url: text("FF_POSTGRES_URL"),
+            valkey_url: text("FF_VALKEY_URL"),
             durable: switch("FF_CONFORMANCE_DURABLE"),
             own_this_server: switch("FF_CONFORMANCE_I_OWN_THIS_SERVER"),
             keep: switch("FF_CONFORMANCE_KEEP"),
@@ -110,6 +125,17 @@ impl Options {
             })?;
         }
         Ok(options)
+    }
+
+    /// The addresses given for one kind of server; several are the primaries of one cluster.
+    #[must_use]
+    pub fn urls(&self, kind: Kind) -> Option<Vec<String>> {
+        let text = match kind {
+            Kind::Postgres => self.postgres_url.as_ref()?,
+            Kind::Valkey => self.valkey_url.as_ref()?,
+        };
+        let urls: Vec<_> = text.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect();
+        Some(urls).filter(|urls| !urls.is_empty())
     }
 
     pub(crate) fn sources(&self) -> Vec<Source> {

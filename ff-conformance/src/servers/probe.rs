@@ -22,7 +22,8 @@ pub(crate) struct Probe {
     pub(crate) version: String,
     pub(crate) settings: BTreeMap<String, String>,
     pub(crate) concurrency: usize,
-    pub(crate) cluster: bool,
+    /// Of a cluster's node: how many primaries the cluster has.
+    pub(crate) primaries: Option<usize>,
 }
 
 pub(crate) async fn connect_postgres(url: &str) -> Result<PgConnection, String> {
@@ -67,7 +68,7 @@ async fn ask_postgres(connection: &mut PgConnection) -> Result<Result<Probe, Str
         Err(format!("{room} connections are free and one case needs {CONNECTIONS_PER_CASE}; raise max_connections"))
     } else {
         let concurrency = usize::try_from(room / CONNECTIONS_PER_CASE).unwrap_or(1);
-        Ok(Probe { product: "PostgreSQL".to_owned(), version, settings, concurrency, cluster: false })
+        Ok(Probe { product: "PostgreSQL".to_owned(), version, settings, concurrency, primaries: None })
     })
 }
 
@@ -92,6 +93,7 @@ async fn ask_valkey(connection: &mut MultiplexedConnection) -> Result<Result<Pro
         return Ok(Err(format!("it is {product} {version}; {}.{} or later is needed", oldest.0, oldest.1)));
     }
     let cluster = field("redis_mode").or_else(|| field("server_mode")).is_some_and(|mode| mode == "cluster");
+    let primaries = if cluster { Some(primaries(connection).await.map_err(|error| error.to_string())?) } else { None };
     let mut settings = BTreeMap::new();
     for name in ["save", "appendonly", "appendfsync", "maxmemory-policy"] {
         // A managed server may refuse CONFIG; what it does not tell is not reported.
@@ -100,7 +102,13 @@ async fn ask_valkey(connection: &mut MultiplexedConnection) -> Result<Result<Pro
             settings.insert(name.to_owned(), value.clone());
         }
     }
-    Ok(Ok(Probe { product: product.to_owned(), version, settings, concurrency: 1, cluster }))
+    Ok(Ok(Probe { product: product.to_owned(), version, settings, concurrency: 1, primaries }))
+}
+
+async fn primaries(connection: &mut MultiplexedConnection) -> Result<usize, redis::RedisError> {
+    let told: String = redis::cmd("CLUSTER").arg("INFO").query_async(connection).await?;
+    let size = told.lines().find_map(|line| line.strip_prefix("cluster_size:")?.trim().parse().ok());
+    Ok(size.unwrap_or_default())
 }
 
 /// An address without its name and password, for people to read.

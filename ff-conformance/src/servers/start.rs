@@ -44,7 +44,7 @@ impl Probe {
             settings: self.settings,
             owned,
             concurrency: self.concurrency,
-            cluster: self.cluster,
+            cluster: self.primaries.is_some(),
         }
     }
 }
@@ -154,7 +154,7 @@ async fn find(
     }
     let mut tried = Vec::new();
     for source in options.sources() {
-        let answer = match (source, given::configured(kind)) {
+        let answer = match (source, options.urls(kind)) {
             // An address that does not work is the user's to correct, not ours to replace.
             (Source::Url, Some(urls)) => return given::start(kind, urls, options).await,
             (Source::Url, None) => Err(format!("{} is not set", kind.url_variable())),
@@ -201,7 +201,7 @@ pub async fn look(options: &Options) -> Vec<Look> {
     let mut looks = Vec::new();
     for kind in [Kind::Postgres, Kind::Valkey] {
         for source in options.sources() {
-            let state = match (source, given::configured(kind)) {
+            let state = match (source, options.urls(kind)) {
                 (Source::Url, Some(urls)) => given::look(kind, &urls, options).await.map_err(|error| error.to_string()),
                 (Source::Url, None) => Err(format!("{} is not set", kind.url_variable())),
                 (Source::Docker, _) => docker::look(kind).await,
