@@ -112,28 +112,24 @@ fn failed(error: &dyn std::fmt::Display) -> ExitCode {
 async fn list(options: &Options) -> ExitCode {
     let looks = servers::look(options).await;
     let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    println!("{:<8}  {:<7}  {:<4}  state", "server", "source", "use");
-    let mut served = Vec::new();
+    println!("{:<8}  {:<7}  {:<3}  state", "server", "source", "use");
+    let mut decided = Vec::new();
+    let mut missing = false;
     for Look { kind, source, state } in &looks {
         // An address that was given is used or refused; no other source stands in for it.
-        let decided = served.contains(kind);
         let given = *source == Source::Url && options.urls(*kind).is_some();
-        let (text, used) = match state {
-            Ok(text) => (text, !decided),
-            Err(text) => (text, false),
-        };
+        let used = state.is_ok() && !decided.contains(kind);
         if used || given {
-            served.push(*kind);
+            missing |= !used;
+            decided.push(*kind);
         }
-        let mark = if used { "yes " } else { "-   " };
         let (on, off) = if used && colour { ("\x1b[32m", "\x1b[0m") } else { ("", "") };
-        let text = text.replace('\n', &format!("\n{:27}", ""));
-        println!("{:<8}  {:<7}  {on}{mark}{off}  {text}", kind.to_string(), source.to_string());
+        let (Ok(text) | Err(text)) = state;
+        let text = text.replace('\n', &format!("\n{:25}", ""));
+        println!("{kind:<8}  {source:<7}  {on}{:<3}{off}  {text}", if used { "yes" } else { "-" });
     }
-    let all = [Kind::Postgres, Kind::Valkey]
-        .iter()
-        .all(|kind| looks.iter().any(|look| look.kind == *kind && look.state.is_ok()));
-    if all { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    missing |= [Kind::Postgres, Kind::Valkey].iter().any(|kind| !decided.contains(kind));
+    if missing { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 async fn exec(arguments: &Exec, options: &Options) -> io::Result<ExitCode> {

@@ -58,9 +58,9 @@ pub(crate) async fn inspect(urls: &[String]) -> Result<(), NoServer> {
         return Ok(());
     }
     Err(NoServer::new(format!(
-        "{}. Nothing was written. The suite uses a server given by URL only if it is empty or carries the key {SANDBOX}. \
-         Give it another server, or say that everything on this one may be lost: --i-own-this-server",
-        foreign.join("; ")
+        "{}\nNothing was written: a server given by URL is used only if it is empty or carries the key {SANDBOX}.\n\
+         Give an empty one, or say that everything on this one may be lost: --i-own-this-server",
+        foreign.join("\n")
     )))
 }
 
