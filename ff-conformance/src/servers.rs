@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Environment, HarnessError, Topology};
+
 mod databases;
 mod docker;
 mod environment;
@@ -81,6 +83,28 @@ impl fmt::Display for ServerFacts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} by {}", self.product, self.version, self.source)?;
         self.from.as_ref().map_or(Ok(()), |from| write!(f, ", {from}"))
+    }
+}
+
+impl ServerFacts {
+    /// What a report says of a profile that runs on this server, such as `postgres-17` or `valkey-8.1`.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        // PostgreSQL counts its releases by one number, the others by two.
+        let (name, numbers) = match self.product.as_str() {
+            "PostgreSQL" => ("postgres".to_owned(), 1),
+            product => (product.to_lowercase(), 2),
+        };
+        let release: Vec<_> = self.version.split('.').take(numbers).collect();
+        let image = self.from.as_ref().filter(|_| self.source == Source::Docker);
+        Environment {
+            profile: format!("{name}-{}", release.join(".")),
+            server: format!("{} {}", self.product, self.version),
+            source: self.source.to_string(),
+            image: image.map(|name| format!("{name} {}", self.image_id.as_deref().unwrap_or_default())),
+            topology: if self.cluster { Topology::Cluster } else { Topology::Single },
+            settings: self.settings.clone(),
+        }
     }
 }
 
@@ -177,3 +201,15 @@ impl fmt::Display for ServerError {
 }
 
 impl std::error::Error for ServerError {}
+
+impl From<NoServer> for HarnessError {
+    fn from(none: NoServer) -> Self {
+        Self::new(none.text)
+    }
+}
+
+impl From<ServerError> for HarnessError {
+    fn from(error: ServerError) -> Self {
+        Self::new(error.text)
+    }
+}
