@@ -170,10 +170,22 @@ pub(crate) async fn end(process: &Owner) {
     // QUIT is PostgreSQL's immediate shutdown; the shell's background jobs ignore it and want TERM.
     signal("QUIT", &group);
     signal("TERM", &group);
-    let gone = until(Duration::from_secs(5), async || (!process.alive()).then_some(())).await;
+    let gone =
+        until(Duration::from_secs(5), async || (!process.alive() && group_ended(process.pid())).then_some(())).await;
     if gone.is_none() {
         signal("KILL", &group);
     }
+}
+
+/// Whether no process of a group runs any more; where the system does not tell, the leader speaks for it.
+fn group_ended(group: u32) -> bool {
+    let Ok(processes) = fs::read_dir("/proc") else { return true };
+    let group = group.to_string();
+    !processes.flatten().any(|entry| {
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        !matches!(fields.next(), None | Some("Z" | "X")) && fields.nth(1) == Some(group.as_str())
+    })
 }
 
 /// Looks every 20 ms until there is something to return, no longer than the limit.
