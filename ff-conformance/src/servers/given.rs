@@ -1,7 +1,8 @@
 //! Servers given by URL: used as they are, after the guard has let them pass.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, OpenOptions, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
 
 use super::owner::own_uid;
 use super::probe::{self, shown};
@@ -30,7 +31,7 @@ pub(crate) async fn start(kind: Kind, urls: Vec<String>, options: &Options) -> R
     let facts = examine(kind, &urls, options).await?;
     let mut handles = Vec::new();
     if kind == Kind::Valkey {
-        handles.push(Handle::Lock(reserve(&urls)?));
+        handles.push(reserve(&urls)?);
         guard::mark(&urls).await.map_err(|error| NoServer::new(error.to_string()))?;
     }
     Ok(Found { urls, facts, handles })
@@ -66,19 +67,26 @@ async fn examine(kind: Kind, urls: &[String], options: &Options) -> Result<Serve
 }
 
 /// Keeps a second run of this machine off the same servers: cases there run one at a time.
-fn reserve(urls: &[String]) -> Result<File, NoServer> {
+fn reserve(urls: &[String]) -> Result<Handle, NoServer> {
     let mut hasher = DefaultHasher::new();
     urls.iter().map(|url| shown(url)).collect::<Vec<_>>().hash(&mut hasher);
     let name = format!("ff-conformance-given-{}-{:016x}.lock", own_uid().unwrap_or_default(), hasher.finish());
     let path = std::env::temp_dir().join(name);
-    let trouble = |error: &dyn std::fmt::Display| NoServer::new(format!("cannot lock {}: {error}", path.display()));
-    let file =
-        OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| trouble(&error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(NoServer::new("another run on this machine uses the server that FF_VALKEY_URL names; wait for its end"))
+    let trouble = |error: std::io::Error| NoServer::new(format!("cannot lock {}: {error}", path.display()));
+    loop {
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(trouble)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let text = "another run on this machine uses the server that FF_VALKEY_URL names; wait for its end";
+                return Err(NoServer::new(text));
+            }
+            Err(TryLockError::Error(error)) => return Err(trouble(error)),
         }
-        Err(TryLockError::Error(error)) => Err(trouble(&error)),
+        // The run before us may have removed the file between our two steps; a lock on a removed file keeps nobody off.
+        let ours = file.metadata().map_err(trouble)?.ino();
+        if fs::metadata(&path).is_ok_and(|there| there.ino() == ours) {
+            return Ok(Handle::Lock { path, _file: file });
+        }
     }
 }

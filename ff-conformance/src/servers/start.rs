@@ -1,6 +1,7 @@
 //! Tries the sources in their order, holds what was started, and removes it in the end.
 
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 
 use testcontainers::{ContainerAsync, GenericImage};
 
@@ -21,7 +22,11 @@ pub(crate) struct Found {
 pub(crate) enum Handle {
     Container(Box<ContainerAsync<GenericImage>>),
     Process(Owner),
-    Lock(#[expect(dead_code, reason = "the file is held, not read")] std::fs::File),
+    /// A file that is removed while its lock is still held.
+    Lock {
+        path: PathBuf,
+        _file: File,
+    },
 }
 
 /// Everything that a run has to remove; empty where another process is the owner.
@@ -112,7 +117,10 @@ impl Servers {
                 }
                 Handle::Process(process) if keep => eprintln!("servers: kept the process {}", process.pid()),
                 Handle::Process(process) => owner::end(&process).await,
-                Handle::Lock(_) => {}
+                Handle::Lock { path, _file } => {
+                    // One that stays is taken again by the next run.
+                    let _ = fs::remove_file(path);
+                }
             }
         }
         if let Some(folder) = folder.filter(|_| !keep)
@@ -215,7 +223,7 @@ pub async fn look(options: &Options) -> Vec<Look> {
 
 /// The last lines of a log, for an error.
 pub(crate) fn tail(log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();
     lines[lines.len().saturating_sub(8)..].join("\n")
 }
