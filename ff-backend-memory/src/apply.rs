@@ -1,16 +1,22 @@
 //! The contract as one function: an operation, one atomic step at one instant.
 
 mod attempts;
-mod claims;
+pub(crate) mod claims;
 mod executions;
 mod leases;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod world;
 
 use ff_core::{
-    AttemptPhase, AttemptState, EngineError, ExecutionId, Handle, HandlePayload, LeaseEventKind, OwnershipState,
-    ReleaseReason, StateVector, TerminalOutcome, TimestampMs,
+    AttemptPhase, AttemptState, EngineError, ExecutionId, Handle, HandlePayload, LeaseEventKind, Operation,
+    OwnershipState, ReleaseReason, StateVector, TerminalOutcome, TimestampMs,
 };
 
-use crate::{Answer, EndedBy, Mint, Op, Outcome, Place, State, StoredExecution, capabilities::LABEL};
+#[cfg(feature = "flaws")]
+use crate::flaw;
+use crate::{Answer, Mint, Op, Outcome, Place, State, StoredExecution, capabilities::LABEL};
 
 /// The contract: does `op` to `state` in one atomic step at store time `now`.
 ///
@@ -21,6 +27,15 @@ use crate::{Answer, EndedBy, Mint, Op, Outcome, Place, State, StoredExecution, c
 /// The refusal that the contract's documentation names for the operation; `Validation(Corruption)` also for a state
 /// that cannot be.
 pub fn apply(state: &mut State, op: &Op, now: TimestampMs, mint: &mut dyn Mint) -> Outcome {
+    let outcome = dispatch(state, op, now, mint);
+    #[cfg(feature = "flaws")]
+    if outcome.is_err() {
+        flaw::refused(state, op, now);
+    }
+    outcome
+}
+
+fn dispatch(state: &mut State, op: &Op, now: TimestampMs, mint: &mut dyn Mint) -> Outcome {
     match op {
         Op::CreateExecution(args) => executions::create_execution(state, args, now).map(Answer::CreateExecution),
         Op::DescribeExecution(id) => {
@@ -64,15 +79,22 @@ enum Fenced {
 
 /// The fence of every holder operation: the handle decodes, its row exists, the call is no repeat, the lease is live
 /// and the handle's.
-fn fence(state: &State, handle: &Handle, operation: Option<EndedBy>, now: TimestampMs) -> Result<Fenced, EngineError> {
+fn fence(state: &mut State, handle: &Handle, operation: Operation, now: TimestampMs) -> Result<Fenced, EngineError> {
     let held = handle.decode(LABEL)?;
     held.execution_id.check_partition(state.limits.partitions)?;
     let row = state.row(&held.execution_id)?;
-    if operation.is_some() && operation == row.ended_by && owns_latest_lease(row, &held, now) {
+    let repeats = row.ended_by == Some(operation) && owns_latest_lease(row, &held, now);
+    #[cfg(feature = "flaws")]
+    let repeats = flaw::repeated(state, repeats);
+    if repeats {
+        #[cfg(feature = "flaws")]
+        flaw::ended(state, &held.execution_id, true, now);
         return Ok(Fenced::Repeated(held.execution_id));
     }
-    row.record.check_fence(&held.fence, now)?;
-    Ok(Fenced::Held(held))
+    let verdict = row.record.check_fence(&held.fence, now);
+    #[cfg(feature = "flaws")]
+    let verdict = flaw::verdict(state, row, &held, operation, now, verdict);
+    verdict.map(|()| Fenced::Held(held))
 }
 
 /// True if the handle is that of the latest lease and the deadline has not come since.
@@ -92,18 +114,17 @@ struct Ending<'a> {
     /// What is told of a lease that was not given back.
     lease_event: (LeaseEventKind, Option<ReleaseReason>),
     /// The holder operation that does it.
-    ended_by: Option<EndedBy>,
+    ended_by: Option<Operation>,
     completed_at: TimestampMs,
 }
 
 /// Ends an execution for good: attempt, lease event, completion event and indexes in one step.
 fn end(state: &mut State, id: &ExecutionId, ending: &Ending<'_>, now: TimestampMs) -> Result<(), EngineError> {
-    let State { executions, index, events, .. } = state;
-    let row = executions.get_mut(id).ok_or_else(EngineError::execution_not_found)?;
+    let (row, index, events) = state.parts(id)?;
     row.close_attempt(ending.phase, ending.failure, now);
     if row.record.state.ownership_state == OwnershipState::Leased {
         let (kind, reason) = ending.lease_event;
-        events.lease(&row.record, kind, reason, now);
+        events.lease(row, kind, reason, now);
     }
     let attempt = if row.record.total_attempt_count == 0 { AttemptState::None } else { AttemptState::AttemptTerminal };
     row.record.state = StateVector::terminal(ending.outcome, attempt);
@@ -111,7 +132,9 @@ fn end(state: &mut State, id: &ExecutionId, ending: &Ending<'_>, now: TimestampM
     row.record.last_transition_at = now;
     row.record.last_mutation_at = now;
     row.ended_by = ending.ended_by;
-    events.completion(&row.record, ending.outcome, now);
+    events.completion(row, ending.outcome, now);
     index.place(row, Place::default());
+    #[cfg(feature = "flaws")]
+    flaw::ended(state, id, false, now);
     Ok(())
 }

@@ -24,13 +24,21 @@ pub struct MemoryConfig {
     clock: Clock,
     mint: Box<dyn Mint>,
     partitions: PartitionConfig,
+    #[cfg(feature = "flaws")]
+    flaw: Option<crate::Flaw>,
 }
 
 impl MemoryConfig {
     /// The process clock, random ids and one partition.
     #[must_use]
     pub fn new() -> Self {
-        Self { clock: Clock::process(), mint: Box::new(RandomMint), partitions: PartitionConfig::default() }
+        Self {
+            clock: Clock::process(),
+            mint: Box::new(RandomMint::new()),
+            partitions: PartitionConfig::default(),
+            #[cfg(feature = "flaws")]
+            flaw: None,
+        }
     }
 
     /// The same with another clock.
@@ -54,10 +62,20 @@ impl MemoryConfig {
         self
     }
 
+    /// The same with a planted fault.
+    #[cfg(feature = "flaws")]
+    #[must_use]
+    pub fn flaw(mut self, flaw: crate::Flaw) -> Self {
+        self.flaw = Some(flaw);
+        self
+    }
+
     /// A client of a new, empty store.
     #[must_use]
     pub fn open(self) -> MemoryBackend {
         let state = State::new(Limits::of_partitions(self.partitions.count().get()));
+        #[cfg(feature = "flaws")]
+        let state = state.with_flaw(self.flaw);
         let limits = state.limits().clone();
         let parts = Mutex::new(Parts { state, mint: self.mint });
         MemoryBackend { store: Arc::new(Store { parts, clock: self.clock, limits }), closed: AtomicBool::new(false) }
@@ -100,6 +118,13 @@ impl MemoryBackend {
     #[must_use]
     pub fn with_clock(clock: Clock) -> Self {
         MemoryConfig::new().clock(clock).open()
+    }
+
+    /// A client of a new, empty store with a planted fault.
+    #[cfg(feature = "flaws")]
+    #[must_use]
+    pub fn with_flaw(flaw: crate::Flaw) -> Self {
+        MemoryConfig::new().flaw(flaw).open()
     }
 
     /// Another client of the same store; shutting down one leaves the other open.

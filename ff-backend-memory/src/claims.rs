@@ -16,6 +16,12 @@ impl Claims for MemoryBackend {
         let mut rest = policy.max_wait.unwrap_or_default();
         let op = Op::Claim { lane: lane.clone(), capabilities: capabilities.clone(), policy };
         loop {
+            #[cfg(feature = "flaws")]
+            let found = match crate::flaw::split_claim(self, &op).await {
+                Some(found) => found?,
+                None => answer!(self, Claim, op)?,
+            };
+            #[cfg(not(feature = "flaws"))]
             let found: Option<Handle> = answer!(self, Claim, op)?;
             if found.is_some() || rest.is_zero() {
                 return Ok(found);

@@ -39,6 +39,8 @@ mod capabilities;
 mod claims;
 mod clock;
 mod executions;
+#[cfg(feature = "flaws")]
+mod flaw;
 mod leases;
 mod mint;
 mod op;
@@ -47,6 +49,8 @@ mod state;
 pub use apply::apply;
 pub use backend::{MemoryBackend, MemoryConfig};
 pub use clock::{Clock, ManualClock};
+#[cfg(feature = "flaws")]
+pub use flaw::Flaw;
 pub use mint::{Mint, RandomMint, SeededMint};
 pub use op::{Answer, Op, Outcome};
-pub use state::{AttemptRecord, EndedBy, KeyRecord, Place, State, StoredExecution};
+pub use state::{AttemptRecord, KeyRecord, Place, State, StoredExecution};

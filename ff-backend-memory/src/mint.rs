@@ -15,9 +15,25 @@ pub trait Mint: Send {
     fn jitter(&mut self) -> Jitter;
 }
 
-/// Ids that nobody can guess.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RandomMint;
+/// Lease ids that nobody can guess; attempt ids, which prove nothing, are only unique.
+#[derive(Clone, Copy, Debug)]
+pub struct RandomMint {
+    attempts: SeededMint,
+}
+
+impl RandomMint {
+    /// A mint with a seed from the operating system.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { attempts: SeededMint::new(Uuid::new_v4().as_u64_pair().1) }
+    }
+}
+
+impl Default for RandomMint {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Mint for RandomMint {
     fn lease_id(&mut self) -> LeaseId {
@@ -25,11 +41,11 @@ impl Mint for RandomMint {
     }
 
     fn attempt_id(&mut self) -> AttemptId {
-        AttemptId::new()
+        self.attempts.attempt_id()
     }
 
     fn jitter(&mut self) -> Jitter {
-        Jitter::from_bits(Uuid::new_v4().as_u128())
+        self.attempts.jitter()
     }
 }
 

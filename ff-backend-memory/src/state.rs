@@ -1,18 +1,21 @@
 //! Everything that one store keeps: plain data that only `apply` changes.
 
+mod events;
 mod index;
 
 use std::{
     collections::{BTreeMap, HashMap},
     fmt::{self, Write},
+    sync::Arc,
 };
 
 use ff_core::{
     AttemptId, AttemptIndex, AttemptPhase, AttemptType, CapabilitySet, CompletionEvent, EngineError, ExecutionId,
-    ExecutionRecord, LaneId, LeaseEpoch, LeaseEventKind, LeaseHistoryEvent, LeaseId, Limits, Namespace, ReleaseReason,
-    RetryRule, TerminalOutcome, TimestampMs, WorkerId, WorkerInstanceId,
+    ExecutionRecord, LaneId, LeaseEpoch, LeaseHistoryEvent, LeaseId, Limits, Namespace, Operation, RetryRule,
+    TimestampMs, WorkerId, WorkerInstanceId,
 };
 
+pub(crate) use events::Events;
 pub use index::Place;
 pub(crate) use index::{Index, Rank};
 
@@ -21,6 +24,8 @@ pub(crate) use index::{Index, Rank};
 pub struct StoredExecution {
     /// The facts that readers see.
     pub record: ExecutionRecord,
+    /// Its namespace, shared with its events.
+    pub namespace: Arc<Namespace>,
     /// The input.
     pub input_payload: Vec<u8>,
     /// How the input is encoded.
@@ -36,22 +41,11 @@ pub struct StoredExecution {
     /// How often another worker may take over.
     pub max_reclaims: u32,
     /// The holder operation that ended the latest lease; a repeat of it is recognised.
-    pub ended_by: Option<EndedBy>,
+    pub ended_by: Option<Operation>,
     /// Where it stands in the indexes of its lane.
     pub place: Place,
     /// Its attempts, by index.
     pub attempts: Vec<AttemptRecord>,
-}
-
-/// The holder operation that ended a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndedBy {
-    /// `complete`.
-    Complete,
-    /// `fail`.
-    Fail,
-    /// `cancel`.
-    Cancel,
 }
 
 /// One attempt of an execution.
@@ -72,7 +66,7 @@ pub struct AttemptRecord {
     /// The worker.
     pub worker_id: WorkerId,
     /// The process of the worker.
-    pub worker_instance_id: WorkerInstanceId,
+    pub worker_instance_id: Arc<WorkerInstanceId>,
     /// When it started.
     pub started_at: TimestampMs,
     /// When its end was written.
@@ -105,55 +99,16 @@ impl StoredExecution {
     }
 }
 
-/// What happened, in the order in which it was written.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Events {
-    lease: Vec<LeaseHistoryEvent>,
-    completion: Vec<CompletionEvent>,
-}
-
-impl Events {
-    /// Tells of the latest lease of an execution.
-    pub(crate) fn lease(
-        &mut self,
-        record: &ExecutionRecord,
-        kind: LeaseEventKind,
-        reason: Option<ReleaseReason>,
-        now: TimestampMs,
-    ) {
-        let Some(lease) = &record.lease else { return };
-        self.lease.push(LeaseHistoryEvent {
-            execution_id: record.execution_id,
-            namespace: record.namespace.clone(),
-            kind,
-            lease_id: lease.lease_id,
-            lease_epoch: record.lease_epoch,
-            attempt_index: lease.attempt_index,
-            worker_instance_id: lease.worker_instance_id.clone(),
-            reason,
-            at: now,
-        });
-    }
-
-    /// Tells that an execution ended.
-    pub(crate) fn completion(&mut self, record: &ExecutionRecord, outcome: TerminalOutcome, now: TimestampMs) {
-        self.completion.push(CompletionEvent {
-            execution_id: record.execution_id,
-            namespace: record.namespace.clone(),
-            outcome,
-            at: now,
-        });
-    }
-}
-
 /// One store.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
     pub(crate) limits: Limits,
-    pub(crate) executions: HashMap<ExecutionId, StoredExecution>,
+    pub(crate) executions: HashMap<ExecutionId, Box<StoredExecution>>,
     pub(crate) index: Index,
     pub(crate) keys: BTreeMap<Namespace, BTreeMap<String, KeyRecord>>,
     pub(crate) events: Events,
+    #[cfg(feature = "flaws")]
+    pub(crate) flaw: Option<crate::Flaw>,
 }
 
 impl State {
@@ -166,7 +121,17 @@ impl State {
             index: Index::default(),
             keys: BTreeMap::new(),
             events: Events::default(),
+            #[cfg(feature = "flaws")]
+            flaw: None,
         }
+    }
+
+    /// The same with a planted fault.
+    #[cfg(feature = "flaws")]
+    #[must_use]
+    pub fn with_flaw(mut self, flaw: Option<crate::Flaw>) -> Self {
+        self.flaw = flaw;
+        self
     }
 
     /// The limits that it keeps.
@@ -177,13 +142,13 @@ impl State {
 
     /// All executions, by id.
     pub fn executions(&self) -> impl Iterator<Item = &StoredExecution> {
-        self.index.ids().filter_map(|id| self.executions.get(id))
+        self.index.ids().filter_map(|id| self.execution(id))
     }
 
     /// One execution.
     #[must_use]
     pub fn execution(&self, id: &ExecutionId) -> Option<&StoredExecution> {
-        self.executions.get(id)
+        self.executions.get(id).map(Box::as_ref)
     }
 
     /// All lanes that an execution was ever created in, by name.
@@ -199,15 +164,13 @@ impl State {
     }
 
     /// The lease history of all executions, in the order in which it was written.
-    #[must_use]
-    pub fn lease_events(&self) -> &[LeaseHistoryEvent] {
-        &self.events.lease
+    pub fn lease_events(&self) -> impl Iterator<Item = LeaseHistoryEvent> {
+        self.events.lease_history()
     }
 
     /// The completions of all executions, in the order in which they were written.
-    #[must_use]
-    pub fn completion_events(&self) -> &[CompletionEvent] {
-        &self.events.completion
+    pub fn completion_events(&self) -> impl Iterator<Item = CompletionEvent> {
+        self.events.completions()
     }
 
     /// Everything as text: equal texts mean equal states.
@@ -251,11 +214,20 @@ impl State {
 
     /// The row of an execution that a write names.
     pub(crate) fn row(&self, id: &ExecutionId) -> Result<&StoredExecution, EngineError> {
-        self.executions.get(id).ok_or_else(EngineError::execution_not_found)
+        self.execution(id).ok_or_else(EngineError::execution_not_found)
+    }
+
+    /// The row of an execution that a write names, to be changed with its indexes and events.
+    pub(crate) fn parts(
+        &mut self,
+        id: &ExecutionId,
+    ) -> Result<(&mut StoredExecution, &mut Index, &mut Events), EngineError> {
+        let row = self.executions.get_mut(id).ok_or_else(EngineError::execution_not_found)?;
+        Ok((row, &mut self.index, &mut self.events))
     }
 
     /// The row of an execution that a write names, to be changed.
     pub(crate) fn row_mut(&mut self, id: &ExecutionId) -> Result<&mut StoredExecution, EngineError> {
-        self.executions.get_mut(id).ok_or_else(EngineError::execution_not_found)
+        self.parts(id).map(|(row, _, _)| row)
     }
 }

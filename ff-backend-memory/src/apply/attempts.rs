@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use ff_core::{
     AttemptPhase, AttemptState, BlockingReason, EngineError, ExecutionId, FailOutcome, FailureClass, FailureReason,
-    Handle, Jitter, LeaseEventKind, LifecyclePhase, Limits, Progress, ReleaseReason, RetryDecision, StateVector,
-    TerminalOutcome, TimestampMs,
+    Handle, Jitter, LeaseEventKind, LifecyclePhase, Limits, Operation, Progress, ReleaseReason, RetryDecision,
+    StateVector, TerminalOutcome, TimestampMs,
 };
 
 use super::{Ending, Fenced, end, fence};
-use crate::{EndedBy, Mint, Place, State, StoredExecution};
+#[cfg(feature = "flaws")]
+use crate::flaw;
+use crate::{Mint, Place, State, StoredExecution};
 
 pub(super) fn progress(
     state: &mut State,
@@ -19,7 +21,7 @@ pub(super) fn progress(
     now: TimestampMs,
 ) -> Result<(), EngineError> {
     Progress::check(percent, message)?;
-    let Fenced::Held(held) = fence(state, handle, None, now)? else { return Ok(()) };
+    let Fenced::Held(held) = fence(state, handle, Operation::Progress, now)? else { return Ok(()) };
     let row = state.row_mut(&held.execution_id)?;
     let (old_percent, old_message) = row.record.progress.take().map_or((None, None), |old| (old.percent, old.message));
     row.record.progress = Some(Progress {
@@ -28,6 +30,8 @@ pub(super) fn progress(
         updated_at: now,
     });
     row.record.last_mutation_at = now;
+    #[cfg(feature = "flaws")]
+    flaw::progress(state, &held.execution_id, percent, message);
     Ok(())
 }
 
@@ -38,14 +42,17 @@ pub(super) fn complete(
     now: TimestampMs,
 ) -> Result<(), EngineError> {
     state.limits.check_result(payload)?;
-    let Fenced::Held(held) = fence(state, handle, Some(EndedBy::Complete), now)? else { return Ok(()) };
-    state.row_mut(&held.execution_id)?.result = payload.map(<[u8]>::to_vec);
+    let Fenced::Held(held) = fence(state, handle, Operation::Complete, now)? else { return Ok(()) };
+    let result = payload.map(<[u8]>::to_vec);
+    #[cfg(feature = "flaws")]
+    let result = flaw::result(state, result);
+    state.row_mut(&held.execution_id)?.result = result;
     let ending = Ending {
         outcome: TerminalOutcome::Success,
         phase: AttemptPhase::EndedSuccess,
         failure: None,
         lease_event: (LeaseEventKind::Released, Some(ReleaseReason::Completed)),
-        ended_by: Some(EndedBy::Complete),
+        ended_by: Some(Operation::Complete),
         completed_at: now,
     };
     end(state, &held.execution_id, &ending, now)
@@ -60,15 +67,19 @@ pub(super) fn fail(
     mint: &mut dyn Mint,
 ) -> Result<FailOutcome, EngineError> {
     reason.check()?;
-    let id = match fence(state, handle, Some(EndedBy::Fail), now)? {
+    let id = match fence(state, handle, Operation::Fail, now)? {
         Fenced::Held(held) => held.execution_id,
         Fenced::Repeated(id) => return first_answer(state.row(&id)?),
     };
-    let row = state.row_mut(&id)?;
+    let row = state.row(&id)?;
     let category = reason.effective_category(classification);
     let rule = row.retry_rule.as_ref();
     let jitter = if rule.is_some_and(|rule| rule.jitter) { mint.jitter() } else { Jitter::NONE };
-    let decision = RetryDecision::of(rule, row.record.retry_count, classification, category, jitter);
+    let (retries, class) = (row.record.retry_count, classification);
+    #[cfg(feature = "flaws")]
+    let (retries, class) = flaw::retry(state, retries, class);
+    let decision = RetryDecision::of(rule, retries, class, category, jitter);
+    let row = state.row_mut(&id)?;
     row.record.failure_reason = Some(reason.message.clone());
     row.record.failure_category = Some(category.to_owned());
     let failure = (reason.message.as_str(), category);
@@ -80,7 +91,7 @@ pub(super) fn fail(
                 phase: AttemptPhase::EndedFailure,
                 failure: Some(failure),
                 lease_event: (LeaseEventKind::Released, Some(ReleaseReason::FailedTerminal)),
-                ended_by: Some(EndedBy::Fail),
+                ended_by: Some(Operation::Fail),
                 completed_at: now,
             };
             end(state, &id, &ending, now).map(|()| FailOutcome::TerminalFailed)
@@ -104,10 +115,9 @@ fn schedule_retry(
     delay_ms: u64,
     now: TimestampMs,
 ) -> Result<FailOutcome, EngineError> {
-    let State { executions, index, events, .. } = state;
-    let row = executions.get_mut(id).ok_or_else(EngineError::execution_not_found)?;
+    let (row, index, events) = state.parts(id)?;
     row.close_attempt(AttemptPhase::EndedFailure, Some(failure), now);
-    events.lease(&row.record, LeaseEventKind::Released, Some(ReleaseReason::FailedRetryScheduled), now);
+    events.lease(row, LeaseEventKind::Released, Some(ReleaseReason::FailedRetryScheduled), now);
     let next = AttemptState::PendingRetryAttempt;
     row.record.state = match delay_ms {
         0 => StateVector::eligible(next),
@@ -118,15 +128,17 @@ fn schedule_retry(
     row.record.retry_count += 1;
     row.record.last_transition_at = now;
     row.record.last_mutation_at = now;
-    row.ended_by = Some(EndedBy::Fail);
+    row.ended_by = Some(Operation::Fail);
     let place = Place::of(&row.record);
     index.place(row, place);
+    #[cfg(feature = "flaws")]
+    flaw::retry_scheduled(state, id);
     Ok(FailOutcome::RetryScheduled { delay_until })
 }
 
 pub(super) fn cancel(state: &mut State, handle: &Handle, reason: &str, now: TimestampMs) -> Result<(), EngineError> {
     Limits::check_reason(reason)?;
-    let Fenced::Held(held) = fence(state, handle, Some(EndedBy::Cancel), now)? else { return Ok(()) };
+    let Fenced::Held(held) = fence(state, handle, Operation::Cancel, now)? else { return Ok(()) };
     let row = state.row_mut(&held.execution_id)?;
     row.record.cancellation_reason = Some(reason.to_owned());
     row.record.cancelled_by = Some("worker".to_owned());
@@ -135,7 +147,7 @@ pub(super) fn cancel(state: &mut State, handle: &Handle, reason: &str, now: Time
         phase: AttemptPhase::EndedCancelled,
         failure: None,
         lease_event: (LeaseEventKind::Released, Some(ReleaseReason::Cancelled)),
-        ended_by: Some(EndedBy::Cancel),
+        ended_by: Some(Operation::Cancel),
         completed_at: now,
     };
     end(state, &held.execution_id, &ending, now)

@@ -1,6 +1,6 @@
 //! How a worker gets a lease: what falls due is made ready, then the first row that the worker may take is taken.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ff_core::{
     AttemptIndex, AttemptPhase, AttemptState, AttemptType, BackendTag, CapabilitySet, ClaimPolicy, EligibilityState,
@@ -9,6 +9,8 @@ use ff_core::{
 };
 
 use super::{Ending, end};
+#[cfg(feature = "flaws")]
+use crate::flaw;
 use crate::{AttemptRecord, Mint, Place, State, StoredExecution, capabilities::LABEL, state::Rank};
 
 /// The failure of an execution whose lease lapsed once more than its policy allows.
@@ -30,21 +32,50 @@ pub(super) fn claim(
     }
 }
 
+/// What becomes of a row whose due instant has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Its deadline ends it.
+    Expired,
+    /// Its lease lapsed once more than its policy allows.
+    OutOfReclaims,
+    /// A claim may pick it: its delay is over or its lease lapsed.
+    Ready,
+    /// Its time has not come.
+    NotYet,
+}
+
+pub(crate) fn decide_due(row: &StoredExecution, now: TimestampMs) -> Due {
+    if row.record.is_past_deadline(now) {
+        Due::Expired
+    } else if row.record.has_lapsed_lease(now) {
+        if row.record.lease_reclaim_count >= row.max_reclaims { Due::OutOfReclaims } else { Due::Ready }
+    } else if row.record.state_at(now).eligibility_state == EligibilityState::EligibleNow {
+        Due::Ready
+    } else {
+        Due::NotYet
+    }
+}
+
 /// Works off the rows of a lane whose time has come, at most as many as one claim may.
-fn promote(state: &mut State, lane: &LaneId, now: TimestampMs) -> Result<(), EngineError> {
+pub(crate) fn promote(state: &mut State, lane: &LaneId, now: TimestampMs) -> Result<(), EngineError> {
     let most = usize::try_from(state.limits.promote_per_claim).unwrap_or(usize::MAX);
-    for id in state.index.due(lane, now, most) {
-        let row = state.row(&id)?;
-        let lapsed = row.record.has_lapsed_lease(now);
-        if row.record.is_past_deadline(now) {
-            expire(state, &id, now)?;
-        } else if lapsed && row.record.lease_reclaim_count >= row.max_reclaims {
-            give_up(state, &id, now)?;
-        } else if lapsed || row.record.state_at(now).eligibility_state == EligibilityState::EligibleNow {
-            let State { executions, index, .. } = state;
-            let row = executions.get_mut(&id).ok_or_else(EngineError::execution_not_found)?;
-            let place = Place::promoted(&row.record);
-            index.place(row, place);
+    let ids = state.index.due(lane, now, most);
+    #[cfg(feature = "flaws")]
+    let ids = flaw::promotable(state, ids, now);
+    for id in ids {
+        let due = decide_due(state.row(&id)?, now);
+        #[cfg(feature = "flaws")]
+        let due = flaw::decide_due(state, state.row(&id)?, now, due);
+        match due {
+            Due::Expired => expire(state, &id, now)?,
+            Due::OutOfReclaims => give_up(state, &id, now)?,
+            Due::Ready => {
+                let (row, index, _) = state.parts(&id)?;
+                let place = Place::promoted(&row.record);
+                index.place(row, place);
+            }
+            Due::NotYet => {}
         }
     }
     Ok(())
@@ -91,10 +122,17 @@ fn give_up(state: &mut State, id: &ExecutionId, now: TimestampMs) -> Result<(), 
 }
 
 /// The first ready row in claim order that the worker may take and whose deadline lies ahead.
-fn pick(state: &State, lane: &LaneId, capabilities: &CapabilitySet, now: TimestampMs) -> Option<ExecutionId> {
-    let takeable = |rank: &&Rank| {
-        state.executions.get(&rank.2).is_some_and(|row: &StoredExecution| !row.record.is_past_deadline(now))
-    };
+pub(crate) fn pick(
+    state: &State,
+    lane: &LaneId,
+    capabilities: &CapabilitySet,
+    now: TimestampMs,
+) -> Option<ExecutionId> {
+    #[cfg(feature = "flaws")]
+    if let Some(picked) = flaw::pick(state, lane, capabilities, now) {
+        return picked;
+    }
+    let takeable = |rank: &&Rank| state.execution(&rank.2).is_some_and(|row| !row.record.is_past_deadline(now));
     let heads = state
         .index
         .ready(lane)
@@ -104,7 +142,7 @@ fn pick(state: &State, lane: &LaneId, capabilities: &CapabilitySet, now: Timesta
 }
 
 /// Hands a picked row to the worker: a new attempt under a new lease.
-fn take(
+pub(crate) fn take(
     state: &mut State,
     id: &ExecutionId,
     policy: &ClaimPolicy,
@@ -112,11 +150,13 @@ fn take(
     now: TimestampMs,
     mint: &mut dyn Mint,
 ) -> Result<Handle, EngineError> {
-    let State { executions, index, events, .. } = state;
-    let row = executions.get_mut(id).ok_or_else(EngineError::execution_not_found)?;
+    let lease_epoch = LeaseEpoch(state.row(id)?.record.lease_epoch.0 + 1);
+    #[cfg(feature = "flaws")]
+    let lease_epoch = flaw::next_epoch(state, state.row(id)?, lease_epoch);
+    let (row, index, events) = state.parts(id)?;
     let reclaims = row.record.state.ownership_state == OwnershipState::Leased;
     if reclaims {
-        events.lease(&row.record, LeaseEventKind::Expired, None, now);
+        events.lease(row, LeaseEventKind::Expired, None, now);
         row.close_attempt(AttemptPhase::InterruptedReclaimed, None, now);
         row.record.lease_reclaim_count += 1;
     }
@@ -125,11 +165,7 @@ fn take(
         AttemptState::PendingRetryAttempt => (AttemptType::Retry, LeaseEventKind::Acquired, HandleKind::Fresh),
         _ => (AttemptType::Initial, LeaseEventKind::Acquired, HandleKind::Fresh),
     };
-    let fence = Fence {
-        lease_id: mint.lease_id(),
-        lease_epoch: LeaseEpoch(row.record.lease_epoch.0 + 1),
-        attempt_id: mint.attempt_id(),
-    };
+    let fence = Fence { lease_id: mint.lease_id(), lease_epoch, attempt_id: mint.attempt_id() };
     let attempt_index = start_attempt(row, fence, attempt_type, policy, now);
     row.record.state = StateVector::leased();
     row.record.lease_epoch = fence.lease_epoch;
@@ -147,7 +183,7 @@ fn take(
     row.record.last_transition_at = now;
     row.record.last_mutation_at = now;
     row.ended_by = None;
-    events.lease(&row.record, told, None, now);
+    events.lease(row, told, None, now);
     let place = Place::of(&row.record);
     index.place(row, place);
     let payload = HandlePayload {
@@ -171,6 +207,10 @@ fn start_attempt(
 ) -> AttemptIndex {
     let attempt_index = AttemptIndex(row.record.total_attempt_count);
     row.record.total_attempt_count += 1;
+    if row.attempts.is_empty() {
+        // Most executions have one attempt.
+        row.attempts.reserve_exact(1);
+    }
     row.attempts.push(AttemptRecord {
         attempt_id: fence.attempt_id,
         attempt_index,
@@ -179,7 +219,7 @@ fn start_attempt(
         lease_id: fence.lease_id,
         lease_epoch: fence.lease_epoch,
         worker_id: policy.worker_id.clone(),
-        worker_instance_id: policy.worker_instance_id.clone(),
+        worker_instance_id: Arc::new(policy.worker_instance_id.clone()),
         started_at: now,
         ended_at: None,
         failure_reason: None,

@@ -1,6 +1,6 @@
 //! Units of work: how one is created and what readers see.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ff_core::{
     AttemptState, BlockingReason, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo,
@@ -8,6 +8,8 @@ use ff_core::{
     PublicState, RetryRule, StateVector, TimestampMs,
 };
 
+#[cfg(feature = "flaws")]
+use crate::flaw;
 use crate::{KeyRecord, Place, State, StoredExecution};
 
 pub(super) fn create_execution(
@@ -16,13 +18,22 @@ pub(super) fn create_execution(
     now: TimestampMs,
 ) -> Result<CreateExecutionResult, EngineError> {
     args.check(&state.limits)?;
-    if let Some(first) = duplicate_of(state, args, now) {
+    let first = duplicate_of(state, args, now);
+    #[cfg(feature = "flaws")]
+    let first = match flaw::duplicate(state, args.execution_id, first) {
+        Some(Some(answer)) => return Ok(answer),
+        Some(None) => None,
+        None => first,
+    };
+    if let Some(first) = first {
         return Ok(CreateExecutionResult::Duplicate { execution_id: first });
     }
     let execution_id = args.execution_id;
-    let mut row = row_of(args, now);
+    let mut row = Box::new(row_of(args, now));
     let public_state = row.record.state.public_state();
     let place = Place::of(&row.record);
+    #[cfg(feature = "flaws")]
+    let place = flaw::row(state, args.effective_delay_until().is_some(), place);
     state.index.register(&row.record);
     state.index.place(&mut row, place);
     state.executions.insert(execution_id, row);
@@ -79,6 +90,7 @@ fn row_of(args: &CreateExecutionArgs, now: TimestampMs) -> StoredExecution {
     };
     StoredExecution {
         record,
+        namespace: Arc::new(args.namespace.clone()),
         input_payload: args.input_payload.clone(),
         payload_encoding: args.payload_encoding.clone(),
         tags: args.tags.clone(),
@@ -95,7 +107,7 @@ fn row_of(args: &CreateExecutionArgs, now: TimestampMs) -> StoredExecution {
 /// The row of an execution that a read names, if there is one.
 fn found<'a>(state: &'a State, id: &ExecutionId) -> Result<Option<&'a StoredExecution>, EngineError> {
     id.check_partition(state.limits.partitions)?;
-    Ok(state.executions.get(id))
+    Ok(state.execution(id))
 }
 
 pub(super) fn describe_execution(
@@ -129,6 +141,10 @@ pub(super) fn get_execution_result(state: &State, id: &ExecutionId) -> Result<Op
 }
 
 pub(super) fn list_executions(state: &State, cursor: Option<&ExecutionId>, limit: PageLimit) -> ListExecutionsPage {
+    #[cfg(feature = "flaws")]
+    if let Some(page) = flaw::list_executions(state, cursor, limit) {
+        return page;
+    }
     let (executions, next_cursor) = page(state.index.ids_behind(cursor), limit);
     ListExecutionsPage { executions, next_cursor }
 }

@@ -1,16 +1,15 @@
 //! The time-bound right to work: how it is extended.
 
-use ff_core::{EngineError, Handle, LeaseRenewal, TimestampMs};
+use ff_core::{EngineError, Handle, LeaseRenewal, Operation, TimestampMs};
 
 use super::{Fenced, fence};
 use crate::{Place, State};
 
 pub(super) fn renew(state: &mut State, handle: &Handle, now: TimestampMs) -> Result<LeaseRenewal, EngineError> {
-    let Fenced::Held(held) = fence(state, handle, None, now)? else {
+    let Fenced::Held(held) = fence(state, handle, Operation::Renew, now)? else {
         return Err(EngineError::corrupt("a renewal never repeats"));
     };
-    let State { executions, index, .. } = state;
-    let row = executions.get_mut(&held.execution_id).ok_or_else(EngineError::execution_not_found)?;
+    let (row, index, _) = state.parts(&held.execution_id)?;
     let lease = row.record.lease.as_mut().ok_or_else(|| EngineError::corrupt("leased without a lease"))?;
     lease.expires_at = now.plus(held.lease_ttl);
     lease.last_renewed_at = Some(now);

@@ -1,0 +1,139 @@
+//! Every planted fault shows, and a store without one behaves as a build without the feature.
+
+use std::time::Duration;
+
+use ff_core::{
+    BackendTag, Backoff, CapabilitySet, ClaimPolicy, Claims, ExecutionPolicy, Executions, FailureClass, FailureReason,
+    Handle, LeaseId, Limits, PageLimit, RetryPolicy, TimestampMs, WorkerId, WorkerInstanceId,
+};
+
+use super::Flaw;
+use crate::{
+    Clock, MemoryConfig, Op, SeededMint, State,
+    apply::world::{TTL_MS, World, args, id, lane, taken, tokens},
+};
+
+fn world(flaw: Option<Flaw>) -> World {
+    World::of(State::new(Limits::of_partitions(1)).with_flaw(flaw))
+}
+
+/// The lane worked off by a worker with these tokens: which rows, in which order.
+fn drain(world: &mut World, offered: &[&str]) -> String {
+    let order: Vec<_> = std::iter::from_fn(|| taken(world.claim_with(offered).as_ref())).take(100).collect();
+    format!("{order:?}\n")
+}
+
+fn fail(handle: Handle, classification: FailureClass) -> Op {
+    Op::Fail { handle, reason: FailureReason::new("no"), classification }
+}
+
+fn retrying(world: &mut World, n: u32) {
+    let backoff = Backoff::Fixed { delay_ms: 0 };
+    let retry = RetryPolicy { max_retries: 2, backoff, ..RetryPolicy::default() };
+    world.create(args(n).policy(ExecutionPolicy::new().retry(retry).max_reclaim_count(1)));
+}
+
+/// Creates, order, capabilities, pages.
+fn queue(world: &mut World) -> String {
+    world.create(args(3).idempotency_key("once").delay_until(world.at(-1)));
+    world.create(args(2));
+    let twice = [args(2), args(4).idempotency_key("once")];
+    let mut log = format!("{:?}\n", twice.map(|args| world.apply(&Op::CreateExecution(Box::new(args)))));
+    let gpu = ExecutionPolicy::new().required_capabilities(tokens(&["gpu"]));
+    world.create(args(9).priority(1).policy(gpu));
+    world.now += 1;
+    world.create(args(7).priority(1));
+    world.create(args(8).execution_deadline_at(world.at(0)));
+    let list = Op::ListExecutions { cursor: Some(id(2)), limit: PageLimit::MAX };
+    log += &format!("{:?}\n", world.apply(&list));
+    log + &drain(world, &[])
+}
+
+/// The ends of attempts, their repeats, and what a progress call leaves.
+fn ends(world: &mut World) -> String {
+    for n in 1..4 {
+        world.create(args(n));
+    }
+    let [first, second, third] = [(); 3].map(|()| world.claim().unwrap());
+    let mut log = String::new();
+    for (percent, message) in [(Some(5), Some("on".to_owned())), (Some(6), None)] {
+        log += &format!("{:?}\n", world.apply(&Op::Progress { handle: first.clone(), percent, message }));
+    }
+    for op in [
+        Op::Complete { handle: first, payload: None },
+        Op::Complete { handle: second, payload: Some(Vec::new()) },
+        Op::Cancel { handle: third.clone(), reason: "why".to_owned() },
+    ] {
+        log += &format!("{:?} {:?}\n", world.apply(&op), world.apply(&op));
+    }
+    world.now += 1;
+    log + &format!("{:?}\n", world.apply(&Op::Renew { handle: third }))
+}
+
+/// Retries to the limit, and a failure that is never retried.
+fn retries(world: &mut World) -> String {
+    retrying(world, 1);
+    let mut log = String::new();
+    for _ in 0..4 {
+        let Some(handle) = world.claim() else { break };
+        log += &format!("{:?}\n", world.apply(&fail(handle, FailureClass::Transient)));
+    }
+    retrying(world, 2);
+    let handle = world.claim().unwrap();
+    log + &format!("{:?}\n", world.apply(&fail(handle, FailureClass::Permanent)))
+}
+
+/// Leases that lapse, at the instant and after it, and handles that are not theirs.
+fn lapses(world: &mut World) -> String {
+    for n in 0..60 {
+        retrying(world, n);
+    }
+    let handles: Vec<Handle> = std::iter::from_fn(|| world.claim()).collect();
+    let mut forged = handles[0].decode("memory").unwrap();
+    forged.fence.lease_id = LeaseId::from_uuid(id(0).as_uuid());
+    let forged = forged.seal(BackendTag::try_new("memory").unwrap(), handles[0].kind());
+    let mut log = format!("{:?}\n", world.apply(&Op::Renew { handle: forged }));
+    world.now += TTL_MS;
+    log += &format!("{:?}\n", world.apply(&Op::Renew { handle: handles[0].clone() }));
+    log += &drain(world, &[]);
+    log += &format!("{:?}\n", world.apply(&Op::Renew { handle: handles[0].clone() }));
+    world.now += TTL_MS + 1;
+    log + &drain(world, &[])
+}
+
+fn tape(flaw: Option<Flaw>) -> String {
+    [queue, ends, retries, lapses]
+        .map(|part| {
+            let mut world = world(flaw);
+            part(&mut world) + &world.state.dump()
+        })
+        .concat()
+}
+
+#[test]
+fn every_flaw_but_the_race_changes_the_tape() {
+    let right = tape(None);
+    for flaw in Flaw::ALL.iter().filter(|flaw| **flaw != Flaw::M03) {
+        assert!(tape(Some(*flaw)) != right, "{flaw} does not show");
+    }
+    assert_eq!(tape(Some(Flaw::M03)), right, "the race needs two claimers");
+}
+
+#[tokio::test]
+async fn two_claimers_get_one_row_only_with_the_race() {
+    for flaw in [None, Some(Flaw::M03)] {
+        let clock = Clock::manual(TimestampMs::from_ms(1));
+        let config = MemoryConfig::new().clock(clock.clock()).mint(SeededMint::new(1));
+        let backend = flaw.map_or(config, |flaw| MemoryConfig::new().clock(clock.clock()).flaw(flaw)).open();
+        backend.create_execution(args(1)).await.unwrap();
+        let policy = ClaimPolicy::new(
+            WorkerId::try_new("w").unwrap(),
+            WorkerInstanceId::try_new("w-1").unwrap(),
+            Duration::from_secs(1),
+        );
+        let (lane, none) = (lane(), CapabilitySet::default());
+        let (one, two) = tokio::join!(backend.claim(&lane, &none, policy.clone()), backend.claim(&lane, &none, policy));
+        let got = [one, two].into_iter().filter(|answer| matches!(answer, Ok(Some(_)))).count();
+        assert_eq!(got, if flaw.is_some() { 2 } else { 1 });
+    }
+}
