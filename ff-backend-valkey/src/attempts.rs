@@ -1,0 +1,85 @@
+//! What the holder of a lease does with an execution: tells progress, and ends the attempt.
+
+use async_trait::async_trait;
+use ff_core::{
+    Attempts, EngineError, FailOutcome, FailureClass, FailureReason, Handle, HandlePayload, Jitter, Limits, Progress,
+};
+use uuid::Uuid;
+
+use crate::{backend::ValkeyBackend, error::ValkeyError, fcall::Call};
+
+#[async_trait]
+impl Attempts for ValkeyBackend {
+    async fn progress(&self, handle: &Handle, percent: Option<u8>, message: Option<String>) -> Result<(), EngineError> {
+        Progress::check(percent, message.as_deref())?;
+        let held = self.opened(handle)?;
+        let id = &held.execution_id;
+        let call = Call::write("ff_progress", &[self.keys.root(), self.keys.core(id), self.keys.text(id)])
+            .fenced(&held)
+            .arg(percent.map(|percent| percent.to_string()).unwrap_or_default());
+        Ok(self.done(with(call, message)).await?)
+    }
+
+    async fn complete(&self, handle: &Handle, payload: Option<Vec<u8>>) -> Result<(), EngineError> {
+        self.limits.check_result(payload.as_deref())?;
+        let held = self.opened(handle)?;
+        let result = self.keys.result(&held.execution_id);
+        let call = Call::write("ff_complete", &self.ending(&held, result)).fenced(&held);
+        Ok(self.done(with(call, payload)).await?)
+    }
+
+    async fn fail(
+        &self,
+        handle: &Handle,
+        reason: FailureReason,
+        classification: FailureClass,
+    ) -> Result<FailOutcome, EngineError> {
+        reason.check()?;
+        let held = self.opened(handle)?;
+        let call = Call::write("ff_fail", &self.ending(&held, self.keys.text(&held.execution_id)))
+            .fenced(&held)
+            .arg(&reason.message)
+            .arg(reason.effective_category(classification))
+            .arg(u8::from(classification.is_retryable()))
+            .arg(Jitter::from_bits(Uuid::new_v4().as_u128()).millionths());
+        let mut reply = self.items(call).await?;
+        match reply.text()?.as_str() {
+            "retry" => Ok(FailOutcome::RetryScheduled { delay_until: reply.instant()? }),
+            "failed" => Ok(FailOutcome::TerminalFailed),
+            "not_active" => Err(reply.not_active()?),
+            other => Err(ValkeyError::Reply(format!("{other:?} was not expected")).into()),
+        }
+    }
+
+    async fn cancel(&self, handle: &Handle, reason: &str) -> Result<(), EngineError> {
+        Limits::check_reason(reason)?;
+        let held = self.opened(handle)?;
+        let keys = self.ending(&held, self.keys.text(&held.execution_id));
+        Ok(self.done(Call::write("ff_cancel", &keys).fenced(&held).arg(reason)).await?)
+    }
+}
+
+impl ValkeyBackend {
+    /// The keys of an operation that ends a lease.
+    fn ending(&self, held: &HandlePayload, last: String) -> [String; 5] {
+        let keys = &self.keys;
+        [keys.root(), keys.lease_history(), keys.completions(), keys.core(&held.execution_id), last]
+    }
+
+    /// Calls a function that answers `done` or refuses.
+    async fn done(&self, call: Call) -> Result<(), ValkeyError> {
+        let mut reply = self.items(call).await?;
+        match reply.text()?.as_str() {
+            "done" => Ok(()),
+            "not_active" => Err(reply.not_active()?.into()),
+            other => Err(ValkeyError::Reply(format!("{other:?} was not expected"))),
+        }
+    }
+}
+
+fn with(call: Call, last: Option<impl redis::ToRedisArgs>) -> Call {
+    match last {
+        Some(last) => call.arg(last),
+        None => call,
+    }
+}

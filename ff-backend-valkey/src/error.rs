@@ -1,0 +1,145 @@
+//! The one place that turns what the server or the client library says into the errors of the contract.
+
+use std::fmt;
+
+use ff_core::{Applied, EngineError, StateKind, TransportKind};
+use redis::{ErrorKind, RedisError};
+
+use crate::backend::LABEL;
+
+/// Why a call came to nothing.
+#[derive(Debug)]
+pub(crate) enum ValkeyError {
+    /// The backend was shut down.
+    Closed,
+    /// The library is not there, or too old.
+    NotPrepared(String),
+    /// The fault lies before the request was handed to a connection.
+    Unsent(RedisError),
+    /// The fault lies behind it, or the server refused.
+    Sent(RedisError),
+    /// A reply that no function of the library gives.
+    Reply(String),
+    /// The contract refuses.
+    Refused(EngineError),
+}
+
+impl From<EngineError> for ValkeyError {
+    fn from(error: EngineError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// A sentence as the source of a transport fault.
+#[derive(Debug)]
+struct Said(String);
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Said {}
+
+impl From<ValkeyError> for EngineError {
+    fn from(error: ValkeyError) -> Self {
+        let say = |kind, applied, text: String| Self::transport(LABEL, kind, applied, Said(text));
+        match error {
+            ValkeyError::Closed => say(TransportKind::Closed, Applied::No, "the backend was shut down".to_owned()),
+            ValkeyError::NotPrepared(text) => say(TransportKind::NotPrepared, Applied::No, text),
+            ValkeyError::Reply(text) => say(TransportKind::Protocol, Applied::Maybe, text),
+            ValkeyError::Refused(error) => error,
+            ValkeyError::Unsent(source) => {
+                let kind = server_code(&source).map_or_else(|| client_kind(&source), transport_kind);
+                Self::transport(LABEL, kind, Applied::No, source)
+            }
+            ValkeyError::Sent(source) => sent(source),
+        }
+    }
+}
+
+impl ValkeyError {
+    /// The same for a request that only looked: nothing was applied, whatever happened to it.
+    pub(crate) fn of_a_look(self) -> Self {
+        match self {
+            Self::Sent(error) => Self::Unsent(error),
+            other => other,
+        }
+    }
+
+    /// True if the server has no function of the asked name.
+    pub(crate) fn is_missing_function(&self) -> bool {
+        matches!(self, Self::Sent(error) if is_missing_function(error))
+    }
+}
+
+fn sent(source: RedisError) -> EngineError {
+    let Some(code) = server_code(&source) else {
+        return EngineError::transport(LABEL, client_kind(&source), Applied::Maybe, source);
+    };
+    if let Some(refusal) = refusal(code) {
+        return refusal;
+    }
+    if is_missing_function(&source) {
+        return EngineError::transport(LABEL, TransportKind::NotPrepared, Applied::No, Said(NOT_PREPARED.to_owned()));
+    }
+    let kind = transport_kind(code);
+    // What the server refuses by itself it refuses before the function runs.
+    let refused_outside = kind != TransportKind::Other && !was_raised_inside(&source);
+    EngineError::transport(LABEL, kind, if refused_outside { Applied::No } else { Applied::Maybe }, source)
+}
+
+/// What to do about a server without the library.
+pub(crate) const NOT_PREPARED: &str =
+    "the server has no function library `ff` that fits: call prepare(), or load library() with FUNCTION LOAD REPLACE";
+
+/// The refusals of `lua/lib/fail.lua`.
+fn refusal(code: &str) -> Option<EngineError> {
+    Some(match code {
+        "NOT_FOUND" => EngineError::execution_not_found(),
+        "LEASE_REVOKED" => EngineError::State(StateKind::LeaseRevoked),
+        "LEASE_EXPIRED" => EngineError::State(StateKind::LeaseExpired),
+        "STALE_LEASE" => EngineError::State(StateKind::StaleLease),
+        _ => return None,
+    })
+}
+
+/// What the server itself says.
+fn transport_kind(code: &str) -> TransportKind {
+    match code {
+        "OOM" => TransportKind::Full,
+        "READONLY" | "MISCONF" | "NOREPLICAS" => TransportKind::ReadOnly,
+        "LOADING" | "BUSY" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" => TransportKind::Busy,
+        "NOPERM" => TransportKind::Forbidden,
+        "NOAUTH" | "WRONGPASS" => TransportKind::Auth,
+        _ => TransportKind::Other,
+    }
+}
+
+fn client_kind(error: &RedisError) -> TransportKind {
+    match error.kind() {
+        ErrorKind::AuthenticationFailed => TransportKind::Auth,
+        ErrorKind::Io if error.is_timeout() => TransportKind::Timeout,
+        ErrorKind::Io => TransportKind::Connection,
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType | ErrorKind::RESP3NotSupported => TransportKind::Protocol,
+        _ => TransportKind::Other,
+    }
+}
+
+fn server_code(error: &RedisError) -> Option<&str> {
+    match error.kind() {
+        ErrorKind::Server(_) | ErrorKind::Extension => error.code(),
+        _ => None,
+    }
+}
+
+/// The server has no code for it.
+fn is_missing_function(error: &RedisError) -> bool {
+    error.code() == Some("ERR") && error.detail() == Some("Function not found")
+}
+
+/// The server names function and line when a command within a function fails; earlier writes of it then stand.
+fn was_raised_inside(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| detail.contains("@user_function"))
+}

@@ -1,0 +1,187 @@
+//! The connection to the server, and the only place that sends a function call.
+
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use ff_core::{BackendTimeouts, HandlePayload};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, ProtocolVersion, PushInfo, PushKind, ToRedisArgs,
+    aio::MultiplexedConnection,
+};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+
+use crate::{error::ValkeyError, library};
+
+/// A call of one function: its keys, then its arguments.
+pub(crate) struct Call {
+    command: Cmd,
+    looks: bool,
+}
+
+impl Call {
+    /// A call that may write.
+    pub(crate) fn write(function: &str, keys: &[String]) -> Self {
+        Self::new("FCALL", function, keys, false)
+    }
+
+    /// A call that only looks.
+    pub(crate) fn read(function: &str, keys: &[String]) -> Self {
+        Self::new("FCALL_RO", function, keys, true)
+    }
+
+    fn new(verb: &str, function: &str, keys: &[String], looks: bool) -> Self {
+        let mut command = redis::cmd(verb);
+        command.arg(function).arg(keys.len()).arg(keys);
+        Self { command, looks }
+    }
+
+    /// The same with the five arguments that every holder operation begins with.
+    pub(crate) fn fenced(self, held: &HandlePayload) -> Self {
+        self.arg(held.execution_id.as_uuid().to_string())
+            .arg(held.fence.lease_id.to_string())
+            .arg(held.fence.lease_epoch.0)
+            .arg(held.fence.attempt_id.to_string())
+            .arg(held.attempt_index.0)
+    }
+
+    /// The same with one more argument.
+    pub(crate) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
+        self.command.arg(argument);
+        self
+    }
+}
+
+/// A server, reached through one connection that all calls share; after a break the next call makes another.
+///
+/// A request is handed to a connection once. What comes back as `Unsent` was never handed over.
+pub(crate) struct Server {
+    client: Client,
+    timeouts: BackendTimeouts,
+    partitions: u16,
+    link: RwLock<Option<Link>>,
+    connecting: Mutex<()>,
+    /// Library and partition count were seen to fit.
+    checked: AtomicBool,
+    closed: AtomicBool,
+    running: Semaphore,
+}
+
+struct Link {
+    connection: MultiplexedConnection,
+    broken: Arc<AtomicBool>,
+}
+
+/// More calls than can run at once.
+const RUNNING: u32 = 1 << 20;
+
+impl Server {
+    /// The server that `client` names; nothing is sent.
+    pub(crate) fn new(client: Client, timeouts: BackendTimeouts, partitions: u16) -> Self {
+        // Only the third version of the protocol tells a client at once that its connection has ended.
+        let info = client.get_connection_info().clone();
+        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        Self {
+            client: Client::open(info.set_redis_settings(settings)).unwrap_or(client),
+            timeouts,
+            partitions,
+            link: RwLock::new(None),
+            connecting: Mutex::new(()),
+            checked: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            running: Semaphore::new(RUNNING as usize),
+        }
+    }
+
+    /// Calls a function of the library.
+    pub(crate) async fn call<T: FromRedisValue>(&self, call: Call) -> Result<T, ValkeyError> {
+        let _permit = self.enter().await?;
+        let mut connection = self.connection().await?;
+        self.check_once(&mut connection).await?;
+        let reply = call.command.query_async(&mut connection).await.map_err(ValkeyError::Sent);
+        reply.map_err(|error| if call.looks { error.of_a_look() } else { error })
+    }
+
+    /// Refuses a store that this client cannot work with as it stands.
+    pub(crate) async fn check(&self) -> Result<(), ValkeyError> {
+        let _permit = self.enter().await?;
+        self.check_once(&mut self.connection().await?).await
+    }
+
+    async fn check_once(&self, connection: &mut MultiplexedConnection) -> Result<(), ValkeyError> {
+        if !self.checked.load(Ordering::Acquire) {
+            library::check(connection, self.partitions).await?;
+            self.checked.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Sends a command that is no function call and changes nothing.
+    pub(crate) async fn look<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, ValkeyError> {
+        let _permit = self.enter().await?;
+        let mut connection = self.connection().await?;
+        command.query_async(&mut connection).await.map_err(ValkeyError::Unsent)
+    }
+
+    /// A connection that nobody else uses.
+    pub(crate) async fn own_connection(&self) -> Result<(MultiplexedConnection, SemaphorePermit<'_>), ValkeyError> {
+        let permit = self.enter().await?;
+        let connection = self.client.get_multiplexed_async_connection_with_config(&self.config()).await;
+        Ok((connection.map_err(ValkeyError::Unsent)?, permit))
+    }
+
+    /// Refuses new calls, waits for the running ones, and lets go of the connection, all within `grace`.
+    pub(crate) async fn close(&self, grace: Duration) {
+        self.closed.store(true, Ordering::Release);
+        // Elapsed: what still runs keeps its own copy of the connection until it is done.
+        let _drained = tokio::time::timeout(grace, self.running.acquire_many(RUNNING)).await;
+        *self.link.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    async fn enter(&self) -> Result<SemaphorePermit<'_>, ValkeyError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(ValkeyError::Closed);
+        }
+        let permit = self.running.acquire().await.map_err(|_| ValkeyError::Closed)?;
+        if self.closed.load(Ordering::Acquire) { Err(ValkeyError::Closed) } else { Ok(permit) }
+    }
+
+    async fn connection(&self) -> Result<MultiplexedConnection, ValkeyError> {
+        if let Some(connection) = self.live() {
+            return Ok(connection);
+        }
+        let _one_at_a_time = self.connecting.lock().await;
+        if let Some(connection) = self.live() {
+            return Ok(connection);
+        }
+        let broken = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&broken);
+        let config = self.config().set_push_sender(move |push: PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                seen.store(true, Ordering::Release);
+            }
+            Ok::<(), redis::aio::SendError>(())
+        });
+        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await;
+        let connection = connection.map_err(ValkeyError::Unsent)?;
+        *self.link.write().unwrap_or_else(PoisonError::into_inner) =
+            Some(Link { connection: connection.clone(), broken });
+        Ok(connection)
+    }
+
+    fn live(&self) -> Option<MultiplexedConnection> {
+        let link = self.link.read().unwrap_or_else(PoisonError::into_inner);
+        link.as_ref().filter(|link| !link.broken.load(Ordering::Acquire)).map(|link| link.connection.clone())
+    }
+
+    /// Both limits explicitly: the client's default for an answer is half a second.
+    fn config(&self) -> AsyncConnectionConfig {
+        AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.timeouts.connect))
+            .set_response_timeout(Some(self.timeouts.request))
+    }
+}

@@ -1,0 +1,25 @@
+-- fence: the one fence of every holder operation, in the one order, and how a repeat is recognised before it.
+-- args of every holder operation: 1 execution, 2 lease_id, 3 epoch, 4 attempt_id, 5 attempt_index
+
+local function is_latest(core, args)
+  return core.li == args[2] and core.e == args[3] and core.ai == args[4]
+end
+
+-- True if this lease was ended by this operation before. What the deadline has ended, no operation has.
+ff.is_repeat = function(core, args, operation, now)
+  return core.eb == operation
+    and is_latest(core, args)
+    and ff.count(core.n) - 1 == tonumber(args[5])
+    and not ff.is_past_deadline(core, now)
+end
+
+-- A refusal, or nil if the holder may act.
+ff.fence = function(core, args, now)
+  if ff.is_past_deadline(core, now) then return ff.not_active(core, ff.expired_state(core)) end
+  if ff.phase(core) ~= "a" then return ff.not_active(core, core.s) end
+  local ownership = string.sub(core.s, 2, 2)
+  if ownership == "r" then return ff.fail("LEASE_REVOKED", "an operator took the lease away") end
+  if ownership == "e" or ff.has_lapsed(core, now) then return ff.fail("LEASE_EXPIRED", "the lease has run out") end
+  if not is_latest(core, args) then return ff.fail("STALE_LEASE", "a newer lease owns the execution") end
+  return nil
+end

@@ -1,0 +1,35 @@
+-- finish: the terminal transitions, each with everything that belongs to it: state, indexes, attempt, events.
+-- `keys` are those of the operation: root, lease history, completions.
+
+-- The state and the completion; the caller has told of the lease and closed the attempt.
+ff.finish = function(keys, id, core, state, outcome, completed_at, ended_by, now)
+  local at = ff.int(now)
+  redis.call("HSET", ff.key.core(keys[1], id),
+    "s", state, "t", at, "m", at, "z", ff.int(completed_at), "eb", ended_by)
+  ff.unmake_ready(keys[1], id, core)
+  ff.set_due(keys[1], id, core, nil)
+  ff.tell_completion(keys, id, core, outcome, now)
+end
+
+-- The deadline of the whole execution has come.
+ff.expire = function(keys, id, core, now)
+  local deadline = ff.deadline(core)
+  if ff.is_leased(core) then
+    ff.end_attempt(keys[1], id, core, { "ended_failure", ff.int(now), "timeout", "execution_deadline" })
+    if tonumber(core.le) <= deadline then
+      ff.tell_lease(keys, id, core, "expired", "", now)
+    else
+      ff.tell_lease(keys, id, core, "released", "execution_deadline", now)
+    end
+  end
+  ff.finish(keys, id, core, ff.expired_state(core), "expired", math.max(deadline, tonumber(core.c)), "", now)
+end
+
+-- The lease has lapsed once more than the policy allows.
+ff.exhaust = function(keys, id, core, now)
+  local why = "max_reclaims_exceeded"
+  ff.end_attempt(keys[1], id, core, { "ended_failure", ff.int(now), why, why })
+  redis.call("HSET", ff.key.text(keys[1], id), "failure_reason", why, "failure_category", why)
+  ff.tell_lease(keys, id, core, "revoked", why, now)
+  ff.finish(keys, id, core, ff.state.failed, "failed", now, "", now)
+end

@@ -1,0 +1,58 @@
+-- index: where an execution waits. The ready index of a lane and a required capability set has only scores of 0, so its
+-- members order by their bytes: priority from high to low, created_at, id; a deadline follows for the pick to see.
+-- `sets` lists the sets of a lane that have a ready row. The due index of a lane scores ids by the next instant at which
+-- time alone changes the row.
+
+local HIGHEST = 9000
+local ID_FROM, ID_TO = 9, 44
+
+local function member(id, core)
+  local place = struct.pack(">I2I6", HIGHEST - tonumber(core.p), tonumber(core.c)) .. id
+  if core.x then return place .. struct.pack(">I6", tonumber(core.x)) end
+  return place
+end
+
+ff.make_ready = function(root, id, core)
+  local set = core.q or ""
+  redis.call("ZADD", ff.key.ready(root, core.l, set), 0, member(id, core))
+  redis.call("SADD", ff.key.sets(root, core.l), set)
+end
+
+ff.unmake_ready = function(root, id, core)
+  local set = core.q or ""
+  local ready = ff.key.ready(root, core.l, set)
+  if redis.call("ZREM", ready, member(id, core)) == 1 and redis.call("EXISTS", ready) == 0 then
+    redis.call("SREM", ff.key.sets(root, core.l), set)
+  end
+end
+
+ff.ready_id = function(entry)
+  return string.sub(entry, ID_FROM, ID_TO)
+end
+
+ff.ready_deadline = function(entry)
+  if #entry == ID_TO then return nil end
+  return (struct.unpack(">I6", entry, ID_TO + 1))
+end
+
+-- By bytes: Lua's own `<` follows the locale of the server.
+ff.is_before = function(one, other)
+  for i = 1, math.min(#one, #other) do
+    local a, b = string.byte(one, i), string.byte(other, i)
+    if a ~= b then return a < b end
+  end
+  return #one < #other
+end
+
+ff.earlier = function(one, other)
+  if one and other then return math.min(one, other) end
+  return one or other
+end
+
+ff.set_due = function(root, id, core, due)
+  if due then
+    redis.call("ZADD", ff.key.due(root, core.l), ff.int(due), id)
+  else
+    redis.call("ZREM", ff.key.due(root, core.l), id)
+  end
+end

@@ -1,0 +1,46 @@
+-- state: the state vector as one word of six letters: phase, ownership, eligibility, blocking reason, outcome, attempt.
+-- reply.rs has every letter of every dimension; here stand the states that the functions write, and what time changes.
+
+ff.state = {
+  eligible_first = "runw-f",
+  eligible_retry = "runw-y",
+  delayed_first = "rutd-f",
+  backoff_retry = "rutr-y",
+  leased = "al---r",
+  succeeded = "tu--sx",
+  failed = "tu--fx",
+  cancelled = "tu--cx",
+  expired = "tu--ex",
+  expired_unstarted = "tu--e-",
+}
+
+ff.phase = function(core)
+  return string.sub(core.s, 1, 1)
+end
+
+ff.is_leased = function(core)
+  return core.s == ff.state.leased
+end
+
+-- The due instant of a delay or a back-off, also after it has come.
+ff.delay = function(core)
+  if string.sub(core.s, 3, 3) ~= "t" then return nil end
+  return tonumber(core.d)
+end
+
+ff.deadline = function(core)
+  return tonumber(core.x)
+end
+
+ff.is_past_deadline = function(core, now)
+  return ff.phase(core) ~= "t" and core.x ~= nil and now >= tonumber(core.x)
+end
+
+ff.has_lapsed = function(core, now)
+  return ff.is_leased(core) and now >= tonumber(core.le)
+end
+
+ff.expired_state = function(core)
+  if ff.count(core.n) == 0 then return ff.state.expired_unstarted end
+  return ff.state.expired
+end
