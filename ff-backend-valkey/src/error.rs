@@ -143,3 +143,78 @@ fn is_missing_function(error: &RedisError) -> bool {
 fn was_raised_inside(error: &RedisError) -> bool {
     error.detail().is_some_and(|detail| detail.contains("@user_function"))
 }
+
+#[cfg(test)]
+mod tests {
+    use redis::{Value, parse_redis_value};
+
+    use super::*;
+
+    fn said(line: &str) -> RedisError {
+        match parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap() {
+            Value::ServerError(error) => error.into(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn code(error: ValkeyError) -> String {
+        EngineError::from(error).code()
+    }
+
+    #[test]
+    fn refusals_of_the_library_are_those_of_the_contract() {
+        for (line, expected) in [
+            ("NOT_FOUND no such execution", "NotFound(Execution)"),
+            ("LEASE_REVOKED an operator took the lease away", "State(LeaseRevoked)"),
+            ("LEASE_EXPIRED the lease has run out", "State(LeaseExpired)"),
+            ("STALE_LEASE a newer lease owns the execution", "State(StaleLease)"),
+        ] {
+            assert_eq!(code(ValkeyError::Sent(said(line))), expected);
+        }
+    }
+
+    #[test]
+    fn what_the_server_refuses_was_not_applied() {
+        for (line, expected) in [
+            ("OOM command not allowed when used memory > 'maxmemory'.", "Transport(Full, No)"),
+            ("READONLY You can't write against a read only replica.", "Transport(ReadOnly, No)"),
+            ("MISCONF Errors writing to the AOF file: No space left on device", "Transport(ReadOnly, No)"),
+            ("NOREPLICAS Not enough good replicas to write.", "Transport(ReadOnly, No)"),
+            ("LOADING Valkey is loading the dataset in memory", "Transport(Busy, No)"),
+            ("BUSY Valkey is busy running a script.", "Transport(Busy, No)"),
+            ("NOPERM User ff has no permissions to run the 'fcall' command", "Transport(Forbidden, No)"),
+            ("NOAUTH Authentication required.", "Transport(Auth, No)"),
+            ("WRONGPASS invalid username-password pair or user is disabled.", "Transport(Auth, No)"),
+            ("ERR Function not found", "Transport(NotPrepared, No)"),
+        ] {
+            assert_eq!(code(ValkeyError::Sent(said(line))), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_fails_inside_a_function_may_have_been_applied() {
+        for (line, expected) in [
+            (
+                "NOPERM No permissions to access a key script: ff_claim, on @user_function:7.",
+                "Transport(Forbidden, Maybe)",
+            ),
+            ("WRONGTYPE Operation against a key holding the wrong kind of value", "Transport(Other, Maybe)"),
+            ("ERR user_function:7: attempt to index a nil value", "Transport(Other, Maybe)"),
+        ] {
+            assert_eq!(code(ValkeyError::Sent(said(line))), expected, "{line}");
+            let looked = ValkeyError::Sent(said(line)).of_a_look();
+            assert!(code(looked).ends_with(", No)"), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_broken_connection_leaves_open_what_was_sent() {
+        let broken = || RedisError::from(std::io::Error::from(std::io::ErrorKind::BrokenPipe));
+        let late = || RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut));
+        assert_eq!(code(ValkeyError::Sent(broken())), "Transport(Connection, Maybe)");
+        assert_eq!(code(ValkeyError::Unsent(broken())), "Transport(Connection, No)");
+        assert_eq!(code(ValkeyError::Sent(late())), "Transport(Timeout, Maybe)");
+        assert_eq!(code(ValkeyError::Unsent(late())), "Transport(Timeout, No)");
+        assert_eq!(code(ValkeyError::Closed), "Transport(Closed, No)");
+    }
+}

@@ -84,3 +84,33 @@ impl Keys {
         format!("{}:{name}", self.root)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_golden_ones() {
+        let keys = Keys::of(0);
+        let id: ExecutionId = "{fp:0}:00000000-0000-4000-8000-000000000001".parse().unwrap();
+        let lane = LaneId::try_new("a:b c").unwrap();
+        let names = [
+            ("core", keys.core(&id)),
+            ("input", keys.input(&id)),
+            ("result", keys.result(&id)),
+            ("text", keys.text(&id)),
+            ("tags", keys.tags(&id)),
+            ("ids", keys.ids()),
+            ("lanes", keys.lanes()),
+            ("idempotency", keys.idempotency()),
+            ("idempotency_expiry", keys.idempotency_expiry()),
+            ("lease_history", keys.lease_history()),
+            ("completions", keys.completions()),
+            ("due", keys.due(&lane)),
+            ("sets", keys.sets(&lane)),
+        ];
+        let lines: String = names.iter().map(|(name, key)| format!("{name} {key}\n")).collect();
+        assert_eq!(lines, include_str!("../tests/keys.txt"));
+        assert!(names.iter().all(|(_, key)| key.starts_with(&keys.root())));
+    }
+}

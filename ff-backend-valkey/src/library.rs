@@ -172,3 +172,62 @@ async fn check_partitions(connection: &mut MultiplexedConnection, partitions: u1
         Err(error) => Err(EngineError::corrupt(format!("partitions: {error}")).into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use super::*;
+
+    fn files_below(folder: &Path, prefix: &str, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let path = format!("{prefix}{}", entry.file_name().into_string().unwrap());
+            if entry.file_type().unwrap().is_dir() {
+                files_below(&entry.path(), &format!("{path}/"), found);
+            } else {
+                found.insert(path);
+            }
+        }
+    }
+
+    #[test]
+    fn the_list_is_the_folder() {
+        let mut there = BTreeSet::new();
+        files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join("lua"), "", &mut there);
+        let listed: BTreeSet<String> = FILES.iter().map(|(path, _)| (*path).to_owned()).collect();
+        assert_eq!(listed, there);
+        assert_eq!(listed.len(), FILES.len(), "a file is listed twice");
+    }
+
+    #[test]
+    fn the_version_of_the_library_is_the_client_s() {
+        assert!(library().contains(&format!("return {{ {LIBRARY_VERSION}, 1 }}")));
+    }
+
+    #[test]
+    fn every_operation_has_its_function_in_the_folder_of_its_stem() {
+        for op in ff_core::Operation::ALL {
+            let stem = format!("{:?}", op.stem()).to_lowercase();
+            if stem == "backend" {
+                continue;
+            }
+            let path = format!("{stem}/{op}.lua");
+            let body = FILES.iter().find(|(listed, _)| *listed == path).map(|(_, body)| *body);
+            let body = body.unwrap_or_else(|| panic!("{path} is missing"));
+            assert!(body.starts_with(&format!("-- {op}: ")), "{path}: the head names another operation");
+            assert!(body.contains(&format!("(\"{op}\", function(")), "{path}: registers another name");
+        }
+    }
+
+    #[test]
+    fn clients_fit_by_the_oldest_one_that_a_library_serves() {
+        let installed = |version, oldest_client| Some(Installed { version, oldest_client });
+        assert_eq!(fit(None), Fit::Missing);
+        assert_eq!(fit(installed(LIBRARY_VERSION - 1, 0)), Fit::Missing);
+        assert_eq!(fit(installed(LIBRARY_VERSION, 1)), Fit::Works);
+        assert_eq!(fit(installed(LIBRARY_VERSION + 1, LIBRARY_VERSION)), Fit::Works);
+        let ahead = Installed { version: LIBRARY_VERSION + 1, oldest_client: LIBRARY_VERSION + 1 };
+        assert_eq!(fit(Some(ahead)), Fit::TooNew(ahead));
+    }
+}

@@ -14,8 +14,10 @@ local function promote(keys, id, now)
   if ff.has_lapsed(core, now) and ff.count(core.lc) >= ff.max_reclaims(core) then
     return ff.exhaust(keys, id, core, now)
   end
-  ff.make_ready(keys[1], id, core)
-  ff.set_due(keys[1], id, core, ff.deadline(core))
+  if ff.has_lapsed(core, now) or ff.is_delay_over(core, now) then
+    ff.make_ready(keys[1], id, core)
+    ff.set_due(keys[1], id, core, ff.deadline(core))
+  end
 end
 
 local function covers(offered, set)
@@ -52,13 +54,6 @@ local function first(keys, lane, capabilities, now)
   return best and ff.ready_id(best)
 end
 
--- The instant that a ready row waits for again because the clock was set back, or nil.
-local function awaited(core, now)
-  local instant = ff.is_leased(core) and tonumber(core.le) or ff.delay(core)
-  if instant and instant > now then return instant end
-  return nil
-end
-
 local function take(keys, id, core, args, now)
   local root, at, index = keys[1], ff.int(now), ff.count(core.n)
   local kind, expires_at = "fresh", now + tonumber(args[5])
@@ -87,13 +82,6 @@ ff.write("claim", function(keys, args)
   for _, id in ipairs(due) do promote(keys, id, now) end
 
   local id = first(keys, args[1], args[2], now)
-  while id do
-    local core = ff.core(ff.key.core(keys[1], id))
-    local instant = awaited(core, now)
-    if not instant then return take(keys, id, core, args, now) end
-    ff.unmake_ready(keys[1], id, core)
-    ff.set_due(keys[1], id, core, ff.earlier(instant, ff.deadline(core)))
-    id = first(keys, args[1], args[2], now)
-  end
-  return { "none" }
+  if not id then return { "none" } end
+  return take(keys, id, ff.core(ff.key.core(keys[1], id)), args, now)
 end)

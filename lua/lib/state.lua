@@ -22,10 +22,8 @@ ff.is_leased = function(core)
   return core.s == ff.state.leased
 end
 
--- The due instant of a delay or a back-off, also after it has come.
-ff.delay = function(core)
-  if string.sub(core.s, 3, 3) ~= "t" then return nil end
-  return tonumber(core.d)
+ff.is_delay_over = function(core, now)
+  return string.sub(core.s, 3, 3) == "t" and (core.d == nil or now >= tonumber(core.d))
 end
 
 ff.deadline = function(core)
