@@ -11,7 +11,7 @@ use ff_core::{
     Handle, HandlePayload, LaneId, Namespace, PartitionConfig, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
-use crate::{Client, Controls, Dump, Expect, HarnessError, Recorder, Stop, Store, expect};
+use crate::{Client, Control, Controls, Dump, Expect, HarnessError, Recorder, Stop, Store, Topology, expect};
 
 /// A held lease, as a case sees it.
 #[derive(Clone, Debug)]
@@ -26,6 +26,7 @@ pub struct Claimed {
 pub struct Cx {
     store: Box<dyn Store>,
     controls: Controls,
+    topology: Topology,
     recorder: Arc<Recorder>,
     clients: Mutex<Vec<(String, Arc<dyn EngineBackend>)>>,
 }
@@ -34,11 +35,18 @@ pub struct Cx {
 pub const TTL: Duration = Duration::from_secs(30);
 
 impl Cx {
-    /// A context over an empty store.
+    /// A context over an empty store that is one server.
     #[must_use]
     pub fn new(store: Box<dyn Store>, recorder: Arc<Recorder>) -> Self {
         let controls = store.controls();
-        Self { store, controls, recorder, clients: Mutex::default() }
+        Self { store, controls, topology: Topology::Single, recorder, clients: Mutex::default() }
+    }
+
+    /// The same over a store that lives elsewhere; it decides which absent controls could have been there.
+    #[must_use]
+    pub fn topology(mut self, topology: Topology) -> Self {
+        self.topology = topology;
+        self
     }
 
     /// The client called `name`: one backend with its own connections, the same at each call.
@@ -72,6 +80,18 @@ impl Cx {
     #[must_use]
     pub const fn controls(&self) -> &Controls {
         &self.controls
+    }
+
+    /// Why a case ends that needs a control which is not there.
+    ///
+    /// A store in the process of the suite has no address, and nothing in it waits; a server has both.
+    #[must_use]
+    pub fn lacking(&self, control: Control) -> Stop {
+        let reason = format!("no {} control", control.as_str());
+        match (self.topology, control) {
+            (Topology::InProcess, Control::Address | Control::Hold) => Stop::Ineligible(reason),
+            _ => Stop::NotRun(reason),
+        }
     }
 
     /// Gives the store back.
@@ -276,7 +296,7 @@ impl Cx {
     }
 
     fn clock(&self) -> Result<&Arc<dyn crate::ClockControl>, Stop> {
-        self.controls.clock.as_ref().ok_or_else(|| Stop::NotRun("no clock control".to_owned()))
+        self.controls.clock.as_ref().ok_or_else(|| self.lacking(Control::Clock))
     }
 
     /// Everything that the store holds.
@@ -284,16 +304,16 @@ impl Cx {
     /// # Errors
     /// `Stop::NotRun` without a dump control.
     pub async fn dump(&self) -> Result<Dump, Stop> {
-        let control = self.controls.dump.as_ref().ok_or_else(|| Stop::NotRun("no dump control".to_owned()))?;
+        let control = self.controls.dump.as_ref().ok_or_else(|| self.lacking(Control::Dump))?;
         Ok(control.dump().await?)
     }
 
     /// The hold control.
     ///
     /// # Errors
-    /// `Stop::NotRun` without one.
+    /// `Stop::NotRun` without one, `Stop::Ineligible` in process.
     pub fn hold(&self) -> Result<&Arc<dyn crate::HoldControl>, Stop> {
-        self.controls.hold.as_ref().ok_or_else(|| Stop::NotRun("no hold control".to_owned()))
+        self.controls.hold.as_ref().ok_or_else(|| self.lacking(Control::Hold))
     }
 
     /// Waits until `condition` answers true, at most `limit` of real time.

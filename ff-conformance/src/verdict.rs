@@ -21,6 +21,8 @@ pub enum Stop {
     Errored(String),
     /// A control that the case needs is not there.
     NotRun(String),
+    /// What the case needs cannot exist where the store lives; the case does not count.
+    Ineligible(String),
 }
 
 /// A place in the source of the suite, `leases.rs:40`.
