@@ -149,7 +149,7 @@ pub trait HoldControl: Send + Sync {
 
 /// A hold on one execution.
 #[async_trait]
-pub trait Held: Send {
+pub trait Held: Send + Sync {
     /// True once at least one write waits behind the hold.
     ///
     /// # Errors
