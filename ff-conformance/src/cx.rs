@@ -1,9 +1,13 @@
 //! What a case works with: its own store, clients, time and a look at everything.
 
 use std::{
+    collections::BTreeMap,
     fmt::Debug,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, SystemTime},
 };
 
 use ff_core::{
@@ -29,6 +33,8 @@ pub struct Cx {
     topology: Topology,
     recorder: Arc<Recorder>,
     clients: Mutex<Vec<(String, Arc<dyn EngineBackend>)>>,
+    measurements: Mutex<BTreeMap<String, u64>>,
+    stepped_back_ms: AtomicI64,
 }
 
 /// The life of a lease unless a case says otherwise.
@@ -39,7 +45,15 @@ impl Cx {
     #[must_use]
     pub fn new(store: Box<dyn Store>, recorder: Arc<Recorder>) -> Self {
         let controls = store.controls();
-        Self { store, controls, topology: Topology::Single, recorder, clients: Mutex::default() }
+        Self {
+            store,
+            controls,
+            topology: Topology::Single,
+            recorder,
+            clients: Mutex::default(),
+            measurements: Mutex::default(),
+            stepped_back_ms: AtomicI64::new(0),
+        }
     }
 
     /// The same over a store that lives elsewhere; it decides which absent controls could have been there.
@@ -116,6 +130,17 @@ impl Cx {
     ) -> Result<(), Stop> {
         self.recorder.checked(requirement);
         expect::judge(requirement, subject, got, expectation)
+    }
+
+    /// Notes a number for the report, such as the round trips of an operation.
+    pub fn measure(&self, what: impl Into<String>, value: u64) {
+        self.measurements.lock().unwrap_or_else(PoisonError::into_inner).insert(what.into(), value);
+    }
+
+    /// The numbers that the case noted.
+    #[must_use]
+    pub fn measurements(&self) -> BTreeMap<String, u64> {
+        self.measurements.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The lane of the case.
@@ -283,7 +308,24 @@ impl Cx {
     /// # Errors
     /// `Stop::NotRun` without a clock control.
     pub async fn set_time(&self, now: TimestampMs) -> Result<(), Stop> {
-        Ok(self.clock()?.set(now).await?)
+        let clock = self.clock()?;
+        let step = clock.now().await?.as_ms() - now.as_ms();
+        self.stepped_back_ms.fetch_max(step, Ordering::Relaxed);
+        Ok(clock.set(now).await?)
+    }
+
+    /// The largest step back of the store's clock so far: later instants may lie so far before earlier ones.
+    #[must_use]
+    pub fn stepped_back(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.stepped_back_ms.load(Ordering::Relaxed)).unwrap_or_default())
+    }
+
+    /// The clock of the suite's process, which no backend may look at.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "a case sets the store's clock apart from it")]
+    pub fn process_clock(&self) -> TimestampMs {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        TimestampMs::from_ms(0).plus(since)
     }
 
     /// Moves the store's clock forward.

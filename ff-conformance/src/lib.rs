@@ -7,6 +7,7 @@ mod controls;
 mod cx;
 mod expect;
 mod harness;
+mod proxy;
 mod recorder;
 #[cfg(feature = "command")]
 pub mod servers;
@@ -19,5 +20,6 @@ pub use expect::{
     Expect, answers, differs_from, equals, is_none, is_ok, is_some, is_true, refused, refused_with, satisfies,
 };
 pub use harness::{Client, Environment, Harness, HarnessError, Identity, Store, Topology};
+pub use proxy::{Fault, Proxy};
 pub use recorder::Recorder;
 pub use verdict::{Failure, Place, Stop, Verdict};
