@@ -5,12 +5,15 @@
 
 mod controls;
 mod cx;
+pub mod durability;
 mod expect;
+mod facts;
 mod harness;
 mod proxy;
 mod recorder;
 #[cfg(feature = "command")]
 pub mod servers;
+mod trials;
 mod verdict;
 
 pub use async_trait::async_trait;

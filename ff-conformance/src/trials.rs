@@ -1,0 +1,164 @@
+//! One call that meets a fault on its way, beside the same call without one.
+
+use std::{fmt::Debug, sync::Arc, time::Duration};
+
+use ff_core::{CreateExecutionArgs, EngineBackend, EngineError, ErrorClass, ExecutionId, ExecutionPolicy, Repeat};
+use futures::future::BoxFuture;
+
+use crate::{Claimed, Cx, Expect, Fault, Proxy, Stop, check, equals, facts::Facts, is_true, satisfies};
+
+/// A call by a client on a subject.
+pub(crate) type Call<S, T> = fn(Arc<dyn EngineBackend>, S) -> BoxFuture<'static, Result<T, EngineError>>;
+
+/// What a call is about.
+pub(crate) trait Subject: Clone {
+    /// The execution.
+    fn id(&self) -> ExecutionId;
+}
+
+impl Subject for Claimed {
+    fn id(&self) -> ExecutionId {
+        self.payload.execution_id
+    }
+}
+
+impl Subject for CreateExecutionArgs {
+    fn id(&self) -> ExecutionId {
+        self.execution_id
+    }
+}
+
+/// Three equal subjects and two ways to the store.
+pub(crate) struct Trial<S> {
+    direct: Arc<dyn EngineBackend>,
+    faulty: Arc<dyn EngineBackend>,
+    proxy: Proxy,
+    /// Called once, without a fault.
+    once: S,
+    /// Called with the fault, and again.
+    again: S,
+    /// Called before, so that statement and connection are warm and the fault hits the call itself.
+    warm: S,
+}
+
+/// What the calls of a trial answered.
+pub(crate) struct Told<T> {
+    /// The call without a fault.
+    pub(crate) first: T,
+    /// The repeats of the call with the fault, by the same client unless it was killed, then by another.
+    pub(crate) repeats: Vec<Result<T, EngineError>>,
+}
+
+/// Three executions of the lane, each under a live lease of its own worker.
+pub(crate) async fn held(cx: &Cx, policy: ExecutionPolicy) -> Result<Trial<Claimed>, Stop> {
+    // Without an address there is no trial; nothing is worth preparing then.
+    let (faulty, proxy) = cx.proxied("faulty").await?;
+    let direct = cx.client("direct").await?;
+    for _ in 0..3 {
+        cx.created(&direct, cx.execution()?.policy(policy.clone())).await?;
+    }
+    let once = cx.claimed(&direct, "once").await?;
+    let again = cx.claimed(&direct, "again").await?;
+    let warm = cx.claimed(&direct, "warm").await?;
+    Ok(Trial { direct, faulty, proxy, once, again, warm })
+}
+
+/// Three executions that do not exist yet.
+pub(crate) async fn planned(cx: &Cx) -> Result<Trial<CreateExecutionArgs>, Stop> {
+    let (faulty, proxy) = cx.proxied("faulty").await?;
+    let direct = cx.client("direct").await?;
+    let (once, again, warm) = (cx.execution()?, cx.execution()?, cx.execution()?);
+    Ok(Trial { direct, faulty, proxy, once, again, warm })
+}
+
+impl<S: Subject> Trial<S> {
+    /// The execution of the call that meets the fault.
+    pub(crate) fn struck(&self) -> ExecutionId {
+        self.again.id()
+    }
+
+    /// Makes `call` once on one subject; makes it on another while `fault` strikes, and repeats it twice. What has
+    /// become of both must be equal, in between as far as the request went.
+    pub(crate) async fn meets<T: Debug>(
+        &self,
+        cx: &Cx,
+        fault: Fault,
+        repeat: Repeat,
+        call: Call<S, T>,
+    ) -> Result<Told<T>, Stop> {
+        call(Arc::clone(&self.faulty), self.warm.clone()).await?;
+        if self.proxy.turns() == 0 {
+            return Err(Stop::Errored("the client goes around the proxy".to_owned()));
+        }
+        let before = self.facts(cx, &self.again).await?;
+        let first = call(Arc::clone(&self.direct), self.once.clone()).await?;
+
+        let broken = struck(&self.proxy, fault, call(Arc::clone(&self.faulty), self.again.clone())).await;
+
+        let arrives = matches!(fault, Fault::DropReply | Fault::SwallowReply | Fault::CutReply(_));
+        check!(cx, "FF-ERR-018", broken, is_lost(if arrives { AFTER } else { BEFORE }));
+        let expected = if arrives { self.facts(cx, &self.once).await? } else { before };
+        let found = self.facts(cx, &self.again).await?;
+        check!(cx, "FF-DUR-002", found.records(), equals(expected.records()));
+        check!(cx, "FF-DUR-004", found.events(), equals(expected.events()));
+
+        let written = cx.dump().await?.lines;
+        if arrives && repeat == Repeat::Replays {
+            // A repeat tells what the first call stored, not what it would store now.
+            cx.pass_time(Duration::from_millis(7)).await?;
+        }
+        let mut repeats = Vec::new();
+        if broken.is_some() {
+            repeats.push(call(Arc::clone(&self.faulty), self.again.clone()).await);
+        }
+        repeats.push(call(Arc::clone(&self.direct), self.again.clone()).await);
+        let (found, expected) = (self.facts(cx, &self.again).await?, self.facts(cx, &self.once).await?);
+        check!(cx, "FF-DUR-003", found, equals(expected));
+        if arrives {
+            let same = cx.dump().await?.lines == written;
+            check!(cx, "FF-DUR-003", same, is_true());
+        }
+        Ok(Told { first, repeats })
+    }
+
+    async fn facts(&self, cx: &Cx, subject: &S) -> Result<Facts, Stop> {
+        Facts::of(cx, &self.direct, &subject.id(), ff_core::TimestampMs::from_ms(0)).await
+    }
+}
+
+/// The answer to a call that `fault` strikes; `None` if the fault is silent, and the caller was killed when it struck.
+pub(crate) async fn struck<T>(proxy: &Proxy, fault: Fault, call: impl Future<Output = T>) -> Option<T> {
+    proxy.arm(fault);
+    if !matches!(fault, Fault::Swallow | Fault::SwallowReply) {
+        return Some(call.await);
+    }
+    tokio::select! {
+        biased;
+        answer = call => Some(answer),
+        () = proxy.struck() => {
+            proxy.sever();
+            None
+        }
+    }
+}
+
+/// How a call is told whose request arrived: it may have been applied.
+pub(crate) const AFTER: &[ErrorClass] = &[ErrorClass::Unknown];
+/// How a call is told whose request did not arrive; its caller may be unable to know.
+pub(crate) const BEFORE: &[ErrorClass] = &[ErrorClass::Unknown, ErrorClass::Retryable];
+
+/// The caller was killed, or was told of a fault of the way in one of `classes`.
+pub(crate) fn is_lost<T>(classes: &'static [ErrorClass]) -> impl Expect<Option<Result<T, EngineError>>> {
+    satisfies(format!("is Transport of class {classes:?}"), |got: &Option<Result<T, EngineError>>| match got {
+        Some(Err(error)) => matches!(error, EngineError::Transport(_)) && classes.contains(&error.class()),
+        Some(Ok(_)) => false,
+        None => true,
+    })
+}
+
+/// Every one of the calls answered `wanted`.
+pub(crate) fn all_answer<T: PartialEq + Debug>(wanted: T) -> impl Expect<Vec<Result<T, EngineError>>> {
+    satisfies(format!("all answer {wanted:?}"), move |got: &Vec<Result<T, EngineError>>| {
+        !got.is_empty() && got.iter().all(|answer| answer.as_ref().is_ok_and(|answer| *answer == wanted))
+    })
+}
