@@ -3,42 +3,16 @@
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use ff_core::{
-    Backoff, CapabilitySet, CreateExecutionArgs, CreateExecutionResult, EngineBackend, EngineError, ExecutionId,
-    ExecutionPolicy, FailOutcome, FailureClass, FailureReason, Handle, HandleKind, LeaseEpoch, LeaseEventKind,
-    LeaseRenewal, Operation, PrepareOutcome, PublicState, Repeat, RetryPolicy,
+    Backoff, CapabilitySet, CreateExecutionResult, EngineBackend, EngineError, ExecutionId, ExecutionPolicy, Handle,
+    HandleKind, LeaseEpoch, LeaseEventKind, Operation, PrepareOutcome, PublicState, Repeat, RetryPolicy,
 };
-use futures::future::BoxFuture;
 
 use crate::{
-    Claimed, Cx, Expect, Fault, Stop, TTL, Verdict, answers, check, equals, is_none, is_ok, refused, satisfies,
-    trials::{AFTER, BEFORE, Call, all_answer, held, is_lost, planned, struck},
+    Claimed, Cx, Expect, Fault, Stop, TTL, Verdict, answers,
+    calls::{Answer, Call, cancel, complete, create, fail, progress, renew},
+    check, equals, is_none, is_ok, refused, satisfies,
+    trials::{AFTER, BEFORE, all_answer, held, is_lost, planned, struck},
 };
-
-type Answer<T> = BoxFuture<'static, Result<T, EngineError>>;
-
-fn create(client: Arc<dyn EngineBackend>, args: CreateExecutionArgs) -> Answer<CreateExecutionResult> {
-    Box::pin(async move { client.create_execution(args).await })
-}
-
-fn progress(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<()> {
-    Box::pin(async move { client.progress(&held.handle, Some(40), Some("two of five".to_owned())).await })
-}
-
-fn renew(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<LeaseRenewal> {
-    Box::pin(async move { client.renew(&held.handle).await })
-}
-
-fn complete(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<()> {
-    Box::pin(async move { client.complete(&held.handle, Some(vec![0, 0xff, b'!'])).await })
-}
-
-fn fail(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<FailOutcome> {
-    Box::pin(async move { client.fail(&held.handle, FailureReason::new("broken"), FailureClass::Transient).await })
-}
-
-fn cancel(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<()> {
-    Box::pin(async move { client.cancel(&held.handle, "no longer wanted").await })
-}
 
 fn plain() -> ExecutionPolicy {
     ExecutionPolicy::new()

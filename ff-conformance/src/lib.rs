@@ -3,16 +3,20 @@
 //! A [`Harness`] opens empty stores of one backend; the suite's cases drive them through the contract and answer with a
 //! [`Verdict`].
 
+mod calls;
+pub mod clocks;
 mod controls;
 mod cx;
 pub mod durability;
 mod expect;
 mod facts;
 mod harness;
+pub mod holds;
 mod proxy;
 mod recorder;
 #[cfg(feature = "command")]
 pub mod servers;
+pub mod round_trips;
 mod trials;
 mod verdict;
 

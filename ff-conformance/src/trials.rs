@@ -3,12 +3,8 @@
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use ff_core::{CreateExecutionArgs, EngineBackend, EngineError, ErrorClass, ExecutionId, ExecutionPolicy, Repeat};
-use futures::future::BoxFuture;
 
-use crate::{Claimed, Cx, Expect, Fault, Proxy, Stop, check, equals, facts::Facts, is_true, satisfies};
-
-/// A call by a client on a subject.
-pub(crate) type Call<S, T> = fn(Arc<dyn EngineBackend>, S) -> BoxFuture<'static, Result<T, EngineError>>;
+use crate::{Claimed, Cx, Expect, Fault, Proxy, Stop, calls::Call, check, equals, facts::Facts, is_true, satisfies};
 
 /// What a call is about.
 pub(crate) trait Subject: Clone {

@@ -1,0 +1,70 @@
+//! Operations as values: one call by a client on a subject.
+
+use std::sync::Arc;
+
+use ff_core::{
+    CreateExecutionArgs, CreateExecutionResult, EngineBackend, EngineError, ExecutionId, ExecutionInfo,
+    ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, LeaseRenewal, ListExecutionsPage, ListLanesPage,
+    PageLimit, PublicState,
+};
+use futures::future::BoxFuture;
+
+use crate::Claimed;
+
+/// A call by a client on a subject.
+pub(crate) type Call<S, T> = fn(Arc<dyn EngineBackend>, S) -> Answer<T>;
+
+/// What a call will answer.
+pub(crate) type Answer<T> = BoxFuture<'static, Result<T, EngineError>>;
+
+pub(crate) fn create(client: Arc<dyn EngineBackend>, args: CreateExecutionArgs) -> Answer<CreateExecutionResult> {
+    Box::pin(async move { client.create_execution(args).await })
+}
+
+pub(crate) fn progress(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<()> {
+    Box::pin(async move { client.progress(&held.handle, Some(40), Some("two of five".to_owned())).await })
+}
+
+pub(crate) fn renew(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<LeaseRenewal> {
+    Box::pin(async move { client.renew(&held.handle).await })
+}
+
+pub(crate) fn complete(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<()> {
+    Box::pin(async move { client.complete(&held.handle, Some(vec![0, 0xff, b'!'])).await })
+}
+
+pub(crate) fn fail(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<FailOutcome> {
+    Box::pin(async move { client.fail(&held.handle, FailureReason::new("broken"), FailureClass::Transient).await })
+}
+
+pub(crate) fn cancel(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<()> {
+    Box::pin(async move { client.cancel(&held.handle, "no longer wanted").await })
+}
+
+pub(crate) fn describe(client: Arc<dyn EngineBackend>, id: ExecutionId) -> Answer<Option<ExecutionSnapshot>> {
+    Box::pin(async move { client.describe_execution(&id).await })
+}
+
+pub(crate) fn read_state(client: Arc<dyn EngineBackend>, id: ExecutionId) -> Answer<Option<PublicState>> {
+    Box::pin(async move { client.read_execution_state(&id).await })
+}
+
+pub(crate) fn read_info(client: Arc<dyn EngineBackend>, id: ExecutionId) -> Answer<Option<ExecutionInfo>> {
+    Box::pin(async move { client.read_execution_info(&id).await })
+}
+
+pub(crate) fn result(client: Arc<dyn EngineBackend>, id: ExecutionId) -> Answer<Option<Vec<u8>>> {
+    Box::pin(async move { client.get_execution_result(&id).await })
+}
+
+pub(crate) fn list_executions(client: Arc<dyn EngineBackend>, _: ExecutionId) -> Answer<ListExecutionsPage> {
+    Box::pin(async move { client.list_executions(None, PageLimit::MAX).await })
+}
+
+pub(crate) fn list_lanes(client: Arc<dyn EngineBackend>, _: ExecutionId) -> Answer<ListLanesPage> {
+    Box::pin(async move { client.list_lanes(None, PageLimit::MAX).await })
+}
+
+pub(crate) fn ping(client: Arc<dyn EngineBackend>, _: ExecutionId) -> Answer<()> {
+    Box::pin(async move { client.ping().await })
+}

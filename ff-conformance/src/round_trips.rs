@@ -1,0 +1,266 @@
+//! Cases of cost: what a caller waits for is one request and one reply.
+
+use std::sync::Arc;
+
+use ff_core::{CapabilitySet, EngineBackend, EngineError, ExecutionId, ExecutionPolicy, Operation};
+
+use crate::{
+    Claimed, Cx, Expect, Proxy, Stop, TTL, Verdict,
+    calls::{
+        Call, cancel, complete, create, describe, fail, list_executions, list_lanes, ping, progress, read_info,
+        read_state, renew, result,
+    },
+    check, equals,
+};
+
+/// A client behind a counting proxy.
+struct Counted {
+    client: Arc<dyn EngineBackend>,
+    proxy: Proxy,
+}
+
+/// Calls of each operation: one that makes the connection and prepares the statement, then those that are counted.
+const CALLS: usize = 3;
+
+impl Counted {
+    async fn open(cx: &Cx) -> Result<Self, Stop> {
+        let (client, proxy) = cx.proxied("counted").await?;
+        Ok(Self { client, proxy })
+    }
+
+    /// Round trips of `call` on each of the subjects but the first; they are noted for the report.
+    async fn turns<S, T>(
+        &self,
+        cx: &Cx,
+        operation: Operation,
+        subjects: Vec<S>,
+        call: Call<S, T>,
+    ) -> Result<Vec<u64>, Stop> {
+        let mut turns = Vec::new();
+        for subject in subjects {
+            self.proxy.reset();
+            call(Arc::clone(&self.client), subject).await?;
+            turns.push(self.proxy.turns());
+        }
+        // The first call had to open its connection.
+        if turns.first() == Some(&0) {
+            return Err(Stop::Errored("the client goes around the proxy".to_owned()));
+        }
+        turns.remove(0);
+        cx.measure(format!("round_trips.{operation}"), turns.iter().copied().max().unwrap_or_default());
+        Ok(turns)
+    }
+
+    /// As many executions under live leases as there are calls.
+    async fn held(&self, cx: &Cx, policy: ExecutionPolicy) -> Result<Vec<Claimed>, Stop> {
+        let mut held = Vec::new();
+        for _ in 0..CALLS {
+            cx.created(&self.client, cx.execution()?.policy(policy.clone())).await?;
+            held.push(cx.claimed(&self.client, "worker").await?);
+        }
+        Ok(held)
+    }
+}
+
+/// Round trips of a holder's `call`.
+async fn of_holder<T>(
+    cx: &Cx,
+    operation: Operation,
+    policy: ExecutionPolicy,
+    call: Call<Claimed, T>,
+) -> Result<Vec<u64>, Stop> {
+    let counted = Counted::open(cx).await?;
+    let held = counted.held(cx, policy).await?;
+    counted.turns(cx, operation, held, call).await
+}
+
+/// Round trips of a reader's `call` on an execution that completed with a result.
+async fn of_reader<T>(cx: &Cx, operation: Operation, call: Call<ExecutionId, T>) -> Result<Vec<u64>, Stop> {
+    let counted = Counted::open(cx).await?;
+    let id = cx.created_plain(&counted.client).await?;
+    let held = cx.claimed(&counted.client, "worker").await?;
+    counted.client.complete(&held.handle, Some(b"done".to_vec())).await?;
+    counted.turns(cx, operation, vec![id; CALLS], call).await
+}
+
+/// Every counted call cost one round trip.
+fn one_each() -> impl Expect<Vec<u64>> {
+    equals(vec![1; CALLS - 1])
+}
+
+/// A warm create is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn create_execution_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let counted = Counted::open(cx).await?;
+    let mut plans = Vec::new();
+    for number in 0..CALLS {
+        plans.push(cx.execution()?.idempotency_key(format!("order-{number}")).tag("order.kind", "book"));
+    }
+    let turns = counted.turns(cx, Operation::CreateExecution, plans, create).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm claim is one request and one reply: when it takes waiting work, when it takes over lapsed work, and when
+/// there is none.
+///
+/// Covers FF-CON-004. Needs address, clock.
+pub async fn claim_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let counted = Counted::open(cx).await?;
+    let client = &counted.client;
+    let (lane, nobody, worker) = (cx.lane()?, CapabilitySet::default(), cx.worker("worker", TTL)?);
+    let claim = || client.claim(&lane, &nobody, worker.clone());
+    claim().await?;
+    for _ in 0..2 {
+        cx.created_plain(client).await?;
+    }
+    let mut turns = Vec::new();
+    for kind in ["fresh", "fresh", "none", "lapsed"] {
+        if kind == "lapsed" {
+            cx.pass_time(TTL).await?;
+        }
+        counted.proxy.reset();
+        let claimed = claim().await?;
+        turns.push((claimed.is_some() == (kind != "none"), counted.proxy.turns()));
+    }
+    cx.measure("round_trips.claim", turns.iter().map(|(_, turns)| *turns).max().unwrap_or_default());
+    check!(cx, "FF-CON-004", turns, equals(vec![(true, 1); 4]));
+    Ok(())
+}
+
+/// A warm renewal is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn renew_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let turns = of_holder(cx, Operation::Renew, ExecutionPolicy::new(), renew).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm progress is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address, progress.
+pub async fn progress_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let turns = of_holder(cx, Operation::Progress, ExecutionPolicy::new(), progress).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm complete is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn complete_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let turns = of_holder(cx, Operation::Complete, ExecutionPolicy::new(), complete).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm fail is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn fail_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let turns = of_holder(cx, Operation::Fail, ExecutionPolicy::new(), fail).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm cancel is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn cancel_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let turns = of_holder(cx, Operation::Cancel, ExecutionPolicy::new(), cancel).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm snapshot is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn describe_execution_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let turns = of_reader(cx, Operation::DescribeExecution, describe).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm read of the state is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn read_execution_state_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let turns = of_reader(cx, Operation::ReadExecutionState, read_state).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm read of everything is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn read_execution_info_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let turns = of_reader(cx, Operation::ReadExecutionInfo, read_info).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm read of the result is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn get_execution_result_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let turns = of_reader(cx, Operation::GetExecutionResult, result).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm page of executions is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address, listings.
+pub async fn list_executions_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let turns = of_reader(cx, Operation::ListExecutions, list_executions).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm page of lanes is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address, listings.
+pub async fn list_lanes_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let turns = of_reader(cx, Operation::ListLanes, list_lanes).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A ping is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn ping_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let turns = of_reader(cx, Operation::Ping, ping).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A call that is refused, or that repeats one that ended its lease, costs one round trip as well.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn a_repeated_or_refused_call_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let counted = Counted::open(cx).await?;
+    let held = counted.held(cx, ExecutionPolicy::new()).await?;
+    let (mut repeated, mut refused) = (Vec::new(), Vec::new());
+    for held in held {
+        complete(Arc::clone(&counted.client), held.clone()).await?;
+        counted.proxy.reset();
+        complete(Arc::clone(&counted.client), held.clone()).await?;
+        repeated.push(counted.proxy.turns());
+        // The first refusal prepares its statement.
+        let answer = cancel(Arc::clone(&counted.client), held.clone()).await;
+        counted.proxy.reset();
+        let again = cancel(Arc::clone(&counted.client), held).await;
+        refused.push((codes([answer, again]), counted.proxy.turns()));
+    }
+    check!(cx, "FF-CON-004", repeated, equals(vec![1; CALLS]));
+    let code = "Contention(ExecutionNotActive)".to_owned();
+    check!(cx, "FF-CON-004", refused, equals(vec![([code.clone(), code], 1); CALLS]));
+    Ok(())
+}
+
+fn codes(answers: [Result<(), EngineError>; 2]) -> [String; 2] {
+    answers.map(|answer| answer.map_or_else(|error| error.code(), |()| "Ok".to_owned()))
+}
