@@ -5,7 +5,9 @@
 
 mod calls;
 pub mod clocks;
+pub mod arguments;
 mod controls;
+mod crowds;
 mod cx;
 pub mod durability;
 mod expect;
@@ -18,7 +20,19 @@ mod recorder;
 pub mod servers;
 pub mod round_trips;
 mod trials;
+pub mod executions;
+mod expect;
+mod forgeries;
+mod harness;
+mod holders;
+pub mod idempotency;
+mod instants;
+pub mod payloads;
+mod reads;
+mod recorder;
+mod stages;
 mod verdict;
+mod words;
 
 pub use async_trait::async_trait;
 pub use controls::{AttemptFacts, ClockControl, Control, Controls, Dump, DumpControl, Held, HoldControl};
