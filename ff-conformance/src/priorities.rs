@@ -1,0 +1,148 @@
+//! Cases of the claim order: priority descending, creation, id.
+
+use ff_core::{FailureClass, FailureReason};
+
+use crate::{
+    Cx, TTL, Verdict, check,
+    crowds::{claim_order, created_many},
+    equals,
+    instants::{after, ms},
+    stages::retrying,
+};
+
+/// The higher priority goes first, whatever is older.
+///
+/// Covers FF-CLM-001.
+pub async fn claim_prefers_the_higher_priority(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let mut ids = Vec::new();
+    for priority in [0, 1, 2, 9, 10, 99, 100, 1000, 8999, 9000] {
+        ids.push(cx.created(&a, cx.execution()?.priority(priority)).await?);
+        cx.pass_time(ms(1)).await?;
+    }
+    ids.reverse();
+    check!(cx, "FF-CLM-001", claim_order(cx, &a, 11).await?, equals(ids));
+    Ok(())
+}
+
+/// Of one priority the older goes first.
+///
+/// Covers FF-CLM-001.
+pub async fn claim_prefers_the_older_of_one_priority(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let mut ids = Vec::new();
+    for _ in 0..12 {
+        ids.push(cx.created(&a, cx.execution()?.priority(7)).await?);
+        cx.pass_time(ms(1)).await?;
+    }
+    check!(cx, "FF-CLM-001", claim_order(cx, &a, 13).await?, equals(ids));
+    Ok(())
+}
+
+/// Of one priority and one instant the lesser id goes first.
+///
+/// Covers FF-CLM-001.
+pub async fn claim_prefers_the_lesser_id_of_one_instant(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let mut ids = created_many(cx, &a, 24, |_, args| args).await?;
+    ids.sort_by_key(ToString::to_string);
+    check!(cx, "FF-CLM-001", claim_order(cx, &a, 25).await?, equals(ids));
+    Ok(())
+}
+
+/// Sixty rows of few priorities and few instants come in exactly their order.
+///
+/// Covers FF-CLM-001.
+pub async fn claim_follows_the_order_through_a_mixed_lane(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let mut rows = Vec::new();
+    for batch in 0..6_i32 {
+        let created_at = cx.now().await?;
+        let priority = |n: usize| i32::try_from(n).unwrap_or_default() * 7 % 4 + batch % 2;
+        let ids = created_many(cx, &a, 10, |n, args| args.priority(priority(n))).await?;
+        rows.extend(ids.into_iter().enumerate().map(|(n, id)| (-priority(n), created_at, id.to_string(), id)));
+        cx.pass_time(ms(1)).await?;
+    }
+    rows.sort();
+    let order: Vec<_> = rows.into_iter().map(|(.., id)| id).collect();
+    check!(cx, "FF-CLM-001", claim_order(cx, &a, 61).await?, equals(order));
+    Ok(())
+}
+
+/// Priorities beyond the range are equal after they were clamped: the older goes first.
+///
+/// Covers FF-CLM-001, FF-EXE-018.
+pub async fn claim_orders_by_the_clamped_priority(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let mut ids = Vec::new();
+    for priority in [9000, 12_000, i32::MAX, 0, -5, i32::MIN] {
+        ids.push(cx.created(&a, cx.execution()?.priority(priority)).await?);
+        cx.pass_time(ms(1)).await?;
+    }
+    check!(cx, "FF-CLM-001", claim_order(cx, &a, 7).await?, equals(ids));
+    Ok(())
+}
+
+/// A retry keeps its creation and goes ahead of younger work of its priority.
+///
+/// Covers FF-CLM-001.
+pub async fn retried_work_goes_ahead_of_younger_work(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let old = cx.created(&a, cx.execution()?.policy(retrying(1, 10))).await?;
+    let claimed = cx.claimed(&a, "worker").await?;
+    a.fail(&claimed.handle, FailureReason::new("broken"), FailureClass::Transient).await?;
+    cx.pass_time(ms(1)).await?;
+    let young = cx.created_plain(&a).await?;
+    let urgent = cx.created(&a, cx.execution()?.priority(1)).await?;
+    cx.pass_time(ms(9)).await?;
+
+    check!(cx, "FF-CLM-001", claim_order(cx, &a, 4).await?, equals(vec![urgent, old, young]));
+    Ok(())
+}
+
+/// Work whose lease ran out keeps its creation and goes ahead of younger work of its priority.
+///
+/// Covers FF-CLM-001.
+pub async fn lapsed_work_goes_ahead_of_younger_work(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let old = cx.created_plain(&a).await?;
+    cx.claimed_for(&a, "worker", ms(10)).await?;
+    cx.pass_time(ms(1)).await?;
+    let young = cx.created_plain(&a).await?;
+    let urgent = cx.created(&a, cx.execution()?.priority(1)).await?;
+    cx.pass_time(ms(9)).await?;
+
+    check!(cx, "FF-CLM-001", claim_order(cx, &a, 4).await?, equals(vec![urgent, old, young]));
+    Ok(())
+}
+
+/// A delay costs no place: due work stands where its creation puts it.
+///
+/// Covers FF-CLM-001.
+pub async fn delayed_work_keeps_its_place(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let now = cx.now().await?;
+    let late = cx.created(&a, cx.execution()?.delay_until(after(now, 20))).await?;
+    cx.pass_time(ms(1)).await?;
+    let early = cx.created(&a, cx.execution()?.delay_until(after(now, 10))).await?;
+    cx.pass_time(ms(1)).await?;
+    let plain = cx.created_plain(&a).await?;
+    cx.pass_time(TTL).await?;
+
+    check!(cx, "FF-CLM-001", claim_order(cx, &a, 4).await?, equals(vec![late, early, plain]));
+    Ok(())
+}
+
+/// Work that is not due yet holds nobody up, however urgent it is.
+///
+/// Covers FF-CLM-001, FF-CLM-003.
+pub async fn urgent_work_that_is_not_due_holds_nobody_up(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let due = after(cx.now().await?, 1000);
+    let urgent = cx.created(&a, cx.execution()?.priority(9000).delay_until(due)).await?;
+    let plain = cx.created_plain(&a).await?;
+    check!(cx, "FF-CLM-003", claim_order(cx, &a, 2).await?, equals(vec![plain]));
+    cx.set_time(due).await?;
+    check!(cx, "FF-CLM-001", claim_order(cx, &a, 2).await?, equals(vec![urgent]));
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! Cases of claims that wait for work.
+
+use std::{sync::Arc, time::Duration};
+
+use ff_core::{CapabilitySet, EngineBackend, EngineError, ExecutionId, Handle};
+use futures::future::join;
+
+use crate::{
+    Cx, Stop, TTL, Verdict, check, equals,
+    instants::{after, ms},
+    is_none, is_true,
+    stages::held,
+};
+
+/// Longer than any case takes: a claim that waits so long has been answered by what it waited for.
+const LONG: Duration = Duration::from_secs(120);
+
+async fn waiting_claim(
+    cx: &Cx,
+    client: &Arc<dyn EngineBackend>,
+    wait: Duration,
+) -> Result<Result<Option<Handle>, EngineError>, Stop> {
+    let policy = cx.worker("worker", TTL)?.max_wait(wait);
+    Ok(client.claim(&cx.lane()?, &CapabilitySet::default(), policy).await)
+}
+
+fn taken(client: &Arc<dyn EngineBackend>, handle: Option<Handle>) -> Result<Option<ExecutionId>, Stop> {
+    let payload = handle.map(|handle| handle.decode(client.backend_label())).transpose()?;
+    Ok(payload.map(|payload| payload.execution_id))
+}
+
+/// Answers after `client` has reached the store some times: a claim that was sent before has looked by then.
+async fn a_few_round_trips(client: &Arc<dyn EngineBackend>) -> Result<(), Stop> {
+    for _ in 0..20 {
+        client.ping().await?;
+    }
+    Ok(())
+}
+
+/// A claim that waits takes the work that another client creates meanwhile.
+///
+/// Covers FF-CLM-013.
+pub async fn claim_waits_until_work_is_created(cx: &Cx) -> Verdict {
+    let (a, b) = (cx.client("a").await?, cx.client("b").await?);
+    let create = async {
+        a_few_round_trips(&b).await?;
+        cx.created_plain(&b).await
+    };
+
+    let (claim, created) = join(waiting_claim(cx, &a, LONG), create).await;
+
+    check!(cx, "FF-CLM-013", taken(&a, claim??)?, equals(Some(created?)));
+    Ok(())
+}
+
+/// A claim that waits takes a delayed row when its instant comes.
+///
+/// Covers FF-CLM-013.
+pub async fn claim_waits_until_a_delay_is_due(cx: &Cx) -> Verdict {
+    let (a, b) = (cx.client("a").await?, cx.client("b").await?);
+    let due = after(cx.now().await?, 3_600_000);
+    let id = cx.created(&a, cx.execution()?.delay_until(due)).await?;
+    let advance = async {
+        a_few_round_trips(&b).await?;
+        cx.set_time(due).await
+    };
+
+    let (claim, advanced) = join(waiting_claim(cx, &a, LONG), advance).await;
+
+    advanced?;
+    check!(cx, "FF-CLM-013", taken(&a, claim??)?, equals(Some(id)));
+    Ok(())
+}
+
+/// A claim that waits takes over a lease when it runs out.
+///
+/// Covers FF-CLM-013.
+pub async fn claim_waits_until_a_lease_runs_out(cx: &Cx) -> Verdict {
+    let (a, b) = (cx.client("a").await?, cx.client("b").await?);
+    let id = held(cx, &b).await?.payload.execution_id;
+    let advance = async {
+        a_few_round_trips(&b).await?;
+        cx.pass_time(TTL).await
+    };
+
+    let (claim, advanced) = join(waiting_claim(cx, &a, LONG), advance).await;
+
+    advanced?;
+    check!(cx, "FF-CLM-013", taken(&a, claim??)?, equals(Some(id)));
+    Ok(())
+}
+
+/// Claims that wait share the work that comes: each row goes to one of them.
+///
+/// Covers FF-CLM-004, FF-CLM-013.
+pub async fn claims_that_wait_share_what_comes(cx: &Cx) -> Verdict {
+    let (a, b, c) = (cx.client("a").await?, cx.client("b").await?, cx.client("c").await?);
+    let create = async {
+        a_few_round_trips(&c).await?;
+        Ok::<_, Stop>([cx.created_plain(&c).await?, cx.created_plain(&c).await?])
+    };
+
+    let (first, (second, created)) = join(waiting_claim(cx, &a, LONG), join(waiting_claim(cx, &b, LONG), create)).await;
+
+    let (mut got, mut created) = ([taken(&a, first??)?, taken(&b, second??)?], created?.map(Some));
+    got.sort();
+    created.sort();
+    check!(cx, "FF-CLM-004", got, equals(created));
+    check!(cx, "FF-CLM-013", got.iter().all(Option::is_some), is_true());
+    Ok(())
+}
+
+/// A claim that waits for nothing answers no work when its wait is over.
+///
+/// Covers FF-CLM-013, FF-CLM-015.
+pub async fn claim_gives_up_when_its_wait_is_over(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let written = cx.dump().await?;
+    for wait in [Duration::ZERO, ms(1), ms(120)] {
+        check!(cx, "FF-CLM-013", waiting_claim(cx, &a, wait).await??, is_none());
+    }
+    check!(cx, "FF-CLM-015", cx.dump().await?, equals(written));
+    Ok(())
+}
+
+/// A claim that may wait takes work that is there at once.
+///
+/// Covers FF-CLM-013.
+pub async fn claim_does_not_wait_for_work_that_is_there(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    for wait in [Duration::ZERO, LONG] {
+        let id = cx.created_plain(&a).await?;
+        check!(cx, "FF-CLM-013", taken(&a, waiting_claim(cx, &a, wait).await??)?, equals(Some(id)));
+    }
+    Ok(())
+}
