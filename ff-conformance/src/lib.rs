@@ -3,39 +3,36 @@
 //! A [`Harness`] opens empty stores of one backend; the suite's cases drive them through the contract and answer with a
 //! [`Verdict`].
 
-mod calls;
-pub mod clocks;
 pub mod arguments;
+mod calls;
 pub mod claims;
+pub mod clocks;
 mod controls;
 mod crowds;
 mod cx;
 pub mod durability;
-mod expect;
-mod facts;
-mod harness;
-pub mod holds;
-mod proxy;
-mod recorder;
-#[cfg(feature = "command")]
-pub mod servers;
-pub mod round_trips;
-mod trials;
 pub mod executions;
 mod expect;
+mod facts;
 pub mod fences;
 mod forgeries;
 mod harness;
 mod holders;
+pub mod holds;
 pub mod idempotency;
 mod instants;
 pub mod leases;
 pub mod payloads;
 pub mod priorities;
 pub mod promotions;
+mod proxy;
 mod reads;
 mod recorder;
+pub mod round_trips;
+#[cfg(feature = "command")]
+pub mod servers;
 mod stages;
+mod trials;
 mod verdict;
 pub mod waits;
 mod words;
