@@ -38,13 +38,13 @@ fn text(cases: &[CaseSource], requirements: &[RequirementSource]) -> String {
          macro_rules! for_each_case {{\n    ($then:path $(, $arg:tt)*) => {{ $then! {{ $($arg)*\n{}    }} }};\n}}\n\n\
          /// The hash of cases and requirements.\n\
          #[rustfmt::skip]\n\
-         pub(crate) const REGISTRY_SHA256: &str = \"{hash}\";\n\n\
+         pub const REGISTRY_SHA256: &str = \"{hash}\";\n\n\
          /// Every case, by stem.\n\
          #[rustfmt::skip]\n\
-         pub(crate) const CASES: &[Case] = &[\n{table}];\n\n\
+         pub const CASES: &[Case] = &[\n{table}];\n\n\
          /// Every requirement, in the order of `requirements.toml`.\n\
          #[rustfmt::skip]\n\
-         pub(crate) const REQUIREMENTS: &[Requirement] = &[\n{rules}];\n",
+         pub const REQUIREMENTS: &[Requirement] = &[\n{rules}];\n",
         stems.join(", "),
         names(cases, &stems)
     )
