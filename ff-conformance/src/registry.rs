@@ -30,11 +30,11 @@ macro_rules! for_each_case {
 
 /// The hash of cases and requirements.
 #[rustfmt::skip]
-pub(crate) const REGISTRY_SHA256: &str = "4863ae10e5f1329050d46c66f53f598982279d16c1a1ce38b30392497e6f296f";
+pub const REGISTRY_SHA256: &str = "4863ae10e5f1329050d46c66f53f598982279d16c1a1ce38b30392497e6f296f";
 
 /// Every case, by stem.
 #[rustfmt::skip]
-pub(crate) const CASES: &[Case] = &[
+pub const CASES: &[Case] = &[
     Case { stem: "executions", name: "create_execution_makes_a_row_that_waits_for_a_worker", summary: "A create without options makes an execution that waits for a worker.", covers: &["FF-EXE-003", "FF-EXE-006", "FF-EXE-013", "FF-EXE-024", "FF-EXE-025"], needs: &[], controls: &[Control::Clock], run: |cx| Box::pin(executions::create_execution_makes_a_row_that_waits_for_a_worker(cx)) },
     Case { stem: "executions", name: "create_execution_with_a_delay_ahead_waits_for_it", summary: "A create whose delay lies ahead makes an execution that waits for that instant.", covers: &["FF-EXE-003", "FF-EXE-014"], needs: &[], controls: &[Control::Clock], run: |cx| Box::pin(executions::create_execution_with_a_delay_ahead_waits_for_it(cx)) },
     Case { stem: "executions", name: "a_delay_reads_as_over_from_its_due_instant_on", summary: "A delayed execution reads as waiting from exactly its due instant on, though nobody wrote anything.", covers: &["FF-EXE-003", "FF-EXE-010", "FF-EXE-014"], needs: &[], controls: &[Control::Clock, Control::Dump], run: |cx| Box::pin(executions::a_delay_reads_as_over_from_its_due_instant_on(cx)) },
@@ -214,7 +214,7 @@ pub(crate) const CASES: &[Case] = &[
 
 /// Every requirement, in the order of `requirements.toml`.
 #[rustfmt::skip]
-pub(crate) const REQUIREMENTS: &[Requirement] = &[
+pub const REQUIREMENTS: &[Requirement] = &[
     Requirement { id: "FF-EXE-001", level: Level::Must, text: "The attempts of an execution are numbered 0, 1, 2 and so on without a gap, and `total_attempt_count` is their number." },
     Requirement { id: "FF-EXE-002", level: Level::Must, text: "At most one attempt of an execution is open: exactly one while its latest lease was neither given back nor taken over, and none once it has ended." },
     Requirement { id: "FF-EXE-003", level: Level::Must, text: "After every transition the dimensions of the state are those of its row in the transition table, and they fit together." },
