@@ -74,3 +74,76 @@ impl From<EngineError> for Stop {
         Self::Refused(error, Place::here())
     }
 }
+
+/// What kind of failure a report tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// A check of the case did not hold, or a call that leads up to it was refused.
+    Check,
+    /// A declared capability is not there.
+    FalseClaim,
+    /// An operation that was denied works.
+    UndeclaredSupport,
+    /// A denied operation changed the store.
+    DeniedWithEffect,
+    /// A denied operation was refused in another way than `Unavailable`.
+    WrongDenial,
+    /// The case passed and left a state that no store may have.
+    Invariant,
+    /// A history that no order of its operations explains.
+    History,
+    /// A deviation that was declared does not exist any more.
+    StaleQuirk,
+}
+
+/// How one case of one run ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every check held, and every invariant afterwards.
+    Passed,
+    /// The backend does not have the operation, says so, and refuses it as the contract wants.
+    Denied {
+        /// The operation.
+        op: String,
+    },
+    /// The backend breaks a requirement.
+    Failed {
+        /// In what way.
+        kind: FailureKind,
+        /// What it breaks, and how that was seen.
+        #[serde(flatten)]
+        failure: Failure,
+    },
+    /// The suite or the harness failed; nothing is said about the backend.
+    Errored {
+        /// What happened.
+        reason: String,
+    },
+    /// It could have run and did not.
+    NotRun {
+        /// Why.
+        reason: String,
+    },
+    /// It needs what cannot exist where this store lives.
+    Ineligible {
+        /// What that is.
+        reason: String,
+    },
+}
+
+impl Outcome {
+    /// The word that reports use.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Denied { .. } => "denied",
+            Self::Failed { .. } => "failed",
+            Self::Errored { .. } => "errored",
+            Self::NotRun { .. } => "not_run",
+            Self::Ineligible { .. } => "ineligible",
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The harnesses of this project's own backends.
+
+pub mod memory;

@@ -1,0 +1,192 @@
+//! What a run says about a backend: one event for each case, joined to one report for each profile.
+
+mod badge;
+mod diff;
+mod event;
+mod facts;
+mod files;
+mod junit;
+mod markdown;
+mod merge;
+mod tally;
+mod verify;
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+pub use badge::badge;
+pub use diff::diff;
+pub use event::{CaseReport, Event};
+pub use facts::{Declared, Host, Profile, Provenance, Stopwatch, SuiteFacts, time_factor};
+pub use files::{Found, folder, read_events, read_report, write_file};
+pub use junit::junit;
+pub use markdown::{markdown, summary};
+pub use merge::{Invalid, merge};
+pub use tally::Tally;
+pub use verify::verify;
+
+use crate::{Hits, Identity};
+
+/// The schema that a report names.
+pub const SCHEMA: &str = "ff-conformance-report/v1";
+
+/// What one run says about one profile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Report {
+    /// `ff-conformance-report/v1`.
+    pub schema: String,
+    /// The suite that judged.
+    pub suite: SuiteFacts,
+    /// Who was judged.
+    pub identity: Identity,
+    /// On what.
+    pub profile: Profile,
+    /// When, where and how to do it again.
+    pub run: RunFacts,
+    /// What the backend says of itself; absent if no client could be made.
+    pub declared: Option<Declared>,
+    /// Every case of the suite, in the order of the registry.
+    pub cases: Vec<CaseReport>,
+    /// What was called, and what should have been and was not.
+    pub coverage: Coverage,
+    /// Every requirement of the suite.
+    pub requirements: BTreeMap<String, Status>,
+    /// The end: without it a report is not whole.
+    pub footer: Footer,
+}
+
+/// When and where a run was, and how to do it again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunFacts {
+    /// The run; its profiles share it.
+    pub id: String,
+    /// When it began, by the clock of the suite's machine.
+    pub started: String,
+    /// From the begin of the first case to the end of the last one.
+    pub duration_ms: u64,
+    /// The commit of the working tree, if there is one.
+    pub commit: Option<String>,
+    /// True if the working tree had changes.
+    pub dirty: bool,
+    /// The seeds that chose what the run did.
+    pub seeds: Vec<u64>,
+    /// By how much limits were stretched.
+    pub time_factor: f64,
+    /// The command that does it again.
+    pub reproduce: String,
+    /// The machine.
+    pub host: Host,
+}
+
+/// What was called, and what should have been and was not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Coverage {
+    /// How often each method answered with which code.
+    pub methods: Hits,
+    /// Goals of the suite that the run did not meet.
+    pub goals_unmet: Vec<String>,
+}
+
+/// What a run says of one requirement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// A case covers it and passed, and none found it broken.
+    Verified,
+    /// The backend lacks what it is about, and says so.
+    Denied,
+    /// A check found it broken.
+    Violated,
+    /// A declared deviation with its own check.
+    Quirk,
+    /// Cases cover it and none could judge.
+    NotRun,
+    /// No case covers it.
+    Untested,
+}
+
+impl Status {
+    /// The sign in tables.
+    #[must_use]
+    pub const fn sign(self) -> &'static str {
+        match self {
+            Self::Verified => "✅",
+            Self::Denied => "⛔",
+            Self::Violated => "❌",
+            Self::Quirk => "⚠️",
+            Self::NotRun => "◻",
+            Self::Untested => "❔",
+        }
+    }
+}
+
+/// The end of a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Footer {
+    /// Always true: a report is written as a whole or not at all.
+    pub complete: bool,
+    /// How many cases ended how.
+    pub counts: Tally,
+    /// What follows.
+    pub verdict: Conclusion,
+}
+
+/// The verdict over a profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Conclusion {
+    /// Everything that can exist there ran and held.
+    Certified,
+    /// Nothing is broken, and something did not run.
+    Partial,
+    /// A case failed or could not be judged.
+    Failed,
+}
+
+impl Conclusion {
+    /// The exit code of the command.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Certified => 0,
+            Self::Failed => 1,
+            Self::Partial => 2,
+        }
+    }
+}
+
+impl fmt::Display for Conclusion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Certified => "certified",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+        })
+    }
+}
+
+impl Report {
+    /// The counts of the cases of `stem`.
+    #[must_use]
+    pub fn tally(&self, stem: &str) -> Tally {
+        Tally::of(self.cases.iter().filter(|case| case.stem() == stem))
+    }
+
+    /// Why the whole column could not be judged, if no server was found: the reason that all cases share.
+    #[must_use]
+    pub fn no_server(&self) -> Option<&str> {
+        let first = self.cases.first()?.no_server()?;
+        self.cases.iter().all(|case| case.no_server() == Some(first)).then_some(first)
+    }
+}
+
+/// The worst exit code of several reports: a failure before a partial one.
+#[must_use]
+pub fn exit_code<'a>(reports: impl IntoIterator<Item = &'a Report>) -> u8 {
+    reports.into_iter().map(|report| report.footer.verdict).max().map_or(0, Conclusion::exit_code)
+}

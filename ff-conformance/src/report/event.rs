@@ -1,0 +1,154 @@
+//! How one case of one run ended, as its test writes it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Declared, Host, Profile, Stopwatch, SuiteFacts, files, time_factor};
+use crate::{Control, Harness, Hits, Identity, Outcome, Recorder, Requirement};
+
+/// The schema that an event names.
+pub(crate) const SCHEMA: &str = "ff-conformance-event/v1";
+
+/// What begins the reason of a case that no server was found for.
+pub(crate) const NO_SERVER: &str = "no server";
+
+/// How one case ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaseReport {
+    /// `stem::name`.
+    pub case: String,
+    /// How it ended.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// The requirements that it covers.
+    pub covers: Vec<String>,
+    /// How long it took, store included.
+    pub ms: u64,
+    /// The last calls before it failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<String>,
+}
+
+impl CaseReport {
+    /// The stem of the case.
+    #[must_use]
+    pub fn stem(&self) -> &str {
+        self.case.split_once("::").map_or("", |(stem, _)| stem)
+    }
+
+    /// Why there was no server, if that is how it ended.
+    #[must_use]
+    pub fn no_server(&self) -> Option<&str> {
+        match &self.outcome {
+            Outcome::Errored { reason } if reason.starts_with(NO_SERVER) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// The outcome for a reader: what broke, what was expected, what came, and how to see it again.
+    #[must_use]
+    pub fn text(&self, backend: &str, reproduce: &str) -> String {
+        let case = &self.case;
+        let mut text = match &self.outcome {
+            Outcome::Passed => format!("{case} passed on {backend}"),
+            Outcome::Denied { op } => format!("{case}: {backend} denies {op}"),
+            Outcome::NotRun { reason } => format!("{case} did not run on {backend}: {reason}"),
+            Outcome::Ineligible { reason } => format!("{case} cannot run on {backend}: {reason}"),
+            Outcome::Errored { reason } => format!("{case} could not be judged on {backend}: {reason}"),
+            Outcome::Failed { failure, .. } => {
+                let rule = Requirement::find(&failure.requirement).map_or("", |requirement| requirement.text);
+                format!(
+                    "{case} violates {} on {backend}\n  rule      {rule}\n  checked   {}\n  expected  {}\n  got       {}\n  at        {}",
+                    failure.requirement,
+                    failure.subject,
+                    failure.expectation,
+                    failure.got,
+                    failure.place.as_str(),
+                )
+            }
+        };
+        if matches!(self.outcome, Outcome::Failed { .. } | Outcome::Errored { .. }) {
+            if !self.operations.is_empty() {
+                text.push_str("\n  calls, the last one last");
+                for operation in &self.operations {
+                    text.push_str("\n    ");
+                    text.push_str(operation);
+                }
+            }
+            text.push_str("\n  again     ");
+            text.push_str(reproduce);
+        }
+        text
+    }
+}
+
+/// How one case of one run ended, with everything that a report needs to know about the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Event {
+    /// `ff-conformance-event/v1`.
+    pub schema: String,
+    /// The run.
+    pub run: String,
+    /// When the case began, in milliseconds since the Unix epoch.
+    pub started_ms: u64,
+    /// By how much limits were stretched.
+    pub time_factor: f64,
+    /// The machine.
+    pub host: Host,
+    /// The suite that judged.
+    pub suite: SuiteFacts,
+    /// Who was judged.
+    pub identity: Identity,
+    /// On what.
+    pub profile: Profile,
+    /// What the backend says of itself; absent if no client was made.
+    pub declared: Option<Declared>,
+    /// How it ended.
+    pub case: CaseReport,
+    /// How often each method answered with which code.
+    pub methods: Hits,
+}
+
+impl Event {
+    /// The event of a case that ended like `case`.
+    #[must_use]
+    pub(crate) fn of(
+        harness: &dyn Harness,
+        case: CaseReport,
+        recorder: &Recorder,
+        controls: &[Control],
+        watch: &Stopwatch,
+    ) -> Self {
+        Self {
+            schema: SCHEMA.to_owned(),
+            run: files::run_id(),
+            started_ms: watch.started_ms(),
+            time_factor: time_factor(),
+            host: Host::current(),
+            suite: SuiteFacts::current(),
+            identity: harness.identity(),
+            profile: Profile::of(harness.environment(), controls),
+            declared: recorder.declared().as_ref().map(Declared::of),
+            case,
+            methods: recorder.hits(),
+        }
+    }
+
+    /// Writes the event below `folder`, as `<profile>/<run>/<stem>.<case>.json`, and returns the file.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(&self, folder: &Path) -> io::Result<PathBuf> {
+        let name = format!("{}.json", self.case.case.replace("::", "."));
+        let file = folder.join(&self.profile.id).join(&self.run).join(name);
+        let mut text = serde_json::to_string_pretty(self).map_err(io::Error::other)?;
+        text.push('\n');
+        files::write_file(&file, &text)?;
+        Ok(file)
+    }
+}

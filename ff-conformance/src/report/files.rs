@@ -1,0 +1,127 @@
+//! Where events and reports lie, and how they are written and read.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use super::{Event, Invalid, Report};
+
+/// The folder of events and reports: `FF_CONFORMANCE_OUT`, else `ff-conformance` in Cargo's target folder.
+#[must_use]
+pub fn folder() -> PathBuf {
+    if let Some(out) = std::env::var_os("FF_CONFORMANCE_OUT").filter(|out| !out.is_empty()) {
+        return PathBuf::from(out);
+    }
+    let program = std::env::current_exe().unwrap_or_default();
+    // Cargo marks its target folder as a cache; the test's or command's own program lies below it.
+    let target = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    target.map_or_else(|| PathBuf::from("target"), Path::to_path_buf).join("ff-conformance")
+}
+
+/// The run that this process belongs to: that of its servers, else that of nextest, else its own.
+pub(crate) fn run_id() -> String {
+    let given = |name: &str| std::env::var(name).ok().filter(|id| !id.is_empty());
+    given("FF_CONFORMANCE_RUN")
+        .or_else(|| given("NEXTEST_RUN_ID"))
+        .unwrap_or_else(|| format!("pid-{}", std::process::id()))
+}
+
+/// Writes a file as a whole: a reader sees all of it or none.
+///
+/// # Errors
+/// If the folder or the file cannot be written.
+pub fn write_file(file: &Path, text: &str) -> io::Result<()> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let folder = file.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let draft = folder.join(format!(".{}-{}.tmp", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
+    fs::write(&draft, text)?;
+    fs::rename(&draft, file)
+}
+
+/// The newest run of one profile.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The folder of the run.
+    pub folder: PathBuf,
+    /// Its events.
+    pub events: Vec<Event>,
+}
+
+/// The newest run of every profile below `folder`, or the one run whose folder it is.
+///
+/// # Errors
+/// `Invalid` if a file cannot be read or is no event of this schema.
+pub fn read_events(folder: &Path) -> Result<Vec<Found>, Invalid> {
+    let own = events_in(folder)?;
+    if !own.is_empty() {
+        return Ok(vec![Found { folder: folder.to_path_buf(), events: own }]);
+    }
+    let mut found = Vec::new();
+    for profile in folders_in(folder)? {
+        let own = events_in(&profile)?;
+        if !own.is_empty() {
+            found.push(Found { folder: profile, events: own });
+            continue;
+        }
+        let mut newest: Option<Found> = None;
+        for run in folders_in(&profile)? {
+            let events = events_in(&run)?;
+            let began = |found: &Found| found.events.iter().map(|event| event.started_ms).max();
+            let run = Found { folder: run, events };
+            if newest.as_ref().is_none_or(|newest| began(newest) < began(&run)) {
+                newest = Some(run);
+            }
+        }
+        found.extend(newest);
+    }
+    Ok(found)
+}
+
+/// Reads one report.
+///
+/// # Errors
+/// `Invalid` if the file cannot be read or is no report of this schema.
+pub fn read_report(file: &Path) -> Result<Report, Invalid> {
+    let text = fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
+    serde_json::from_str(&text).map_err(|error| unreadable(file, &error))
+}
+
+fn events_in(folder: &Path) -> Result<Vec<Event>, Invalid> {
+    let mut events = Vec::new();
+    for entry in entries(folder)? {
+        let is_event = entry.extension().is_some_and(|ending| ending == "json")
+            && entry.file_stem().and_then(|name| name.to_str()).is_some_and(|name| name.contains('.'));
+        // Reports of a command lie in the same tree; their names hold no `<stem>.<case>`.
+        if is_event && entry.is_file() {
+            let text = fs::read_to_string(&entry).map_err(|error| unreadable(&entry, &error))?;
+            let text: Option<Event> = match serde_json::from_str::<serde_json::Value>(&text) {
+                Ok(value) if value["schema"] == super::SCHEMA => None,
+                Ok(value) => Some(serde_json::from_value(value).map_err(|error| unreadable(&entry, &error))?),
+                Err(error) => return Err(unreadable(&entry, &error)),
+            };
+            events.extend(text);
+        }
+    }
+    Ok(events)
+}
+
+fn folders_in(folder: &Path) -> Result<Vec<PathBuf>, Invalid> {
+    Ok(entries(folder)?.into_iter().filter(|entry| entry.is_dir()).collect())
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, Invalid> {
+    let list = fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
+    let mut entries = list
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| unreadable(folder, &error))?;
+    entries.sort();
+    Ok(entries)
+}
+
+fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Invalid {
+    Invalid::new(format!("{}: {error}", path.display()))
+}

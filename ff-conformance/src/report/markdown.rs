@@ -1,0 +1,144 @@
+//! Reports as Markdown, and the failures of a run as plain text.
+
+use std::fmt::Write;
+
+use super::{Coverage, Report};
+use crate::{Outcome, REQUIREMENTS, matrix::Matrix};
+
+/// One document over all `reports`: the matrix, the facts of each profile, what failed, what did not run.
+#[must_use]
+pub fn markdown(reports: &[Report]) -> String {
+    let mut text = String::from("# Conformance\n\n");
+    if let Some(report) = reports.first() {
+        line(
+            &mut text,
+            &format!(
+                "Suite {}, contract {}, {} cases, registry `{:.12}`.\n",
+                report.suite.version, report.suite.contract, report.suite.cases, report.suite.registry_sha256
+            ),
+        );
+    }
+    text.push_str(&Matrix::of(reports).markdown());
+    for report in reports {
+        profile(&mut text, report);
+    }
+    text.push_str("\n## Requirements\n\n");
+    text.push_str(&requirements(reports));
+    text
+}
+
+fn profile(text: &mut String, report: &Report) {
+    let (profile, run, counts) = (&report.profile, &report.run, &report.footer.counts);
+    line(text, &format!("\n## {}\n", profile.id));
+    line(
+        text,
+        &format!(
+            "**{}**: {} passed, {} denied, {} failed, {} errored, {} not run, {} ineligible.\n",
+            report.footer.verdict,
+            counts.passed,
+            counts.denied,
+            counts.failed,
+            counts.errored,
+            counts.not_run,
+            counts.ineligible
+        ),
+    );
+    line(text, &format!("- Backend: {} {}, <{}>", report.identity.name, report.identity.version, report.identity.url));
+    line(text, &format!("- Server: {} by {}", profile.server, profile.source));
+    if let Some(image) = &profile.image {
+        line(text, &format!("- Image: `{image}`"));
+    }
+    for (name, value) in &profile.settings {
+        line(text, &format!("- `{name}` = `{value}`"));
+    }
+    let dirty = if run.dirty { ", with changes" } else { "" };
+    if let Some(commit) = &run.commit {
+        line(text, &format!("- Commit: `{commit}`{dirty}"));
+    }
+    line(text, &format!("- Run: {} of {}, {} ms, `{}`", run.id, run.started, run.duration_ms, run.reproduce));
+    for goal in &report.coverage.goals_unmet {
+        line(text, &format!("- Goal not met: {goal}"));
+    }
+    told(text, report, "Failed", |outcome| matches!(outcome, Outcome::Failed { .. } | Outcome::Errored { .. }));
+    told(text, report, "Not run", |outcome| matches!(outcome, Outcome::NotRun { .. }));
+    told(text, report, "Ineligible", |outcome| matches!(outcome, Outcome::Ineligible { .. }));
+    methods(text, &report.coverage);
+}
+
+/// The cases whose outcome is chosen; those that share a reason share its line.
+fn told(text: &mut String, report: &Report, title: &str, chosen: impl Fn(&Outcome) -> bool) {
+    let mut cases = report.cases.iter().filter(|case| chosen(&case.outcome)).peekable();
+    if cases.peek().is_none() {
+        return;
+    }
+    line(text, &format!("\n### {title} on {}\n", report.profile.id));
+    if let Some(reason) = report.no_server() {
+        line(text, &format!("All cases: {reason}"));
+        return;
+    }
+    for case in cases {
+        match &case.outcome {
+            Outcome::NotRun { reason } | Outcome::Ineligible { reason } => {
+                line(text, &format!("- `{}`: {reason}", case.case));
+            }
+            _ => {
+                let again = format!("{} --case {}", report.run.reproduce, case.case);
+                line(text, &format!("```text\n{}\n```\n", case.text(&report.identity.name, &again)));
+            }
+        }
+    }
+}
+
+fn methods(text: &mut String, coverage: &Coverage) {
+    line(text, "\n| method | answers |\n|---|---|");
+    for (method, codes) in &coverage.methods {
+        let codes: Vec<_> = codes.iter().map(|(code, count)| format!("{code} {count}")).collect();
+        line(text, &format!("| `{method}` | {} |", codes.join(" · ")));
+    }
+}
+
+/// One row for each requirement, one column for each report.
+#[must_use]
+pub(crate) fn requirements(reports: &[Report]) -> String {
+    let mut text = String::from("| requirement |");
+    for report in reports {
+        let _ = write!(text, " {} |", report.profile.id);
+    }
+    line(&mut text, &format!("\n|---|{}", "---|".repeat(reports.len())));
+    for requirement in REQUIREMENTS {
+        let _ = write!(text, "| {} {} |", requirement.id, requirement.text.replace('|', "\\|"));
+        for report in reports {
+            let status = report.requirements.get(requirement.id).copied();
+            let _ = write!(text, " {} |", status.map_or("❔", super::Status::sign));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn line(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}
+
+/// What failed in `reports`, each with the command that shows it again; empty if nothing did.
+#[must_use]
+pub fn summary(reports: &[Report]) -> String {
+    let mut text = String::new();
+    for report in reports {
+        if let Some(reason) = report.no_server() {
+            line(&mut text, &format!("\n{}: {reason}", report.identity.name));
+            continue;
+        }
+        for case in &report.cases {
+            if matches!(case.outcome, Outcome::Failed { .. } | Outcome::Errored { .. }) {
+                let again = format!("{} --case {}", report.run.reproduce, case.case);
+                line(&mut text, &format!("\n{}", case.text(&report.profile.id, &again)));
+            }
+        }
+        for goal in &report.coverage.goals_unmet {
+            line(&mut text, &format!("\n{}: goal not met: {goal}", report.profile.id));
+        }
+    }
+    text
+}

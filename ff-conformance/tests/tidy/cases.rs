@@ -1,0 +1,297 @@
+//! The case files: which cases there are, what they cover and use, and what they may not do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ff_conformance::Control;
+use ff_core::{Capability, Operation};
+use quote::ToTokens;
+use syn::{FnArg, ImplItem, Item, ItemFn, ReturnType, Visibility};
+
+use crate::{
+    files::{Problems, Tree},
+    requirements,
+    tokens::Uses,
+};
+
+/// The files that hold cases, in the order of the registry: the stems of the contract, then what belongs to no stem.
+const CASE_FILES: &[&str] = &[
+    "executions",
+    "idempotency",
+    "payloads",
+    "arguments",
+    "fences",
+    "leases",
+    "claims",
+    "priorities",
+    "worker_capabilities",
+    "promotions",
+    "waits",
+    "holds",
+    "clocks",
+    "durability",
+    "round_trips",
+];
+
+/// Words that a case may not use, and why.
+const REFUSED: [(&str, &str); 5] = [
+    ("sleep", "a case waits for a condition: `cx.eventually`"),
+    ("Instant", "time is the store's: `cx.now`"),
+    ("SystemTime", "time is the store's: `cx.now`"),
+    ("panic", "a case answers with a `Verdict`; `check!` does so"),
+    ("unwrap", "a case answers with a `Verdict`: `?`"),
+];
+
+/// Backends that no case may name.
+const BACKENDS: [&str; 3] = ["postgres", "valkey", "redis"];
+
+/// One case, as its source tells.
+pub(crate) struct CaseSource {
+    file: String,
+    line: usize,
+    /// The concept: the name of its file.
+    pub(crate) stem: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// The first sentence of its docs.
+    pub(crate) summary: String,
+    /// The requirements of its `Covers` line.
+    pub(crate) covers: Vec<String>,
+    /// What the backend must be able to do.
+    pub(crate) needs: BTreeSet<Capability>,
+    /// What the suite must be able to do to the store.
+    pub(crate) controls: BTreeSet<Control>,
+    own: Uses,
+    /// True if a check stands in the case or in a function of the suite that it calls.
+    checks: bool,
+}
+
+/// A function of the suite.
+struct Function {
+    module: String,
+    item: ItemFn,
+    uses: Uses,
+}
+
+/// All cases, in the order of the files and of their source.
+pub(crate) fn read(tree: &Tree) -> (Vec<CaseSource>, Problems) {
+    let (mut functions, mut context, mut problems) = (Vec::new(), BTreeMap::new(), Problems::new());
+    for (path, text) in tree.suite() {
+        let module = path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
+        match syn::parse_file(text) {
+            Ok(file) => file.items.into_iter().for_each(|item| collect(item, module, &mut functions, &mut context)),
+            Err(error) => problems.push(format!("{path}: {error}")),
+        }
+    }
+    let graph = Graph { functions: &functions, context: &context };
+    let mut cases = Vec::new();
+    for stem in CASE_FILES {
+        let file = format!("ff-conformance/src/{stem}.rs");
+        if tree.text(&file).is_none() {
+            problems.push(format!("{file} is listed in tests/tidy/cases.rs and does not exist"));
+        }
+        let own = functions.iter().filter(|function| function.module == *stem && is_case(&function.item));
+        cases.extend(own.map(|function| graph.case(function, file.clone())));
+    }
+    (cases, problems)
+}
+
+/// Notes functions, and what methods of the context use of each other.
+fn collect(item: Item, module: &str, functions: &mut Vec<Function>, context: &mut BTreeMap<String, Uses>) {
+    match item {
+        Item::Fn(item) => {
+            let uses = Uses::of(item.block.to_token_stream());
+            functions.push(Function { module: module.to_owned(), item, uses });
+        }
+        Item::Impl(item) if item.trait_.is_none() && item.self_ty.to_token_stream().to_string() == "Cx" => {
+            for part in item.items {
+                if let ImplItem::Fn(method) = part {
+                    context.insert(method.sig.ident.to_string(), Uses::of(method.block.to_token_stream()));
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `pub async fn name(cx: &Cx) -> Verdict`.
+fn is_case(item: &ItemFn) -> bool {
+    let answers_verdict = match &item.sig.output {
+        ReturnType::Type(_, answer) => answer.to_token_stream().to_string() == "Verdict",
+        ReturnType::Default => false,
+    };
+    let takes_context = match item.sig.inputs.first() {
+        Some(FnArg::Typed(argument)) => argument.ty.to_token_stream().to_string() == "& Cx",
+        _ => false,
+    };
+    let public = matches!(item.vis, Visibility::Public(_));
+    public && item.sig.asyncness.is_some() && item.sig.inputs.len() == 1 && takes_context && answers_verdict
+}
+
+/// Who calls whom in the suite.
+struct Graph<'a> {
+    functions: &'a [Function],
+    context: &'a BTreeMap<String, Uses>,
+}
+
+/// What can be reached from a function.
+#[derive(Default)]
+struct Reached {
+    functions: BTreeSet<(String, String)>,
+    methods: BTreeSet<String>,
+    checks: bool,
+}
+
+impl Graph<'_> {
+    fn case(&self, function: &Function, file: String) -> CaseSource {
+        let docs = docs(&function.item);
+        let mut reached = Reached::default();
+        self.follow(&function.module, &function.uses, &mut reached);
+        let calls = Operation::ALL.iter().filter(|op| reached.methods.contains(op.as_str()));
+        let named = Capability::ALL.iter().copied().filter(|need| docs.needs.iter().any(|word| word == need.as_str()));
+        CaseSource {
+            file,
+            line: function.item.sig.ident.span().start().line,
+            stem: function.module.clone(),
+            name: function.item.sig.ident.to_string(),
+            summary: docs.summary,
+            covers: docs.covers,
+            needs: calls.filter_map(|&op| Capability::of(op)).chain(named).collect(),
+            controls: self.controls(&reached.methods),
+            own: function.uses.clone(),
+            checks: reached.checks,
+        }
+    }
+
+    /// Notes every method that is called from here, through functions of the suite.
+    fn follow(&self, module: &str, uses: &Uses, reached: &mut Reached) {
+        reached.methods.extend(uses.methods.iter().cloned());
+        reached.checks |= !uses.checks.is_empty();
+        for (qualifier, name) in &uses.functions {
+            for target in self.targets(module, qualifier.as_deref(), name) {
+                if reached.functions.insert((target.module.clone(), name.clone())) {
+                    self.follow(&target.module, &target.uses, reached);
+                }
+            }
+        }
+    }
+
+    /// The functions that a call may mean: of the named module, else of this one, else of any.
+    fn targets(&self, module: &str, qualifier: Option<&str>, name: &str) -> Vec<&Function> {
+        let named: Vec<_> = self.functions.iter().filter(|function| function.item.sig.ident == name).collect();
+        let home = qualifier.filter(|word| !matches!(*word, "self" | "crate")).unwrap_or(module);
+        let near: Vec<_> = named.iter().copied().filter(|function| function.module == home).collect();
+        // A qualifier that is a type means one of its own functions.
+        let of_type = qualifier.is_some_and(|word| word.starts_with(char::is_uppercase));
+        if of_type || !near.is_empty() { near } else { named }
+    }
+
+    /// The controls behind `methods`, through the methods of the context.
+    fn controls(&self, methods: &BTreeSet<String>) -> BTreeSet<Control> {
+        let own = |method: &&String| self.context.contains_key(*method);
+        let mut reached: BTreeSet<String> = methods.iter().filter(own).cloned().collect();
+        loop {
+            let called = reached.iter().filter_map(|method| self.context.get(method)).flat_map(|uses| &uses.methods);
+            let more: BTreeSet<String> = called.filter(own).cloned().collect();
+            if more.is_subset(&reached) {
+                break;
+            }
+            reached.extend(more);
+        }
+        reached.iter().filter_map(|method| control(method)).collect()
+    }
+}
+
+/// The control that a method of the context needs.
+fn control(method: &str) -> Option<Control> {
+    match method {
+        "clock" => Some(Control::Clock),
+        "dump" => Some(Control::Dump),
+        "hold" => Some(Control::Hold),
+        method if method.starts_with("proxied") => Some(Control::Address),
+        _ => None,
+    }
+}
+
+#[derive(Default)]
+struct Docs {
+    summary: String,
+    covers: Vec<String>,
+    needs: Vec<String>,
+}
+
+fn docs(item: &ItemFn) -> Docs {
+    let line = |attribute: &syn::Attribute| match &attribute.meta {
+        syn::Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
+            syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => Some(text.value().trim().to_owned()),
+            _ => None,
+        },
+        _ => None,
+    };
+    let lines: Vec<String> = item.attrs.iter().filter_map(line).collect();
+    let summary: Vec<_> = lines.iter().take_while(|line| !line.is_empty()).map(String::as_str).collect();
+    let text = lines.join("\n");
+    Docs { summary: summary.join(" "), covers: listed(&text, "Covers "), needs: listed(&text, "Needs ") }
+}
+
+/// The words between `begin` and the end of its sentence, separated by commas or `and`.
+fn listed(text: &str, begin: &str) -> Vec<String> {
+    let Some((_, rest)) = text.split_once(begin) else { return Vec::new() };
+    let sentence = rest.split('.').next().unwrap_or_default().replace('\n', " ").replace(" and ", ", ");
+    sentence.split(',').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect()
+}
+
+/// What is wrong with the cases.
+pub(crate) fn check(tree: &Tree) -> Problems {
+    let (cases, mut problems) = read(tree);
+    let (requirements, _) = requirements::read(tree);
+    let known: BTreeSet<_> = requirements.iter().map(|requirement| requirement.id.as_str()).collect();
+    let mut names = BTreeMap::new();
+    for case in &cases {
+        let mut bad = |text: String| problems.push(format!("{}:{}: {}: {text}", case.file, case.line, case.name));
+        if let Some(other) = names.insert(&case.name, &case.file) {
+            bad(format!("{other} has a case of that name"));
+        }
+        if !case.summary.ends_with('.') {
+            bad("the docs begin with one sentence that says what the case shows".to_owned());
+        }
+        if case.covers.is_empty() {
+            bad("no line `Covers FF-XXX-NNN.`".to_owned());
+        }
+        if !case.checks {
+            bad("no `check!`".to_owned());
+        }
+        if case.own.returns_before_check {
+            bad("`return Ok(())` before the first `check!`".to_owned());
+        }
+        for id in case.own.checks.iter().filter(|id| !case.covers.contains(id)) {
+            bad(format!("checks {id}, which its `Covers` line does not name"));
+        }
+        for word in &case.own.words {
+            if let Some(reason) = refused(word) {
+                bad(format!("uses `{word}`: {reason}"));
+            }
+        }
+    }
+    let covered = cases.iter().flat_map(|case| case.covers.iter().map(|id| (case.file.as_str(), id.clone())));
+    problems.extend(unknown(tree, covered.collect(), &known));
+    problems
+}
+
+/// Why a word may not stand in a case.
+fn refused(word: &str) -> Option<&'static str> {
+    let lower = word.to_lowercase();
+    if BACKENDS.iter().any(|backend| lower.contains(backend)) || word == "\"memory\"" {
+        return Some("a case knows no backend");
+    }
+    REFUSED.iter().find(|(refused, _)| word == *refused).map(|(_, reason)| *reason)
+}
+
+/// Ids that a case covers, or that a check of a case or helper names, and that no requirement has.
+fn unknown<'a>(tree: &'a Tree, mut named: BTreeSet<(&'a str, String)>, known: &BTreeSet<&str>) -> Problems {
+    for (path, text) in tree.suite() {
+        let checks = text.parse().map(|tokens| Uses::of(tokens).checks).unwrap_or_default();
+        named.extend(checks.into_iter().filter(|id| id.starts_with("FF-")).map(|id| (path, id)));
+    }
+    let unknown = named.iter().filter(|(_, id)| !known.contains(id.as_str()));
+    unknown.map(|(path, id)| format!("{path}: names {id}, which requirements.toml does not have")).collect()
+}
