@@ -4,15 +4,21 @@
 //! [`Verdict`]. [`suite!`] makes one test of every case.
 
 pub mod arguments;
+pub mod attempts;
 pub mod backends;
+pub mod backoffs;
+pub mod boot;
 mod calls;
+pub mod capabilities;
 mod case;
 pub mod claims;
 pub mod clocks;
 mod controls;
 mod crowds;
 mod cx;
+pub mod deadlines;
 pub mod durability;
+pub mod errors;
 pub mod executions;
 mod expect;
 mod facts;
@@ -26,18 +32,22 @@ mod instants;
 mod invariants;
 pub mod leases;
 mod matrix;
+pub mod pages;
 pub mod payloads;
 pub mod priorities;
 pub mod promotions;
 mod proxy;
 mod reads;
+pub mod reclaims;
 mod recorder;
 mod registry;
 pub mod report;
+pub mod retries;
 pub mod round_trips;
 mod run;
 #[cfg(feature = "command")]
 pub mod servers;
+pub mod snapshots;
 mod stages;
 mod trials;
 mod verdict;

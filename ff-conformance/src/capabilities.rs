@@ -1,0 +1,190 @@
+//! Cases of what a backend declares: it is constant, it is true, and its numbers hold exactly.
+
+use ff_core::{Capability, EngineError, ExecutionId, Operation, PageLimit, PartitionConfig};
+
+use crate::{
+    Cx, Verdict, check, crowds::created_many, equals, instants::ms, is_ok, is_true, refused, refused_with, satisfies,
+    stages::held,
+};
+
+/// Capabilities are the same at each call and from every client, before and after work, and when the store is closed.
+///
+/// Covers FF-CAP-004.
+pub async fn capabilities_never_change(cx: &Cx) -> Verdict {
+    let (a, b) = (cx.client("a").await?, cx.client("b").await?);
+    let declared = a.capabilities();
+    check!(cx, "FF-CAP-004", b.capabilities(), equals(declared.clone()));
+    let claimed = held(cx, &b).await?;
+    b.complete(&claimed.handle, None).await?;
+    cx.pass_time(ms(86_400_000)).await?;
+    check!(cx, "FF-CAP-004", a.capabilities(), equals(declared.clone()));
+    check!(cx, "FF-CAP-004", cx.client("c").await?.capabilities(), equals(declared.clone()));
+    a.shutdown_prepare(ms(1000)).await?;
+    check!(cx, "FF-CAP-004", a.capabilities(), equals(declared.clone()));
+    check!(cx, "FF-CAP-004", b.capabilities(), equals(declared));
+    Ok(())
+}
+
+/// One label names the backend: in `backend_label`, in its capabilities and in its handles.
+///
+/// Covers FF-CAP-008.
+pub async fn one_label_names_the_backend(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let label = a.backend_label();
+    let well_formed = satisfies("1 to 16 bytes of a-z, 0-9 and -", |label: &&str| {
+        (1..=16).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    });
+    check!(cx, "FF-CAP-008", label, well_formed);
+    check!(cx, "FF-CAP-008", a.capabilities().identity.label.as_str(), equals(label));
+    check!(cx, "FF-CAP-008", cx.client("b").await?.backend_label(), equals(label));
+    let claimed = held(cx, &a).await?;
+    check!(cx, "FF-CAP-008", claimed.handle.backend().as_str(), equals(label));
+    Ok(())
+}
+
+/// An input of exactly the declared size comes back; one byte more is refused and nothing is written.
+///
+/// Covers FF-CAP-007, FF-EXE-007.
+pub async fn the_largest_input_is_exactly_as_declared(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let most = a.capabilities().limits.payload_bytes;
+    let written = cx.dump().await?;
+    let beyond = cx.execution()?.input_payload(vec![0xa5; most + 1]);
+    check!(cx, "FF-CAP-007", a.create_execution(beyond).await, refused("Validation(PayloadTooLarge)"));
+    check!(cx, "FF-CAP-007", cx.dump().await?, equals(written));
+
+    let bytes = vec![0xa5; most];
+    let args = cx.execution()?.input_payload(bytes.clone());
+    let id = args.execution_id;
+    check!(cx, "FF-CAP-007", a.create_execution(args).await, is_ok());
+    check!(cx, "FF-EXE-007", cx.info(&a, &id).await?.input_payload == bytes, is_true());
+    Ok(())
+}
+
+/// A result of exactly the declared size comes back; one byte more is refused and the work goes on.
+///
+/// Covers FF-CAP-007, FF-EXE-007.
+pub async fn the_largest_result_is_exactly_as_declared(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let most = a.capabilities().limits.payload_bytes;
+    let claimed = held(cx, &a).await?;
+    let written = cx.dump().await?;
+    let beyond = a.complete(&claimed.handle, Some(vec![0x5a; most + 1])).await;
+    check!(cx, "FF-CAP-007", beyond, refused("Validation(PayloadTooLarge)"));
+    check!(cx, "FF-CAP-007", cx.dump().await?, equals(written));
+
+    let bytes = vec![0x5a; most];
+    check!(cx, "FF-CAP-007", a.complete(&claimed.handle, Some(bytes.clone())).await, is_ok());
+    let result = a.get_execution_result(&claimed.payload.execution_id).await?;
+    check!(cx, "FF-EXE-007", result == Some(bytes), is_true());
+    Ok(())
+}
+
+/// Ids of every partition below the declared number are accepted, the one at it is refused.
+///
+/// Covers FF-CAP-007.
+pub async fn the_partitions_are_exactly_as_declared(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let partitions = a.capabilities().limits.partitions;
+    check!(cx, "FF-CAP-007", PartitionConfig::new(partitions), is_ok());
+    for (partition, fits) in [(0, true), (partitions - 1, true), (partitions, false)] {
+        let mut args = cx.execution()?;
+        args.execution_id = ExecutionId::from_parts(partition, args.execution_id.as_uuid());
+        let answer = a.create_execution(args).await;
+        check!(cx, "FF-CAP-007", (partition, answer.is_ok()), equals((partition, fits)));
+    }
+    Ok(())
+}
+
+/// The declared page is the largest that can be asked for.
+///
+/// Covers FF-CAP-007.
+pub async fn the_largest_page_is_exactly_as_declared(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let most = u32::from(a.capabilities().limits.page);
+    check!(cx, "FF-CAP-007", PageLimit::new(most + 1), refused("Validation(InvalidInput)"));
+    check!(cx, "FF-CAP-007", a.list_executions(None, PageLimit::new(most)?).await, is_ok());
+    check!(cx, "FF-CAP-007", a.list_lanes(None, PageLimit::new(most)?).await, is_ok());
+    check!(cx, "FF-CAP-007", a.list_executions(None, PageLimit::new(0)?).await, is_ok());
+    Ok(())
+}
+
+/// The promotion of a claim is bounded by a number above 0.
+///
+/// Covers FF-CAP-007.
+pub async fn the_promotion_of_a_claim_is_bounded(cx: &Cx) -> Verdict {
+    let limits = cx.client("a").await?.capabilities().limits;
+    check!(cx, "FF-CAP-007", limits.promote_per_claim, satisfies("is above 0", |bound: &u32| *bound > 0));
+    Ok(())
+}
+
+/// What an operation answered that a capability gates, as the declaration demands it.
+fn kept<T>(declared: bool, op: Operation, answer: &Result<T, EngineError>) -> bool {
+    match answer {
+        Ok(_) => declared,
+        Err(error) => !declared && *error == EngineError::unavailable(op),
+    }
+}
+
+/// Listing executions works if it is declared, and is otherwise denied before anything else.
+///
+/// Covers FF-CAP-001, FF-CAP-002, FF-CAP-003.
+pub async fn list_executions_works_or_is_denied(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let declared = a.capabilities().supports.has(Capability::Listings);
+    for _ in 0..2 {
+        let written = cx.dump().await?;
+        let beyond = ExecutionId::from_parts(u16::MAX, cx.execution()?.execution_id.as_uuid());
+        let first = a.list_executions(None, PageLimit::MAX).await;
+        check!(cx, "FF-CAP-001", kept(declared, Operation::ListExecutions, &first), is_true());
+        if !declared {
+            let junk = a.list_executions(Some(beyond), PageLimit::new(0)?).await;
+            check!(cx, "FF-CAP-003", junk, refused_with(EngineError::unavailable(Operation::ListExecutions)));
+        }
+        check!(cx, "FF-CAP-002", cx.dump().await?, equals(written));
+        created_many(cx, &a, 3, |_, args| args).await?;
+    }
+    Ok(())
+}
+
+/// Listing lanes works if it is declared, and is otherwise denied before anything else.
+///
+/// Covers FF-CAP-001, FF-CAP-002, FF-CAP-003.
+pub async fn list_lanes_works_or_is_denied(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let declared = a.capabilities().supports.has(Capability::Listings);
+    for _ in 0..2 {
+        let written = cx.dump().await?;
+        let first = a.list_lanes(None, PageLimit::MAX).await;
+        check!(cx, "FF-CAP-001", kept(declared, Operation::ListLanes, &first), is_true());
+        if !declared {
+            let junk = a.list_lanes(Some(cx.lane_called("unheard of")?), PageLimit::new(0)?).await;
+            check!(cx, "FF-CAP-003", junk, refused_with(EngineError::unavailable(Operation::ListLanes)));
+        }
+        check!(cx, "FF-CAP-002", cx.dump().await?, equals(written));
+        created_many(cx, &a, 3, |_, args| args).await?;
+    }
+    Ok(())
+}
+
+/// Progress works if it is declared, and is otherwise denied before anything else.
+///
+/// Covers FF-CAP-001, FF-CAP-002, FF-CAP-003.
+pub async fn progress_works_or_is_denied(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let declared = a.capabilities().supports.has(Capability::Progress);
+    let claimed = held(cx, &a).await?;
+    let written = cx.dump().await?;
+    if !declared {
+        let damaged = crate::forgeries::damaged(&claimed);
+        for handle in damaged.iter().chain([&claimed.handle]) {
+            let junk = a.progress(handle, Some(u8::MAX), Some("\0".to_owned())).await;
+            check!(cx, "FF-CAP-003", junk, refused_with(EngineError::unavailable(Operation::Progress)));
+        }
+        check!(cx, "FF-CAP-002", cx.dump().await?, equals(written));
+    }
+    let answer = a.progress(&claimed.handle, Some(1), None).await;
+    check!(cx, "FF-CAP-001", kept(declared, Operation::Progress, &answer), is_true());
+    Ok(())
+}
