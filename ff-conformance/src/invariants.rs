@@ -1,12 +1,3 @@
-//! What holds of every store after every case.
-
-use crate::{Cx, Verdict};
-
-/// Checks all of it.
-pub(crate) async fn check_all(cx: &Cx) -> Verdict {
-    let _ = cx;
-    Ok(())
-}
 //! What must hold after every case: predicates over what a store holds and tells, whatever way it came there.
 
 mod attempts;
