@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{
     AttemptId, AttemptIndex, EngineError, ExecutionId, LaneId, LeaseEpoch, LeaseId, ValidationKind, WorkerInstanceId,
@@ -120,7 +121,7 @@ impl Handle {
             return Err(foreign(self.backend.as_str()));
         }
         if tag != label {
-            return Err(foreign(&tag));
+            return Err(foreign(tag));
         }
         Ok(payload)
     }
@@ -160,12 +161,14 @@ impl HandlePayload {
     /// The handle that carries this content.
     #[must_use]
     pub fn seal(&self, backend: BackendTag, kind: HandleKind) -> Handle {
-        let mut out = HEAD.to_vec();
+        let mut out =
+            Vec::with_capacity(FIXED_BYTES + self.lane_id.as_str().len() + self.worker_instance_id.as_str().len());
+        out.extend(HEAD);
         put_text(&mut out, backend.as_str());
         put_text(&mut out, &self.execution_id.to_string());
         out.extend(self.attempt_index.0.to_le_bytes());
-        put_text(&mut out, &self.fence.attempt_id.to_string());
-        put_text(&mut out, &self.fence.lease_id.to_string());
+        put_uuid(&mut out, self.fence.attempt_id.as_uuid());
+        put_uuid(&mut out, self.fence.lease_id.as_uuid());
         out.extend(self.fence.lease_epoch.0.to_le_bytes());
         out.extend(u64::try_from(self.lease_ttl.as_millis()).unwrap_or(u64::MAX).to_le_bytes());
         put_text(&mut out, self.lane_id.as_str());
@@ -173,7 +176,7 @@ impl HandlePayload {
         Handle { backend, kind, opaque: out }
     }
 
-    fn decode(bytes: &[u8]) -> Result<(String, Self), EngineError> {
+    fn decode(bytes: &[u8]) -> Result<(&str, Self), EngineError> {
         let mut input = Reader(bytes);
         if input.take(2)? != HEAD {
             return Err(damaged("unknown version"));
@@ -193,6 +196,13 @@ impl HandlePayload {
         let fence = Fence { lease_id, lease_epoch, attempt_id };
         Ok((tag, Self { execution_id, attempt_index, fence, lease_ttl, lane_id, worker_instance_id }))
     }
+}
+
+/// The most that everything but the lane and the worker instance takes.
+const FIXED_BYTES: usize = 192;
+
+fn put_uuid(out: &mut Vec<u8>, uuid: Uuid) {
+    put_text(out, uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {
@@ -218,10 +228,10 @@ impl<'a> Reader<'a> {
         self.take(N)?.try_into().map_err(|_| damaged("cut short"))
     }
 
-    fn text(&mut self) -> Result<String, EngineError> {
+    fn text(&mut self) -> Result<&'a str, EngineError> {
         let length = u32::from_le_bytes(self.array()?);
         let bytes = self.take(usize::try_from(length).unwrap_or(usize::MAX))?;
-        String::from_utf8(bytes.to_vec()).map_err(|_| damaged("text is not UTF-8"))
+        std::str::from_utf8(bytes).map_err(|_| damaged("text is not UTF-8"))
     }
 
     fn parsed<T: FromStr>(&mut self) -> Result<T, EngineError> {

@@ -234,14 +234,18 @@ impl ExecutionId {
     }
 }
 
-/// CRC-16/XMODEM, the slot hash of Valkey Cluster, modulo the partition count.
+/// The slot hash of Valkey Cluster, its table computed when the crate is compiled.
+static SLOT: Crc<u16> = Crc::<u16>::new(&CRC_16_XMODEM);
+
+/// CRC-16/XMODEM modulo the partition count.
 fn partition_of(bytes: &[u8], partitions: PartitionConfig) -> u16 {
-    Crc::<u16>::new(&CRC_16_XMODEM).checksum(bytes) % partitions.count().get()
+    SLOT.checksum(bytes) % partitions.count().get()
 }
 
 impl fmt::Display for ExecutionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{{fp:{}}}:{}", self.partition, self.uuid)
+        let mut buffer = Uuid::encode_buffer();
+        write!(f, "{{fp:{}}}:{}", self.partition, self.uuid.hyphenated().encode_lower(&mut buffer))
     }
 }
 
@@ -258,10 +262,11 @@ impl FromStr for ExecutionId {
         let tagged = text.strip_prefix("{fp:").ok_or(IdError::MissingTag)?;
         let (index, uuid) = tagged.split_once("}:").ok_or(IdError::MissingTag)?;
         let partition: u16 = index.parse().map_err(|_| IdError::InvalidPartitionIndex)?;
-        let uuid: Uuid = uuid.parse().map_err(|_| IdError::InvalidUuid)?;
-        let id = Self { partition, uuid };
-        // One text for one id: no leading zeros, no upper case, no other UUID form.
-        if id.to_string() == text { Ok(id) } else { Err(IdError::InvalidUuid) }
+        let id = Self { partition, uuid: uuid.parse().map_err(|_| IdError::InvalidUuid)? };
+        // One text for one id: no sign, no leading zeros, no upper case, no other UUID form.
+        let plain_index = index.bytes().all(|byte| byte.is_ascii_digit()) && (index == "0" || !index.starts_with('0'));
+        let plain_uuid = id.uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == uuid;
+        if plain_index && plain_uuid { Ok(id) } else { Err(IdError::InvalidUuid) }
     }
 }
 
@@ -327,7 +332,10 @@ mod tests {
     #[test]
     fn an_execution_id_has_one_text() {
         let u = "00000000-0000-4000-8000-00000000000a";
-        assert_eq!(format!("{{fp:01}}:{u}").parse::<ExecutionId>(), Err(IdError::InvalidUuid));
+        for index in ["01", "00", "+1"] {
+            assert_eq!(format!("{{fp:{index}}}:{u}").parse::<ExecutionId>(), Err(IdError::InvalidUuid));
+        }
+        assert_eq!(id(&format!("{{fp:0}}:{u}")).to_string(), format!("{{fp:0}}:{u}"));
         assert_eq!(format!("{{fp:1}}:{}", u.to_uppercase()).parse::<ExecutionId>(), Err(IdError::InvalidUuid));
         assert_eq!(format!("{{fp:70000}}:{u}").parse::<ExecutionId>(), Err(IdError::InvalidPartitionIndex));
         assert_eq!(u.parse::<ExecutionId>(), Err(IdError::MissingTag));
