@@ -1,1 +1,16 @@
-//! Module lines and re-exports.
+//! The execution engine on PostgreSQL 15 and later.
+//!
+//! [`PostgresBackend::migrate`] makes the tables, [`PostgresBackend::connect`] gives the engine.
+
+mod attempts;
+mod backend;
+mod capabilities;
+mod claims;
+mod config;
+mod error;
+mod executions;
+mod leases;
+mod row;
+mod tx;
+
+pub use backend::PostgresBackend;

@@ -1,0 +1,27 @@
+-- progress: how far the work is, by the fence; what is null stays as it was.
+-- $1 id text, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 percent int2, $6 message text
+-- returns: verdict text, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid
+-- verdict: ok, or a refusal: missing, again, deadline, not_active, lease_revoked, lease_expired, stale_lease
+WITH seen AS MATERIALIZED (SELECT xmin AS version FROM executions WHERE id = $1),
+held AS MATERIALIZED (SELECT e.xmin AS version, e.* FROM executions e WHERE e.id = $1 FOR NO KEY UPDATE),
+ok AS MATERIALIZED (SELECT held.*, ff_now_ms() AS now FROM held, seen WHERE held.version = seen.version),
+judged AS MATERIALIZED (
+    SELECT ok.*, CASE
+        WHEN lifecycle_phase <> 'terminal' AND execution_deadline_at <= now THEN 'deadline'
+        WHEN lifecycle_phase <> 'active' THEN 'not_active'
+        WHEN ownership_state = 'lease_revoked' THEN 'lease_revoked'
+        WHEN ownership_state = 'lease_expired_reclaimable' OR lease_expires_at <= now THEN 'lease_expired'
+        WHEN lease_id = $2 AND lease_epoch = $3 AND attempt_id = $4 THEN 'ok'
+        ELSE 'stale_lease' END AS verdict
+    FROM ok
+),
+told AS (
+    UPDATE executions e SET
+        progress_percent = coalesce($5, e.progress_percent), progress_message = coalesce($6, e.progress_message),
+        progress_updated_at = j.now, last_mutation_at = j.now
+    FROM judged j WHERE e.id = $1 AND j.verdict = 'ok'
+)
+SELECT
+    CASE WHEN j.id IS NOT NULL THEN j.verdict WHEN EXISTS (SELECT FROM held) THEN 'again' ELSE 'missing' END AS verdict,
+    j.terminal_outcome, j.lifecycle_phase, j.lease_epoch, j.attempt_id
+FROM (VALUES (1)) one LEFT JOIN judged j ON true;

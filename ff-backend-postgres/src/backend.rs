@@ -1,0 +1,267 @@
+//! The engine itself: connections, the check of the store, and its lifecycle.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use ff_core::{
+    BackendConfig, BackendTimeouts, Capabilities, Durability, EngineBackend, EngineError, Handle, Limits, Operation,
+    PartitionConfig, PrepareOutcome,
+};
+use sqlx::{ConnectOptions, PgConnection, PgPool, Row, migrate::Migrate, postgres::PgRow};
+use tokio::sync::OnceCell;
+use uuid::Uuid;
+
+use crate::{
+    capabilities::{LABEL, capabilities, durability},
+    config,
+    error::PgError,
+    tx::Sender,
+};
+
+/// The version of the schema that this client is written for.
+const CLIENT_VERSION: i32 = 1;
+
+static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// The execution engine on a PostgreSQL database.
+#[derive(Debug)]
+pub struct PostgresBackend {
+    sender: Sender,
+    partitions: PartitionConfig,
+    capabilities: Capabilities,
+    /// Set once the store was found to fit this client.
+    checked: OnceCell<()>,
+}
+
+impl PostgresBackend {
+    /// Connects to a migrated database and checks that its schema fits this client.
+    ///
+    /// # Errors
+    /// `Unavailable(Connect)` for the configuration of another backend; `Validation(InvalidInput)` if the schema is
+    /// missing, too new or too old, with the command to run; `Transport` if the server cannot be reached.
+    pub async fn connect(config: BackendConfig) -> Result<Arc<dyn EngineBackend>, EngineError> {
+        let connection = config::arm(&config)?;
+        let opened = async {
+            let pool = config::pool(connection, &config.timeouts)?;
+            let sender = Sender::new(pool, config.timeouts.request);
+            let look = check_store(&sender, config.partitions);
+            let facts = tokio::time::timeout(config.timeouts.connect.max(config.timeouts.acquire), look)
+                .await
+                .map_err(|_| PgError::Acquire(sqlx::Error::PoolTimedOut))??;
+            Ok::<_, PgError>((sender, facts))
+        };
+        let (sender, facts) = opened.await.map_err(|error| error.at(Operation::Connect))?;
+        Ok(Arc::new(Self {
+            sender,
+            partitions: facts.partitions,
+            capabilities: capabilities(facts.partitions, facts.durability),
+            checked: OnceCell::new_with(Some(())),
+        }))
+    }
+
+    /// The engine on a pool of the caller's, without any I/O; the first operation checks the schema.
+    ///
+    /// The sessions of the pool are the caller's: `READ COMMITTED` by default, a `search_path` that leads to the
+    /// engine's tables, and better `plan_cache_mode = force_generic_plan`. `partitions` is the number that the store
+    /// has, or gets if it has none yet. Nothing is declared of its durability.
+    #[must_use]
+    pub fn from_pool(pool: PgPool, partitions: PartitionConfig) -> Arc<Self> {
+        Arc::new(Self {
+            sender: Sender::new(pool, BackendTimeouts::default().request),
+            partitions,
+            capabilities: capabilities(partitions, Durability::None),
+            checked: OnceCell::new(),
+        })
+    }
+
+    /// The pool.
+    #[must_use]
+    pub fn pool(&self) -> &PgPool {
+        self.sender.pool()
+    }
+
+    /// Makes the engine's tables, or brings them to this version; makes the schema too if it is not there.
+    ///
+    /// Safe to repeat and to call from many processes at once.
+    ///
+    /// # Errors
+    /// `Unavailable(Connect)` for the configuration of another backend; `Validation(InvalidInput)` if the store was
+    /// migrated by a newer version; `Transport` if the server cannot be reached or refuses.
+    pub async fn migrate(config: &BackendConfig) -> Result<PrepareOutcome, EngineError> {
+        let connection = config::arm(config)?;
+        let done = async {
+            let options = config::session(connection, None)?;
+            let mut conn = tokio::time::timeout(config.timeouts.connect, options.connect())
+                .await
+                .map_err(|_| PgError::Acquire(sqlx::Error::PoolTimedOut))?
+                .map_err(PgError::Acquire)?;
+            migrate(&mut conn, &connection.schema, config.partitions).await
+        };
+        done.await.map_err(|error| error.at(Operation::Prepare))
+    }
+
+    /// The way to a store that fits this client.
+    pub(crate) async fn store(&self) -> Result<&Sender, PgError> {
+        self.checked
+            .get_or_try_init(|| async {
+                let facts = check_store(&self.sender, self.partitions).await?;
+                if facts.partitions != self.partitions {
+                    return Err(PgError::from(EngineError::invalid_input(format!(
+                        "the store has {} partitions, not {}",
+                        facts.partitions.count(),
+                        self.partitions.count()
+                    ))));
+                }
+                Ok(())
+            })
+            .await?;
+        Ok(&self.sender)
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.capabilities.limits
+    }
+
+    /// What a handle of this backend says.
+    pub(crate) fn holder(&self, handle: &Handle) -> Result<Holder, EngineError> {
+        let payload = handle.decode(LABEL)?;
+        payload.execution_id.check_partition(self.limits().partitions)?;
+        let ttl_ms = u64::try_from(payload.lease_ttl.as_millis()).unwrap_or(u64::MAX).min(Limits::DURATION_MS);
+        Ok(Holder {
+            id: payload.execution_id.to_string(),
+            lease_id: payload.fence.lease_id.as_uuid(),
+            // An epoch that no column holds is nobody's.
+            lease_epoch: i64::try_from(payload.fence.lease_epoch.0).unwrap_or(i64::MAX),
+            attempt_id: payload.fence.attempt_id.as_uuid(),
+            attempt_index: i64::from(payload.attempt_index.0),
+            ttl_ms: i64::try_from(ttl_ms).unwrap_or(i64::MAX),
+        })
+    }
+}
+
+/// The content of a handle as statements take it.
+pub(crate) struct Holder {
+    pub(crate) id: String,
+    pub(crate) lease_id: Uuid,
+    pub(crate) lease_epoch: i64,
+    pub(crate) attempt_id: Uuid,
+    pub(crate) attempt_index: i64,
+    pub(crate) ttl_ms: i64,
+}
+
+#[async_trait]
+impl EngineBackend for PostgresBackend {
+    fn backend_label(&self) -> &'static str {
+        LABEL
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities.clone()
+    }
+
+    async fn ping(&self) -> Result<(), EngineError> {
+        let answer = self.sender.row(|| sqlx::query("SELECT 1")).await;
+        answer.map(drop).map_err(|error| error.at(Operation::Ping))
+    }
+
+    async fn prepare(&self) -> Result<PrepareOutcome, EngineError> {
+        let check = check_store(&self.sender, self.partitions).await;
+        check.map_err(|error| error.at(Operation::Prepare))?;
+        Ok(PrepareOutcome::NoOp)
+    }
+
+    async fn shutdown_prepare(&self, grace: Duration) -> Result<(), EngineError> {
+        // The pool refuses new work at once; statements that run keep their connection until they end.
+        let _ = tokio::time::timeout(grace, self.sender.pool().close()).await;
+        Ok(())
+    }
+}
+
+/// What is known of a store that fits this client.
+struct StoreFacts {
+    partitions: PartitionConfig,
+    durability: Durability,
+}
+
+async fn check_store(sender: &Sender, partitions: PartitionConfig) -> Result<StoreFacts, PgError> {
+    let mut row = read_store(sender).await?;
+    if row.try_get::<Option<i32>, _>("partitions")?.is_none() {
+        sender
+            .rows(|| sqlx::query(include_str!("backend/set_partitions.sql")).bind(i32::from(partitions.count().get())))
+            .await?;
+        row = read_store(sender).await?;
+    }
+    let stored: i32 = row.try_get("partitions")?;
+    let stored = u16::try_from(stored).map_err(|_| EngineError::corrupt(format!("partitions: {stored}")))?;
+    Ok(StoreFacts {
+        partitions: PartitionConfig::new(stored)?,
+        durability: durability(row.try_get("fsync")?, row.try_get("synchronous_commit")?),
+    })
+}
+
+/// The row of the store, if its schema fits this client and the session reads committed rows.
+async fn read_store(sender: &Sender) -> Result<PgRow, PgError> {
+    let answer = sender.row(|| sqlx::query(include_str!("backend/read_store.sql"))).await;
+    let missing = answer.as_ref().is_err_and(|error| error.has_code(&["42P01", "42703", "3F000"]));
+    let row = if missing { None } else { answer? };
+    let Some(row) = row else {
+        return Err(unfit("the schema of the engine is missing", MIGRATE));
+    };
+    let (version, oldest): (i32, i32) = (row.try_get("version")?, row.try_get("oldest_client")?);
+    if version < CLIENT_VERSION {
+        return Err(unfit(&format!("the schema has version {version}, this client needs {CLIENT_VERSION}"), MIGRATE));
+    }
+    if oldest > CLIENT_VERSION {
+        let needed = format!("use a version of ff-backend-postgres for schema {oldest} or later");
+        return Err(unfit(
+            &format!("the schema refuses clients older than {oldest}, this is {CLIENT_VERSION}"),
+            &needed,
+        ));
+    }
+    let isolation: &str = row.try_get("isolation")?;
+    if isolation != "read committed" {
+        let setting = "set default_transaction_isolation = 'read committed' for the sessions of the pool";
+        return Err(unfit(&format!("the sessions of the pool are {isolation}"), setting));
+    }
+    Ok(row)
+}
+
+const MIGRATE: &str = "run `ff-conformance migrate --url …` or `sqlx migrate run`";
+
+fn unfit(found: &str, remedy: &str) -> PgError {
+    EngineError::invalid_input(format!("{found}: {remedy}")).into()
+}
+
+async fn migrate(
+    conn: &mut PgConnection,
+    schema: &str,
+    partitions: PartitionConfig,
+) -> Result<PrepareOutcome, PgError> {
+    let exists =
+        sqlx::query("SELECT FROM pg_namespace WHERE nspname = $1").bind(schema).fetch_optional(&mut *conn).await?;
+    if exists.is_none() {
+        conn.create_schema_if_not_exists(&config::quoted(schema)).await?;
+    }
+    let before = applied(conn).await?;
+    MIGRATOR.run(&mut *conn).await?;
+    sqlx::query(include_str!("backend/set_partitions.sql"))
+        .bind(i32::from(partitions.count().get()))
+        .execute(&mut *conn)
+        .await?;
+    let after = applied(conn).await?;
+    Ok(if before == after {
+        PrepareOutcome::NoOp
+    } else {
+        PrepareOutcome::Applied { description: format!("{} migrations applied", after - before) }
+    })
+}
+
+/// How many migrations the schema has.
+async fn applied(conn: &mut PgConnection) -> Result<i64, PgError> {
+    let table = sqlx::query("SELECT to_regclass('_sqlx_migrations') IS NOT NULL").fetch_one(&mut *conn).await?;
+    if !table.try_get::<bool, _>(0)? {
+        return Ok(0);
+    }
+    let count = sqlx::query("SELECT count(*) FROM _sqlx_migrations WHERE success").fetch_one(&mut *conn).await?;
+    Ok(count.try_get(0)?)
+}

@@ -1,0 +1,7 @@
+-- connect: what the store says of itself, and what follows from its settings.
+-- no parameters
+-- returns: version int4, oldest_client int4, partitions int4, isolation text, fsync text, synchronous_commit text
+SELECT
+    version, oldest_client, partitions, current_setting('transaction_isolation') AS isolation,
+    current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit
+FROM store;

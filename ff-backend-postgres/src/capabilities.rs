@@ -1,0 +1,48 @@
+//! What this backend can do, and what follows from the server it meets.
+
+use std::time::Duration;
+
+use ff_core::{
+    BackendIdentity, Capabilities, Durability, Limits, OrderScope, PartitionConfig, Properties, Supports, WakeUp,
+};
+
+/// The label in handles, errors and reports.
+pub(crate) const LABEL: &str = "postgres";
+
+/// How long a waiting claim sleeps between two looks.
+pub(crate) const POLL: Duration = Duration::from_millis(50);
+
+/// What is lost at most when commits do not wait for the log: three times the default `wal_writer_delay`.
+const ASYNCHRONOUS_COMMIT: Duration = Duration::from_millis(600);
+
+/// The capabilities of a backend on a store with `partitions` and `durability`.
+pub(crate) fn capabilities(partitions: PartitionConfig, durability: Durability) -> Capabilities {
+    Capabilities {
+        identity: BackendIdentity { label: LABEL.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
+        supports: Supports::all(),
+        properties: Properties { durability, order: OrderScope::Store, wake_up: WakeUp::Poll(POLL) },
+        limits: Limits::of_partitions(partitions.count().get()),
+    }
+}
+
+/// What survives the sudden end of a server with these settings.
+pub(crate) fn durability(fsync: &str, synchronous_commit: &str) -> Durability {
+    match (fsync, synchronous_commit) {
+        ("on", "off") => Durability::Bounded(ASYNCHRONOUS_COMMIT),
+        ("on", _) => Durability::Sync,
+        _ => Durability::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durability_follows_from_the_settings() {
+        assert_eq!(durability("on", "on"), Durability::Sync);
+        assert_eq!(durability("on", "local"), Durability::Sync);
+        assert_eq!(durability("on", "off"), Durability::Bounded(Duration::from_millis(600)));
+        assert_eq!(durability("off", "on"), Durability::None);
+    }
+}

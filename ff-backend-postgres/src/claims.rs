@@ -1,0 +1,128 @@
+//! `Claims` on PostgreSQL.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ff_core::{
+    AttemptId, AttemptIndex, BackendTag, CapabilitySet, ClaimPolicy, Claims, EngineError, Fence, Handle, HandleKind,
+    HandlePayload, LaneId, LeaseEpoch, LeaseId, Operation,
+};
+use sqlx::{Row, postgres::PgRow};
+
+use crate::{
+    backend::PostgresBackend,
+    capabilities::{LABEL, POLL},
+    error::PgError,
+    row::{number, word},
+    tx::{ATTEMPTS, Sender, Statement},
+};
+
+/// Heads of each capability set that the first full look compares; each further look doubles it.
+const WINDOW: i64 = 16;
+
+#[async_trait]
+impl Claims for PostgresBackend {
+    async fn claim(
+        &self,
+        lane: &LaneId,
+        capabilities: &CapabilitySet,
+        policy: ClaimPolicy,
+    ) -> Result<Option<Handle>, EngineError> {
+        claim(self, lane, capabilities, policy).await.map_err(|error| error.at(Operation::Claim))
+    }
+}
+
+async fn claim(
+    backend: &PostgresBackend,
+    lane: &LaneId,
+    capabilities: &CapabilitySet,
+    policy: ClaimPolicy,
+) -> Result<Option<Handle>, PgError> {
+    let ttl_ms = policy.checked_ttl_ms()?;
+    let mut claimer = Claimer {
+        lane,
+        capabilities: capabilities.iter().collect(),
+        ttl_ms,
+        lease_id: LeaseId::new(),
+        attempt_id: AttemptId::new(),
+        policy: &policy,
+    };
+    let Some(wait) = policy.max_wait else { return claimer.look(backend.store().await?).await };
+    let over = tokio::time::sleep(wait);
+    tokio::pin!(over);
+    // Only the pause is cut short: a look that was sent is waited for, or its lease would be lost.
+    loop {
+        let taken = claimer.look(backend.store().await?).await?;
+        if taken.is_some() || over.is_elapsed() {
+            return Ok(taken);
+        }
+        tokio::select! {
+            () = &mut over => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+    }
+}
+
+/// One claim and what it hands out.
+struct Claimer<'a> {
+    lane: &'a LaneId,
+    capabilities: Vec<&'a str>,
+    ttl_ms: u64,
+    lease_id: LeaseId,
+    attempt_id: AttemptId,
+    policy: &'a ClaimPolicy,
+}
+
+impl Claimer<'_> {
+    /// One look at the lane: the short statement, and the full one where that cannot say.
+    async fn look(&mut self, store: &Sender) -> Result<Option<Handle>, PgError> {
+        let row =
+            store.row(|| self.statement(include_str!("claims/claim.sql"))).await?.ok_or(sqlx::Error::RowNotFound)?;
+        match row.try_get("verdict")? {
+            "taken" => return self.handle(&row).map(Some),
+            "none" => return Ok(None),
+            _ => {}
+        }
+        for round in 0..ATTEMPTS {
+            let row = store
+                .row(|| self.statement(include_str!("claims/claim_due.sql")).bind(WINDOW << round))
+                .await?
+                .ok_or(sqlx::Error::RowNotFound)?;
+            match row.try_get("verdict")? {
+                "taken" => return self.handle(&row).map(Some),
+                "none" => return Ok(None),
+                // Another claim holds all that is there, perhaps to make it ready: let it finish.
+                _ => tokio::time::sleep(Duration::from_millis(1 << round)).await,
+            }
+        }
+        Ok(None)
+    }
+
+    fn statement(&self, sql: &'static str) -> Statement<'_> {
+        sqlx::query(sql)
+            .bind(self.lane.as_str())
+            .bind(&self.capabilities)
+            .bind(self.lease_id.as_uuid())
+            .bind(self.attempt_id.as_uuid())
+            .bind(self.policy.worker_id.as_str())
+            .bind(self.policy.worker_instance_id.as_str())
+            .bind(i64::try_from(self.ttl_ms).unwrap_or(i64::MAX))
+    }
+
+    fn handle(&self, row: &PgRow) -> Result<Handle, PgError> {
+        let payload = HandlePayload {
+            execution_id: word(row, "id")?,
+            attempt_index: AttemptIndex(number(row, "attempt_index")?),
+            fence: Fence {
+                lease_id: self.lease_id,
+                lease_epoch: LeaseEpoch(number(row, "lease_epoch")?),
+                attempt_id: self.attempt_id,
+            },
+            lease_ttl: Duration::from_millis(self.ttl_ms),
+            lane_id: self.lane.clone(),
+            worker_instance_id: self.policy.worker_instance_id.clone(),
+        };
+        let kind = if row.try_get("reclaimed")? { HandleKind::Reclaimed } else { HandleKind::Fresh };
+        Ok(payload.seal(BackendTag::try_new(LABEL)?, kind))
+    }
+}

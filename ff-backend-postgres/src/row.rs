@@ -1,0 +1,128 @@
+//! Rows as the contract's types; a word or number that cannot be is `Corruption`.
+
+use ff_core::{
+    AttemptId, AttemptIndex, ContentionKind, EngineError, ExecutionRecord, LeaseEpoch, LeaseId, LeaseRecord,
+    LifecyclePhase, Progress, StateKind, StateVector, TerminalOutcome, TimestampMs,
+};
+use sqlx::{Row, postgres::PgRow};
+use std::{fmt, str::FromStr};
+use uuid::Uuid;
+
+use crate::error::PgError;
+
+/// What became of a holder operation that was not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It took effect.
+    Applied,
+    /// The same call had taken effect before.
+    Replayed,
+}
+
+/// The outcome of a holder operation, or its refusal.
+pub(crate) fn outcome(verdict: &str, row: &PgRow) -> Result<Outcome, PgError> {
+    let (outcome, phase) = match verdict {
+        "ok" => return Ok(Outcome::Applied),
+        "replay" => return Ok(Outcome::Replayed),
+        "missing" => return Err(EngineError::execution_not_found().into()),
+        "lease_revoked" => return Err(EngineError::State(StateKind::LeaseRevoked).into()),
+        "lease_expired" => return Err(EngineError::State(StateKind::LeaseExpired).into()),
+        "stale_lease" => return Err(EngineError::State(StateKind::StaleLease).into()),
+        // The deadline counts from its instant, not from the write that tells of it.
+        "deadline" => (TerminalOutcome::Expired, LifecyclePhase::Terminal),
+        "not_active" => (word(row, "terminal_outcome")?, word(row, "lifecycle_phase")?),
+        other => return Err(EngineError::corrupt(format!("unknown verdict {other:?}")).into()),
+    };
+    Err(EngineError::Contention(ContentionKind::ExecutionNotActive {
+        terminal_outcome: outcome,
+        lease_epoch: LeaseEpoch(number(row, "lease_epoch")?),
+        lifecycle_phase: phase,
+        attempt_id: row.try_get::<Option<Uuid>, _>("attempt_id")?.map(AttemptId::from_uuid),
+    })
+    .into())
+}
+
+/// The stored facts of an execution.
+pub(crate) fn execution(row: &PgRow) -> Result<ExecutionRecord, PgError> {
+    Ok(ExecutionRecord {
+        execution_id: word(row, "id")?,
+        namespace: word(row, "namespace")?,
+        lane_id: word(row, "lane_id")?,
+        execution_kind: row.try_get("execution_kind")?,
+        creator_identity: row.try_get("creator_identity")?,
+        priority: row.try_get("priority")?,
+        state: StateVector {
+            lifecycle_phase: word(row, "lifecycle_phase")?,
+            ownership_state: word(row, "ownership_state")?,
+            eligibility_state: word(row, "eligibility_state")?,
+            blocking_reason: word(row, "blocking_reason")?,
+            terminal_outcome: word(row, "terminal_outcome")?,
+            attempt_state: word(row, "attempt_state")?,
+        },
+        delay_until: maybe_instant(row, "delay_until")?,
+        execution_deadline_at: maybe_instant(row, "execution_deadline_at")?,
+        lease: lease(row)?,
+        lease_epoch: LeaseEpoch(number(row, "lease_epoch")?),
+        total_attempt_count: number(row, "total_attempt_count")?,
+        retry_count: number(row, "retry_count")?,
+        lease_reclaim_count: number(row, "lease_reclaim_count")?,
+        created_at: instant(row, "created_at")?,
+        started_at: maybe_instant(row, "started_at")?,
+        completed_at: maybe_instant(row, "completed_at")?,
+        last_transition_at: instant(row, "last_transition_at")?,
+        last_mutation_at: instant(row, "last_mutation_at")?,
+        failure_reason: row.try_get("failure_reason")?,
+        failure_category: row.try_get("failure_category")?,
+        cancellation_reason: row.try_get("cancellation_reason")?,
+        cancelled_by: row.try_get("cancelled_by")?,
+        progress: progress(row)?,
+    })
+}
+
+/// The instant of the statement.
+pub(crate) fn now(row: &PgRow) -> Result<TimestampMs, PgError> {
+    instant(row, "now")
+}
+
+/// An instant that is there.
+pub(crate) fn instant(row: &PgRow, column: &str) -> Result<TimestampMs, PgError> {
+    Ok(TimestampMs::from_ms(row.try_get(column)?))
+}
+
+/// A number that the contract counts without a sign.
+pub(crate) fn number<T: TryFrom<i64>>(row: &PgRow, column: &str) -> Result<T, PgError> {
+    let stored: i64 = row.try_get(column)?;
+    T::try_from(stored).map_err(|_| EngineError::corrupt(format!("{column}: {stored}")).into())
+}
+
+/// A text that parses.
+pub(crate) fn word<T: FromStr<Err: fmt::Display>>(row: &PgRow, column: &str) -> Result<T, PgError> {
+    let stored: &str = row.try_get(column)?;
+    stored.parse().map_err(|error| EngineError::corrupt(format!("{column} {stored:?}: {error}")).into())
+}
+
+fn maybe_instant(row: &PgRow, column: &str) -> Result<Option<TimestampMs>, PgError> {
+    Ok(row.try_get::<Option<i64>, _>(column)?.map(TimestampMs::from_ms))
+}
+
+fn lease(row: &PgRow) -> Result<Option<LeaseRecord>, PgError> {
+    let Some(lease_id) = row.try_get::<Option<Uuid>, _>("lease_id")? else { return Ok(None) };
+    Ok(Some(LeaseRecord {
+        lease_id: LeaseId::from_uuid(lease_id),
+        attempt_id: AttemptId::from_uuid(row.try_get("attempt_id")?),
+        attempt_index: AttemptIndex(number(row, "attempt_index")?),
+        worker_instance_id: word(row, "worker_instance_id")?,
+        acquired_at: instant(row, "lease_acquired_at")?,
+        expires_at: instant(row, "lease_expires_at")?,
+        last_renewed_at: maybe_instant(row, "lease_last_renewed_at")?,
+    }))
+}
+
+fn progress(row: &PgRow) -> Result<Option<Progress>, PgError> {
+    let Some(updated_at) = maybe_instant(row, "progress_updated_at")? else { return Ok(None) };
+    let percent = row
+        .try_get::<Option<i16>, _>("progress_percent")?
+        .map(|stored| u8::try_from(stored).map_err(|_| EngineError::corrupt(format!("progress_percent: {stored}"))))
+        .transpose()?;
+    Ok(Some(Progress { percent, message: row.try_get("progress_message")?, updated_at }))
+}
