@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::guard;
-use super::owner::until;
 use super::{Owned, PostgresServer, ServerError, ValkeyServers};
 
 /// Exclusive use of one Valkey server, or of one cluster, until it is dropped.
@@ -82,13 +81,22 @@ async fn lock_one(folder: &Path, stem: &str, count: usize) -> Result<(usize, Fil
     }
     // Processes that start together begin at different locks.
     let first = std::process::id() as usize % count.max(1);
-    let taken = until(Duration::from_secs(1_800), async || {
-        (first..first + count).map(|index| index % count).find_map(|index| {
-            files[index].as_ref()?.try_lock().ok()?;
-            files[index].take().map(|file| (index, file))
-        })
-    });
-    taken.await.ok_or_else(|| ServerError::new(format!("no {stem} came free within half an hour")))
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    // Not `until`: the future of an async closure is not `Send` for every lifetime, and a harness needs that.
+    let taken = async {
+        loop {
+            tick.tick().await;
+            let free = (first..first + count).map(|index| index % count).find_map(|index| {
+                files[index].as_ref()?.try_lock().ok()?;
+                files[index].take().map(|file| (index, file))
+            });
+            if let Some(taken) = free {
+                return taken;
+            }
+        }
+    };
+    let taken = tokio::time::timeout(Duration::from_secs(1_800), taken).await;
+    taken.map_err(|_| ServerError::new(format!("no {stem} came free within half an hour")))
 }
 
 #[cfg(test)]
