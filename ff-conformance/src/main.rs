@@ -1,12 +1,10 @@
 //! The `ff-conformance` command.
 
+mod command;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-mod command {
-    pub(crate) mod servers;
-}
 
 /// Proves that execution engine backends are the same engine.
 #[derive(Debug, Parser)]
@@ -18,12 +16,21 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Run the suite, print the matrix, write the reports; exits 0 certified, 1 failed, 2 partial, 3 invalid.
+    Run(command::run::Arguments),
+    /// Join events, show, check and compare reports.
+    Report(command::report::Arguments),
+    /// Print the matrix of reports.
+    Matrix(command::matrix::Arguments),
     /// Show, start and lend the servers that tests need.
     Servers(command::servers::Arguments),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().task {
+        Task::Run(arguments) => command::run::run(arguments),
+        Task::Report(arguments) => command::report::run(arguments),
+        Task::Matrix(arguments) => command::matrix::run(&arguments),
         Task::Servers(arguments) => command::servers::run(arguments),
     }
 }

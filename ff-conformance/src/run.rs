@@ -1,6 +1,7 @@
 //! Runs one case: opens a store, drives the case, checks the invariants, and tells how it ended.
 
 use std::{
+    collections::BTreeMap,
     panic::AssertUnwindSafe,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -64,24 +65,33 @@ pub fn run(harness: impl Harness, case: &str) {
 pub async fn execute(harness: &dyn Harness, case: &Case) -> Event {
     let recorder = Recorder::new();
     let watch = Stopwatch::start();
-    let (outcome, controls) = drive(harness, case, &recorder).await;
+    let Driven { outcome, controls, measurements } = drive(harness, case, &recorder).await;
     let told = matches!(outcome, Outcome::Failed { .. } | Outcome::Errored { .. });
-    let report = CaseReport {
-        case: case.path(),
-        outcome,
-        covers: case.covers.iter().map(|&id| id.to_owned()).collect(),
-        ms: watch.elapsed_ms(),
-        operations: if told { recorder.calls().iter().map(ToString::to_string).collect() } else { Vec::new() },
-    };
+    let calls = if told { recorder.calls() } else { Vec::new() };
+    let mut report =
+        CaseReport::of(case, outcome, watch.elapsed_ms(), calls.iter().map(ToString::to_string).collect());
+    report.measurements = measurements;
     Event::of(harness, report, &recorder, &controls, &watch)
 }
 
-async fn drive(harness: &dyn Harness, case: &Case, recorder: &Arc<Recorder>) -> (Outcome, Vec<Control>) {
+/// What came of driving one case.
+struct Driven {
+    outcome: Outcome,
+    controls: Vec<Control>,
+    measurements: BTreeMap<String, u64>,
+}
+
+async fn drive(harness: &dyn Harness, case: &Case, recorder: &Arc<Recorder>) -> Driven {
     let errored = |reason: String| Outcome::Errored { reason };
-    let store = match guarded("open", OPEN_LIMIT, harness.open()).await {
-        Ok(Ok(store)) => store,
-        Ok(Err(error)) => return (errored(error.to_string()), Vec::new()),
-        Err(reason) => return (errored(reason), Vec::new()),
+    let opened = match guarded("open", OPEN_LIMIT, harness.open()).await {
+        Ok(opened) => opened.map_err(|error| error.to_string()),
+        Err(reason) => Err(reason),
+    };
+    let store = match opened {
+        Ok(store) => store,
+        Err(reason) => {
+            return Driven { outcome: errored(reason), controls: Vec::new(), measurements: BTreeMap::new() };
+        }
     };
     let cx = Cx::new(store, Arc::clone(recorder)).topology(harness.environment().topology);
     let controls = cx.controls().present();
@@ -89,17 +99,19 @@ async fn drive(harness: &dyn Harness, case: &Case, recorder: &Arc<Recorder>) -> 
         Some(outcome) => outcome,
         None => judged(case, &cx).await,
     };
+    let measurements = cx.measurements();
     let failed = matches!(outcome, Outcome::Failed { .. });
     let closed = match guarded("close", CLOSE_LIMIT, cx.close(failed)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(format!("close: {error}")),
         Err(reason) => Err(reason),
     };
-    match (closed, outcome) {
+    let outcome = match (closed, outcome) {
         // A store that is not given back may be seen by another case.
-        (Err(reason), Outcome::Passed | Outcome::Denied { .. }) => (errored(reason), controls),
-        (_, outcome) => (outcome, controls),
-    }
+        (Err(reason), Outcome::Passed | Outcome::Denied { .. }) => errored(reason),
+        (_, outcome) => outcome,
+    };
+    Driven { outcome, controls, measurements }
 }
 
 /// Why a case cannot run on this store, if it cannot.

@@ -204,14 +204,14 @@ fn exit_code(status: &io::Result<ExitStatus>) -> ExitCode {
 }
 
 /// The signals that end a run.
-struct Signals {
+pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
 }
 
 impl Signals {
-    fn install() -> io::Result<Self> {
+    pub(crate) fn install() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -220,7 +220,7 @@ impl Signals {
     }
 
     /// The name and number of the next one.
-    async fn next(&mut self) -> (&'static str, u8) {
+    pub(crate) async fn next(&mut self) -> (&'static str, u8) {
         tokio::select! {
             _ = self.interrupt.recv() => ("INT", 2),
             _ = self.terminate.recv() => ("TERM", 15),

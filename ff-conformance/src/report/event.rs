@@ -1,6 +1,7 @@
 //! How one case of one run ended, as its test writes it.
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
 };
@@ -8,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{Declared, Host, Profile, Stopwatch, SuiteFacts, files, time_factor};
-use crate::{Control, Harness, Hits, Identity, Outcome, Recorder, Requirement};
+use crate::{Case, Control, Harness, Hits, Identity, Outcome, Recorder, Requirement};
 
 /// The schema that an event names.
 pub(crate) const SCHEMA: &str = "ff-conformance-event/v1";
@@ -28,12 +29,22 @@ pub struct CaseReport {
     pub covers: Vec<String>,
     /// How long it took, store included.
     pub ms: u64,
+    /// Numbers that it noted, such as the round trips of an operation.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub measurements: BTreeMap<String, u64>,
     /// The last calls before it failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<String>,
 }
 
 impl CaseReport {
+    /// The report on `case`.
+    #[must_use]
+    pub fn of(case: &Case, outcome: Outcome, ms: u64, operations: Vec<String>) -> Self {
+        let covers = case.covers.iter().map(|&id| id.to_owned()).collect();
+        Self { case: case.path(), outcome, covers, ms, measurements: BTreeMap::new(), operations }
+    }
+
     /// The stem of the case.
     #[must_use]
     pub fn stem(&self) -> &str {
@@ -137,6 +148,14 @@ impl Event {
             case,
             methods: recorder.hits(),
         }
+    }
+
+    /// The event of a case that no server was found for; `text` says what was tried and what to do.
+    #[must_use]
+    pub fn no_server(harness: &dyn Harness, case: &Case, text: &str) -> Self {
+        let reason = format!("{NO_SERVER}: {text}");
+        let report = CaseReport::of(case, Outcome::Errored { reason }, 0, Vec::new());
+        Self::of(harness, report, &Recorder::default(), &[], &Stopwatch::start())
     }
 
     /// Writes the event below `folder`, as `<profile>/<run>/<stem>.<case>.json`, and returns the file.

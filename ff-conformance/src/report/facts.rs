@@ -139,8 +139,6 @@ pub struct Provenance {
     pub seeds: Vec<u64>,
     /// The command that does the run again.
     pub reproduce: String,
-    /// True if the run was asked for all cases; only then goals of a whole run count.
-    pub whole: bool,
 }
 
 /// By how much limits of real time are stretched: `FF_CONFORMANCE_TIME_FACTOR`, 1 by default.

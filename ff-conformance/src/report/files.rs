@@ -3,10 +3,13 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use super::{Event, Invalid, Report};
+use super::{Event, Invalid, Report, Stopwatch, facts::rfc3339};
 
 /// The folder of events and reports: `FF_CONFORMANCE_OUT`, else `ff-conformance` in Cargo's target folder.
 #[must_use]
@@ -25,7 +28,17 @@ pub(crate) fn run_id() -> String {
     let given = |name: &str| std::env::var(name).ok().filter(|id| !id.is_empty());
     given("FF_CONFORMANCE_RUN")
         .or_else(|| given("NEXTEST_RUN_ID"))
-        .unwrap_or_else(|| format!("pid-{}", std::process::id()))
+        .unwrap_or_else(own_run_id)
+}
+
+/// When this process first asked, and its number.
+fn own_run_id() -> String {
+    static ID: OnceLock<String> = OnceLock::new();
+    let id = || {
+        let begin: String = rfc3339(Stopwatch::start().started_ms()).chars().filter(|c| !"-:".contains(*c)).collect();
+        format!("{begin}-{}", std::process::id())
+    };
+    ID.get_or_init(id).clone()
 }
 
 /// Writes a file as a whole: a reader sees all of it or none.

@@ -55,10 +55,12 @@ pub fn merge(events: Vec<Event>, provenance: &Provenance) -> Result<Report, Inva
             return Err(Invalid::new(format!("{name}: two events")));
         }
     }
+    let whole = known.len() == CASES.len();
     let cases: Vec<_> = CASES.iter().map(|case| known.remove(&case.path()).unwrap_or_else(|| not_run(case))).collect();
     let mut profile = first.profile;
     profile.controls = controls.into_iter().collect::<Vec<Control>>();
-    let goals_unmet = if provenance.whole { goals_unmet(&hits) } else { Vec::new() };
+    // A run of some cases only is partial by them.
+    let goals_unmet = if whole { goals_unmet(&hits) } else { Vec::new() };
     let counts = Tally::of(&cases);
     let verdict = conclusion(&counts, &goals_unmet, first.time_factor);
     Ok(Report {
@@ -128,13 +130,7 @@ fn add(hits: &mut Hits, more: &Hits) {
 }
 
 fn not_run(case: &Case) -> CaseReport {
-    CaseReport {
-        case: case.path(),
-        outcome: Outcome::NotRun { reason: "not executed".to_owned() },
-        covers: case.covers.iter().map(|&id| id.to_owned()).collect(),
-        ms: 0,
-        operations: Vec::new(),
-    }
+    CaseReport::of(case, Outcome::NotRun { reason: "not executed".to_owned() }, 0, Vec::new())
 }
 
 /// Every operation of the contract is called at least once by a whole run.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ff_conformance::Control;
 use ff_core::{Capability, Operation};
 use quote::ToTokens;
-use syn::{FnArg, ImplItem, Item, ItemFn, ReturnType, Visibility};
+use syn::{FnArg, ImplItem, Item, ItemFn, ReturnType, UseTree, Visibility};
 
 use crate::{
     files::{Problems, Tree},
@@ -67,6 +67,7 @@ pub(crate) struct CaseSource {
 
 /// A function of the suite.
 struct Function {
+    /// The name of its file.
     module: String,
     item: ItemFn,
     uses: Uses,
@@ -74,43 +75,24 @@ struct Function {
 
 /// All cases, in the order of the files and of their source.
 pub(crate) fn read(tree: &Tree) -> (Vec<CaseSource>, Problems) {
-    let (mut functions, mut context, mut problems) = (Vec::new(), BTreeMap::new(), Problems::new());
+    let (mut graph, mut problems) = (Graph::default(), Problems::new());
     for (path, text) in tree.suite() {
         let module = path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
         match syn::parse_file(text) {
-            Ok(file) => file.items.into_iter().for_each(|item| collect(item, module, &mut functions, &mut context)),
+            Ok(file) => file.items.into_iter().for_each(|item| graph.collect(item, module)),
             Err(error) => problems.push(format!("{path}: {error}")),
         }
     }
-    let graph = Graph { functions: &functions, context: &context };
     let mut cases = Vec::new();
     for stem in CASE_FILES {
         let file = format!("ff-conformance/src/{stem}.rs");
         if tree.text(&file).is_none() {
             problems.push(format!("{file} is listed in tests/tidy/cases.rs and does not exist"));
         }
-        let own = functions.iter().filter(|function| function.module == *stem && is_case(&function.item));
+        let own = graph.functions.iter().filter(|function| function.module == *stem && is_case(&function.item));
         cases.extend(own.map(|function| graph.case(function, file.clone())));
     }
     (cases, problems)
-}
-
-/// Notes functions, and what methods of the context use of each other.
-fn collect(item: Item, module: &str, functions: &mut Vec<Function>, context: &mut BTreeMap<String, Uses>) {
-    match item {
-        Item::Fn(item) => {
-            let uses = Uses::of(item.block.to_token_stream());
-            functions.push(Function { module: module.to_owned(), item, uses });
-        }
-        Item::Impl(item) if item.trait_.is_none() && item.self_ty.to_token_stream().to_string() == "Cx" => {
-            for part in item.items {
-                if let ImplItem::Fn(method) = part {
-                    context.insert(method.sig.ident.to_string(), Uses::of(method.block.to_token_stream()));
-                }
-            }
-        }
-        _ => {}
-    }
 }
 
 /// `pub async fn name(cx: &Cx) -> Verdict`.
@@ -128,9 +110,13 @@ fn is_case(item: &ItemFn) -> bool {
 }
 
 /// Who calls whom in the suite.
-struct Graph<'a> {
-    functions: &'a [Function],
-    context: &'a BTreeMap<String, Uses>,
+#[derive(Default)]
+struct Graph {
+    functions: Vec<Function>,
+    /// What methods of the context use of each other.
+    context: BTreeMap<String, Uses>,
+    /// The module that a file takes a name from, by file and name.
+    imports: BTreeMap<(String, String), String>,
 }
 
 /// What can be reached from a function.
@@ -141,7 +127,38 @@ struct Reached {
     checks: bool,
 }
 
-impl Graph<'_> {
+impl Graph {
+    fn collect(&mut self, item: Item, module: &str) {
+        match item {
+            Item::Fn(item) => {
+                let uses = Uses::of(item.block.to_token_stream());
+                self.functions.push(Function { module: module.to_owned(), item, uses });
+            }
+            Item::Impl(item) if item.trait_.is_none() && item.self_ty.to_token_stream().to_string() == "Cx" => {
+                for part in item.items {
+                    if let ImplItem::Fn(method) = part {
+                        self.context.insert(method.sig.ident.to_string(), Uses::of(method.block.to_token_stream()));
+                    }
+                }
+            }
+            Item::Use(item) => self.import(&item.tree, module, ""),
+            _ => {}
+        }
+    }
+
+    /// Notes the names that `module` takes from the module `from`.
+    fn import(&mut self, tree: &UseTree, module: &str, from: &str) {
+        match tree {
+            UseTree::Path(path) => self.import(&path.tree, module, &path.ident.to_string()),
+            UseTree::Group(group) => group.items.iter().for_each(|tree| self.import(tree, module, from)),
+            UseTree::Name(name) => {
+                self.imports.insert((module.to_owned(), name.ident.to_string()), from.to_owned());
+            }
+            // No case file takes names so.
+            UseTree::Rename(_) | UseTree::Glob(_) => {}
+        }
+    }
+
     fn case(&self, function: &Function, file: String) -> CaseSource {
         let docs = docs(&function.item);
         let mut reached = Reached::default();
@@ -175,14 +192,17 @@ impl Graph<'_> {
         }
     }
 
-    /// The functions that a call may mean: of the named module, else of this one, else of any.
+    /// The functions that a call means: of the named module, else of this one, else of the one it is taken from.
     fn targets(&self, module: &str, qualifier: Option<&str>, name: &str) -> Vec<&Function> {
-        let named: Vec<_> = self.functions.iter().filter(|function| function.item.sig.ident == name).collect();
-        let home = qualifier.filter(|word| !matches!(*word, "self" | "crate")).unwrap_or(module);
-        let near: Vec<_> = named.iter().copied().filter(|function| function.module == home).collect();
-        // A qualifier that is a type means one of its own functions.
-        let of_type = qualifier.is_some_and(|word| word.starts_with(char::is_uppercase));
-        if of_type || !near.is_empty() { near } else { named }
+        let of = |module: &str| {
+            let own = self.functions.iter().filter(|function| function.item.sig.ident == name);
+            own.filter(|function| function.module == module).collect::<Vec<_>>()
+        };
+        let taken = || self.imports.get(&(module.to_owned(), name.to_owned())).map(|from| of(from));
+        match qualifier.filter(|word| !matches!(*word, "self" | "crate")) {
+            Some(qualifier) => of(qualifier),
+            None => Some(of(module)).filter(|own| !own.is_empty()).or_else(taken).unwrap_or_default(),
+        }
     }
 
     /// The controls behind `methods`, through the methods of the context.

@@ -1,0 +1,140 @@
+//! `ff-conformance run`: the whole suite on every backend, its matrix and its reports.
+
+mod args;
+mod drive;
+mod progress;
+
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use ff_conformance::{
+    Case, Matrix, Report,
+    report::{self, Provenance},
+    servers::{Kind, Servers, Wanted},
+};
+
+pub(crate) use args::Arguments;
+use args::Backend;
+
+use crate::command::{INVALID, colours, complain, git, servers::Signals};
+
+/// Runs the subcommand.
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    let cases = match arguments.cases() {
+        Ok(cases) => cases,
+        Err(text) => return complain(&text),
+    };
+    let runtime = match ff_conformance::runtime() {
+        Ok(runtime) => runtime,
+        Err(text) => return complain(&text),
+    };
+    runtime.block_on(async {
+        let mut signals = match Signals::install() {
+            Ok(signals) => signals,
+            Err(error) => return complain(&format!("signals: {error}")),
+        };
+        let servers = tokio::select! {
+            servers = servers(&arguments) => servers,
+            (_, number) = signals.next() => return interrupted(number),
+        };
+        let servers = match servers {
+            Ok(servers) => servers,
+            Err(text) => return complain(&text),
+        };
+        let code = tokio::select! {
+            code = judge(&arguments, &cases, servers.as_ref()) => code,
+            (_, number) = signals.next() => interrupted(number),
+        };
+        if let Some(servers) = servers {
+            servers.shutdown().await;
+        }
+        code
+    })
+}
+
+fn interrupted(number: u8) -> ExitCode {
+    eprintln!("ff-conformance: interrupted; no report was written");
+    ExitCode::from(128 + number)
+}
+
+/// The servers that the backends need: those of an outer `servers exec`, else our own.
+async fn servers(arguments: &Arguments) -> Result<Option<Servers>, String> {
+    let backends = arguments.backends();
+    let wanted =
+        Wanted { postgres: backends.contains(&Backend::Postgres), valkey: backends.contains(&Backend::Valkey) };
+    if !wanted.postgres && !wanted.valkey {
+        return Ok(None);
+    }
+    let options = arguments.options()?;
+    let given = options.urls(Kind::Postgres).is_some() || options.urls(Kind::Valkey).is_some();
+    if std::env::var_os("FF_CONFORMANCE_RUN").is_some() && !given {
+        return Ok(Some(Servers::from_env()));
+    }
+    let progress = progress::waiting("looking for servers");
+    let servers = Servers::start(wanted, &options).await;
+    progress.finish_and_clear();
+    Ok(Some(servers))
+}
+
+async fn judge(arguments: &Arguments, cases: &[&'static Case], servers: Option<&Servers>) -> ExitCode {
+    let git = git::state();
+    let columns = drive::columns(arguments, servers);
+    for column in &columns {
+        eprintln!("{:<9} {}", column.backend.to_string(), column.source());
+    }
+    let mut reports = Vec::new();
+    for (backend, events) in drive::drive(columns, cases, arguments).await {
+        let provenance = Provenance {
+            commit: git.commit.clone(),
+            dirty: git.dirty,
+            seeds: arguments.seed.into_iter().collect(),
+            reproduce: format!("./dev run --backend {backend}"),
+        };
+        match report::merge(events, &provenance) {
+            Ok(report) => reports.push(report),
+            Err(invalid) => return complain(&format!("{backend}: {invalid}")),
+        }
+    }
+    print!("\n{}", Matrix::of(&reports).terminal(colours(&io::stdout())));
+    print!("{}", report::summary(&reports));
+    if let Err(text) = write(arguments, &reports) {
+        return complain(&text);
+    }
+    ExitCode::from(report::exit_code(&reports))
+}
+
+/// Writes a report for each profile and one document over all of them, and says where.
+fn write(arguments: &Arguments, reports: &[Report]) -> Result<(), String> {
+    let folder = arguments.out.clone().unwrap_or_else(report::folder);
+    let mut files: Vec<(PathBuf, String)> = Vec::new();
+    for report in reports {
+        let text = serde_json::to_string_pretty(report).map_err(|error| error.to_string())? + "\n";
+        files.push((folder.join(format!("{}.json", report.profile.id)), text.clone()));
+        if let Some(folder) = &arguments.reports {
+            let wrong = report::verify(report);
+            if !wrong.is_empty() {
+                return Err(format!("{}: not fit to be published:\n  {}", report.profile.id, wrong.join("\n  ")));
+            }
+            files.push((folder.join(format!("{}.json", report.profile.id)), text));
+        }
+    }
+    files.push((folder.join("report.md"), report::markdown(reports)));
+    println!();
+    for (file, text) in files {
+        report::write_file(&file, &text).map_err(|error| format!("{}: {error}", file.display()))?;
+        println!("wrote {}", shown(&file).display());
+    }
+    if io::stdout().is_terminal() {
+        println!("verdicts: certified 0, failed 1, partial 2, invalid {INVALID}");
+    }
+    Ok(())
+}
+
+/// A path as seen from here, if it lies below.
+fn shown(file: &std::path::Path) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    file.strip_prefix(here).unwrap_or(file).to_path_buf()
+}
