@@ -275,7 +275,7 @@ fn create_then_duplicate(execution_id: ExecutionId) -> impl Expect<Vec<Result<Cr
 /// A caller that lost the reply to its create, and the id with it, creates again under the same idempotency key and
 /// is told of the first.
 ///
-/// Covers FF-DUR-003, FF-EXE-012. Needs address, dump.
+/// Covers FF-DUR-003, FF-ERR-018, FF-EXE-012. Needs address, dump.
 pub async fn create_execution_repeated_under_its_key_with_another_id_names_the_first(cx: &Cx) -> Verdict {
     let (faulty, proxy) = cx.proxied("faulty").await?;
     cx.created(&faulty, cx.execution()?.idempotency_key("warm")).await?;

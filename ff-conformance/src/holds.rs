@@ -168,7 +168,7 @@ fn one_end<const N: usize>() -> impl Expect<[Result<(), EngineError>; N]> {
 /// The same complete twice at once, as a client does that lost patience, ends the execution once, and both are told
 /// that it did.
 ///
-/// Covers FF-CON-001, FF-DUR-003, FF-SUB-001. Needs hold, dump.
+/// Covers FF-DUR-003, FF-SUB-001. Needs hold, dump.
 pub async fn two_equal_ends_that_wait_for_one_row_are_one(cx: &Cx) -> Verdict {
     cx.hold()?;
     let (a, b) = (cx.client("a").await?, cx.client("b").await?);
