@@ -4,6 +4,8 @@ mod attempts;
 mod claims;
 mod executions;
 mod leases;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{HashMap, HashSet},
