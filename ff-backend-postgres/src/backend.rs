@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     capabilities::{LABEL, capabilities, durability},
+    claims::Busy,
     config,
     error::PgError,
     tx::Sender,
@@ -31,39 +32,54 @@ pub struct PostgresBackend {
     capabilities: Capabilities,
     /// Set once the store was found to fit this client.
     checked: OnceCell<()>,
+    busy: Busy,
 }
 
 impl PostgresBackend {
+    /// What a session needs for statements that are always right and always fast: read committed rows, and generic
+    /// plans that go by an index whatever the statistics said when they were made.
+    pub const SESSION_SETTINGS: [(&str, &str); 8] = [
+        ("default_transaction_isolation", "read committed"),
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_bitmapscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        ("jit", "off"),
+        ("timezone", "UTC"),
+    ];
+
     /// Connects to a migrated database and checks that its schema fits this client.
     ///
     /// # Errors
     /// `Unavailable(Connect)` for the configuration of another backend; `Validation(InvalidInput)` if the schema is
-    /// missing, too new or too old, with the command to run; `Transport` if the server cannot be reached.
+    /// missing, too new or too old, with the command to run, or if the store has another number of partitions;
+    /// `Transport` if the server cannot be reached.
     pub async fn connect(config: BackendConfig) -> Result<Arc<dyn EngineBackend>, EngineError> {
         let connection = config::arm(&config)?;
         let opened = async {
             let pool = config::pool(connection, &config.timeouts)?;
             let sender = Sender::new(pool, config.timeouts.request);
-            let look = check_store(&sender, config.partitions);
-            let facts = tokio::time::timeout(config.timeouts.connect.max(config.timeouts.acquire), look)
+            let durability = tokio::time::timeout(config.timeouts.connect, check_store(&sender, config.partitions))
                 .await
                 .map_err(|_| PgError::Acquire(sqlx::Error::PoolTimedOut))??;
-            Ok::<_, PgError>((sender, facts))
+            Ok::<_, PgError>((sender, durability))
         };
-        let (sender, facts) = opened.await.map_err(|error| error.at(Operation::Connect))?;
+        let (sender, durability) = opened.await.map_err(|error| error.at(Operation::Connect))?;
         Ok(Arc::new(Self {
             sender,
-            partitions: facts.partitions,
-            capabilities: capabilities(facts.partitions, facts.durability),
+            partitions: config.partitions,
+            capabilities: capabilities(config.partitions, durability),
             checked: OnceCell::new_with(Some(())),
+            busy: Busy::new(),
         }))
     }
 
     /// The engine on a pool of the caller's, without any I/O; the first operation checks the schema.
     ///
-    /// The sessions of the pool are the caller's: `READ COMMITTED` by default, a `search_path` that leads to the
-    /// engine's tables, and better `plan_cache_mode = force_generic_plan`. `partitions` is the number that the store
-    /// has, or gets if it has none yet. Nothing is declared of its durability.
+    /// The sessions of the pool are the caller's: with [`Self::SESSION_SETTINGS`] and a `search_path` that leads to the
+    /// engine's tables. `partitions` is the number that the store has, or gets if it has none yet. Nothing is declared
+    /// of its durability.
     #[must_use]
     pub fn from_pool(pool: PgPool, partitions: PartitionConfig) -> Arc<Self> {
         Arc::new(Self {
@@ -71,6 +87,7 @@ impl PostgresBackend {
             partitions,
             capabilities: capabilities(partitions, Durability::None),
             checked: OnceCell::new(),
+            busy: Busy::new(),
         })
     }
 
@@ -102,20 +119,12 @@ impl PostgresBackend {
 
     /// The way to a store that fits this client.
     pub(crate) async fn store(&self) -> Result<&Sender, PgError> {
-        self.checked
-            .get_or_try_init(|| async {
-                let facts = check_store(&self.sender, self.partitions).await?;
-                if facts.partitions != self.partitions {
-                    return Err(PgError::from(EngineError::invalid_input(format!(
-                        "the store has {} partitions, not {}",
-                        facts.partitions.count(),
-                        self.partitions.count()
-                    ))));
-                }
-                Ok(())
-            })
-            .await?;
+        self.checked.get_or_try_init(|| async { check_store(&self.sender, self.partitions).await.map(drop) }).await?;
         Ok(&self.sender)
+    }
+
+    pub(crate) fn busy(&self) -> &Busy {
+        &self.busy
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -177,26 +186,20 @@ impl EngineBackend for PostgresBackend {
     }
 }
 
-/// What is known of a store that fits this client.
-struct StoreFacts {
-    partitions: PartitionConfig,
-    durability: Durability,
-}
-
-async fn check_store(sender: &Sender, partitions: PartitionConfig) -> Result<StoreFacts, PgError> {
+/// Finds that the store fits this client and has `partitions`, and says how durable it is.
+async fn check_store(sender: &Sender, partitions: PartitionConfig) -> Result<Durability, PgError> {
+    let count = i32::from(partitions.count().get());
     let mut row = read_store(sender).await?;
     if row.try_get::<Option<i32>, _>("partitions")?.is_none() {
-        sender
-            .rows(|| sqlx::query(include_str!("backend/set_partitions.sql")).bind(i32::from(partitions.count().get())))
-            .await?;
+        sender.rows(|| sqlx::query(include_str!("backend/set_partitions.sql")).bind(count)).await?;
         row = read_store(sender).await?;
     }
     let stored: i32 = row.try_get("partitions")?;
-    let stored = u16::try_from(stored).map_err(|_| EngineError::corrupt(format!("partitions: {stored}")))?;
-    Ok(StoreFacts {
-        partitions: PartitionConfig::new(stored)?,
-        durability: durability(row.try_get("fsync")?, row.try_get("synchronous_commit")?),
-    })
+    if stored != count {
+        let remedy = format!("configure {stored}");
+        return Err(unfit(&format!("partitions: {count} configured, {stored} in the store"), &remedy));
+    }
+    Ok(durability(row.try_get("fsync")?, row.try_get("synchronous_commit")?))
 }
 
 /// The row of the store, if its schema fits this client and the session reads committed rows.
@@ -242,6 +245,8 @@ async fn migrate(
     if exists.is_none() {
         conn.create_schema_if_not_exists(&config::quoted(schema)).await?;
     }
+    // Held until the connection ends: of many at once, only the one that migrates says so.
+    conn.lock().await?;
     let before = applied(conn).await?;
     MIGRATOR.run(&mut *conn).await?;
     sqlx::query(include_str!("backend/set_partitions.sql"))

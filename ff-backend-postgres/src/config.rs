@@ -8,7 +8,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::error::PgError;
+use crate::{backend::PostgresBackend, error::PgError};
 
 /// A pooled connection that rested longer than this answers a ping before it is used again: the server may have gone.
 const RESTED: Duration = Duration::from_secs(5);
@@ -45,16 +45,13 @@ pub(crate) fn session(connection: &PostgresConnection, request: Option<Duration>
     let options = PgConnectOptions::from_str(connection.url.expose()).map_err(PgError::Acquire)?;
     let name = options.get_application_name().unwrap_or("ff-backend-postgres").to_owned();
     let statement_timeout = request.map_or(0, |limit| limit.as_millis().clamp(1, i32::MAX as u128));
-    Ok(options.application_name(&name).disable_statement_logging().options([
+    let own = [
         ("search_path", quoted(&connection.schema)),
         ("statement_timeout", format!("{statement_timeout}ms")),
         ("idle_in_transaction_session_timeout", "60s".to_owned()),
-        ("default_transaction_isolation", "read committed".to_owned()),
-        ("default_transaction_read_only", "off".to_owned()),
-        ("plan_cache_mode", "force_generic_plan".to_owned()),
-        ("jit", "off".to_owned()),
-        ("timezone", "UTC".to_owned()),
-    ]))
+    ];
+    let options = options.application_name(&name).disable_statement_logging().options(own);
+    Ok(options.options(PostgresBackend::SESSION_SETTINGS))
 }
 
 /// An identifier as SQL takes it.

@@ -2,9 +2,9 @@
 -- $1 lane_id text, $2 capabilities text[], $3 lease_id uuid, $4 attempt_id uuid, $5 worker_id text,
 -- $6 worker_instance_id text, $7 ttl_ms int8
 -- returns: verdict text, id text, attempt_index int8, lease_epoch int8, reclaimed bool
--- verdict: taken, none, or look if it takes claim_due.sql to say
--- The short form of claim_due.sql, at a quarter of its cost. It chooses a set by the heads of all covered sets, and
--- then the first row of that set that nobody holds. It writes nothing and says 'look' if a row of the lane is due, if
+-- verdict: taken, none, or due if it takes claim_due.sql to say
+-- The short form of claim_due.sql, at a third of its cost. It chooses a set by the heads of all covered sets, and
+-- then the first row of that set that nobody holds. It writes nothing and says 'due' if a row of the lane is due, if
 -- the head of another set goes before the row it got, if it got none, or if the row's lease has lapsed.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
 -- Ordered: without an order the planner hopes to meet a due row early in a scan of the whole table.
@@ -60,7 +60,7 @@ told AS (
 )
 SELECT
     CASE WHEN t.id IS NOT NULL THEN 'taken'
-         WHEN EXISTS (SELECT FROM heads) OR EXISTS (SELECT FROM due) THEN 'look'
+         WHEN EXISTS (SELECT FROM heads) OR EXISTS (SELECT FROM due) THEN 'due'
          ELSE 'none' END AS verdict,
     t.id, t.attempt_index, t.lease_epoch, false AS reclaimed
 FROM (VALUES (1)) one LEFT JOIN taken t ON true;

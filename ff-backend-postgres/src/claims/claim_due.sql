@@ -3,8 +3,8 @@
 -- $6 worker_instance_id text, $7 ttl_ms int8, $8 window int8
 -- returns: verdict text, id text, attempt_index int8, lease_epoch int8, reclaimed bool
 -- verdict: taken, none, or again if all that could be taken was locked or has moved; it settles the due rows as well
--- Nothing waits: rows are chosen unlocked and taken if nobody holds them and nobody wrote them since the snapshot.
--- So one reading of the clock holds, and what the snapshot shows of attempts is true.
+-- Nothing waits: rows are chosen unlocked and taken if nobody holds them and nobody wrote them since the snapshot, so
+-- one reading of the clock holds, and what the snapshot shows of attempts. ANY keeps generic plans on primary keys.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
 sets AS MATERIALIZED (SELECT set_id FROM lane_sets WHERE lane_id = $1 AND tokens <@ $2::text[]),
 due_seen AS MATERIALIZED (
@@ -12,15 +12,18 @@ due_seen AS MATERIALIZED (
     ORDER BY due_at, id LIMIT 256
 ),
 due AS MATERIALIZED (
-    SELECT e.* FROM due_seen d JOIN executions e ON e.id = d.id AND e.xmin = d.version
+    SELECT e.id, e.namespace, e.ownership_state, e.attempt_index, e.lease_id, e.lease_epoch, e.worker_instance_id,
+        e.set_id, e.priority, e.created_at, execution_deadline_at, lease_expires_at, lease_reclaim_count, reclaims_max
+    FROM due_seen d JOIN executions e ON e.id = d.id AND e.xmin = d.version
     WHERE e.id = ANY (ARRAY(SELECT id FROM due_seen)) FOR NO KEY UPDATE OF e SKIP LOCKED
 ),
 judged AS MATERIALIZED (
-    SELECT due.*, now, set_id IN (SELECT set_id FROM sets) AS covered, CASE
-        WHEN execution_deadline_at <= now THEN 'expired'
-        WHEN ownership_state = 'leased' AND lease_expires_at <= now AND lease_reclaim_count >= reclaims_max
-            THEN 'failed' ELSE 'ready' END AS fate
-    FROM due, clock
+    SELECT *, CASE WHEN fate = 'failed' THEN 'max_reclaims_exceeded' END AS cap FROM (
+        SELECT due.*, now, set_id IN (SELECT set_id FROM sets) AS covered,
+            lease_expires_at > execution_deadline_at AS late, CASE WHEN execution_deadline_at <= now THEN 'expired'
+            WHEN ownership_state = 'leased' AND lease_expires_at <= now AND lease_reclaim_count >= reclaims_max
+                THEN 'failed' ELSE 'ready' END AS fate
+        FROM due, clock) f
 ),
 best AS MATERIALIZED (
     SELECT id, priority, created_at FROM judged WHERE fate = 'ready' AND covered
@@ -36,14 +39,14 @@ heads AS MATERIALIZED (
     WHERE NOT EXISTS (SELECT FROM best b WHERE (-b.priority, b.created_at, b.id) < (-h.priority, h.created_at, h.id))
 ),
 head AS MATERIALIZED (
-    SELECT e.* FROM heads h JOIN executions e ON e.id = h.id AND e.xmin = h.version
-    WHERE e.id = ANY (ARRAY(SELECT id FROM heads))
+    SELECT e.id, e.namespace, ownership_state, attempt_index, lease_id, lease_epoch, worker_instance_id
+    FROM (SELECT * FROM heads ORDER BY priority DESC, created_at, id) h JOIN executions e ON e.id = h.id
+    WHERE e.id = ANY (ARRAY(SELECT id FROM heads)) AND e.xmin = h.version
     ORDER BY h.priority DESC, h.created_at, h.id LIMIT 1 FOR NO KEY UPDATE OF e SKIP LOCKED
 ),
 -- If a window full of heads is locked, the rows behind it may still go before the best due row.
 picked AS MATERIALIZED (
-    SELECT id, namespace, ownership_state, attempt_index, lease_id, lease_epoch, worker_instance_id FROM head
-    UNION ALL
+    TABLE head UNION ALL
     SELECT id, namespace, ownership_state, attempt_index, lease_id, lease_epoch, worker_instance_id FROM judged
     WHERE id = (SELECT id FROM best) AND NOT EXISTS (SELECT FROM head) AND (SELECT count(*) FROM heads) < $8
 ),
@@ -61,17 +64,15 @@ taken AS (
     RETURNING e.id, e.namespace, e.attempt_index, e.lease_epoch, p.ownership_state = 'leased' AS reclaimed
 ),
 promoted AS (
-    UPDATE executions e SET ready = true, due_at = e.execution_deadline_at
-    FROM judged j WHERE e.id = ANY (ARRAY(SELECT id FROM judged)) AND e.id = j.id AND j.fate = 'ready'
-      AND NOT EXISTS (SELECT FROM picked p WHERE p.id = j.id)
+    UPDATE executions e SET ready = true, due_at = e.execution_deadline_at FROM judged j
+    WHERE e.id = ANY (ARRAY(SELECT id FROM judged EXCEPT SELECT id FROM picked)) AND e.id = j.id AND j.fate = 'ready'
 ),
 ended AS (
     UPDATE executions e SET
         lifecycle_phase = 'terminal', ownership_state = 'unowned', eligibility_state = 'not_applicable',
         blocking_reason = 'none', terminal_outcome = fate, ready = false, due_at = NULL, ended_by = NULL,
         attempt_state = CASE WHEN e.total_attempt_count = 0 THEN 'none' ELSE 'attempt_terminal' END,
-        failure_reason = CASE WHEN fate = 'failed' THEN 'max_reclaims_exceeded' ELSE e.failure_reason END,
-        failure_category = CASE WHEN fate = 'failed' THEN 'max_reclaims_exceeded' ELSE e.failure_category END,
+        failure_reason = coalesce(j.cap, e.failure_reason), failure_category = coalesce(j.cap, e.failure_category),
         completed_at = CASE WHEN fate = 'failed' THEN now ELSE greatest(e.execution_deadline_at, e.created_at) END,
         last_transition_at = now, last_mutation_at = now
     FROM judged j WHERE e.id = ANY (ARRAY(SELECT id FROM judged)) AND e.id = j.id AND j.fate <> 'ready'
@@ -82,22 +83,21 @@ closing AS MATERIALIZED (
     FROM picked WHERE ownership_state = 'leased'
     UNION ALL
     SELECT CASE WHEN fate = 'failed' THEN 'revoked' WHEN late THEN 'released' ELSE 'expired' END,
-        CASE WHEN fate = 'failed' THEN 'max_reclaims_exceeded' WHEN late THEN 'execution_deadline' END, 'ended_failure',
-        CASE WHEN fate = 'failed' THEN 'max_reclaims_exceeded' ELSE 'execution_deadline' END,
-        CASE WHEN fate = 'failed' THEN 'max_reclaims_exceeded' ELSE 'timeout' END,
+        coalesce(cap, CASE WHEN late THEN 'execution_deadline' END), 'ended_failure',
+        coalesce(cap, 'execution_deadline'), coalesce(cap, 'timeout'),
         id, namespace, ownership_state, attempt_index, lease_id, lease_epoch, worker_instance_id
-    FROM (SELECT *, lease_expires_at > execution_deadline_at AS late FROM judged) j
-    WHERE fate <> 'ready' AND ownership_state = 'leased'
+    FROM judged WHERE fate <> 'ready' AND ownership_state = 'leased'
 ),
 closed AS (
     UPDATE attempts a SET phase = c.phase, ended_at = now, failure_reason = c.failure, failure_category = c.category
-    FROM closing c, clock WHERE a.execution_id = c.id AND a.attempt_index = c.attempt_index
+    FROM closing c, clock WHERE a.execution_id = ANY (ARRAY(SELECT id FROM closing))
+      AND a.execution_id = c.id AND a.attempt_index = c.attempt_index
 ),
 opened AS (
     INSERT INTO attempts (execution_id, attempt_index, attempt_id, attempt_type, phase, started_at,
         lease_id, lease_epoch, worker_id, worker_instance_id)
-    SELECT id, attempt_index, $4, CASE WHEN reclaimed THEN 'reclaim' WHEN attempt_index = 0 THEN 'initial'
-        ELSE 'retry' END, 'started', now, $3, lease_epoch, $5, $6 FROM taken, clock
+    SELECT id, attempt_index, $4, CASE WHEN reclaimed THEN 'reclaim' WHEN attempt_index = 0 THEN 'initial' ELSE 'retry'
+        END, 'started', now, $3, lease_epoch, $5, $6 FROM taken, clock
 ),
 told AS (
     INSERT INTO lease_events
