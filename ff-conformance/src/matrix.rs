@@ -36,7 +36,7 @@ enum Tone {
 }
 
 impl Matrix {
-    /// The matrix of `reports`, one column each: a row for each stem, the sum, and the verdict.
+    /// The matrix of `reports`, one column each: a row for each stem of which a case was run, the sum, the verdict.
     #[must_use]
     pub fn of(reports: &[Report]) -> Self {
         let titles = reports.iter().map(|report| report.profile.id.clone()).collect();

@@ -17,6 +17,11 @@ pub(crate) const SCHEMA: &str = "ff-conformance-event/v1";
 /// What begins the reason of a case that no server was found for.
 pub(crate) const NO_SERVER: &str = "no server";
 
+/// How a case ended that nobody ran.
+pub(crate) fn not_executed() -> Outcome {
+    Outcome::NotRun { reason: "not executed".to_owned() }
+}
+
 /// How one case ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaseReport {

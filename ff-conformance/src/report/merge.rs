@@ -56,7 +56,7 @@ pub fn merge(events: Vec<Event>, provenance: &Provenance) -> Result<Report, Inva
         }
     }
     let whole = known.len() == CASES.len();
-    let cases: Vec<_> = CASES.iter().map(|case| known.remove(&case.path()).unwrap_or_else(|| not_run(case))).collect();
+    let cases: Vec<_> = CASES.iter().map(|case| known.remove(&case.path()).unwrap_or_else(|| absent(case))).collect();
     let mut profile = first.profile;
     profile.controls = controls.into_iter().collect::<Vec<Control>>();
     // A run of some cases only is partial by them.
@@ -129,8 +129,8 @@ fn add(hits: &mut Hits, more: &Hits) {
     }
 }
 
-fn not_run(case: &Case) -> CaseReport {
-    CaseReport::of(case, Outcome::NotRun { reason: "not executed".to_owned() }, 0, Vec::new())
+fn absent(case: &Case) -> CaseReport {
+    CaseReport::of(case, event::not_executed(), 0, Vec::new())
 }
 
 /// Every operation of the contract is called at least once by a whole run.

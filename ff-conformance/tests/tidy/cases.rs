@@ -18,14 +18,24 @@ const CASE_FILES: &[&str] = &[
     "executions",
     "idempotency",
     "payloads",
-    "arguments",
-    "fences",
+    "snapshots",
+    "pages",
+    "attempts",
+    "retries",
+    "backoffs",
+    "deadlines",
     "leases",
+    "fences",
+    "reclaims",
     "claims",
     "priorities",
     "worker_capabilities",
     "promotions",
     "waits",
+    "arguments",
+    "errors",
+    "capabilities",
+    "boot",
     "holds",
     "clocks",
     "durability",
@@ -67,7 +77,7 @@ pub(crate) struct CaseSource {
 
 /// A function of the suite.
 struct Function {
-    /// The name of its file.
+    /// Its file below `src`, without the ending.
     module: String,
     item: ItemFn,
     uses: Uses,
@@ -77,7 +87,7 @@ struct Function {
 pub(crate) fn read(tree: &Tree) -> (Vec<CaseSource>, Problems) {
     let (mut graph, mut problems) = (Graph::default(), Problems::new());
     for (path, text) in tree.suite() {
-        let module = path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
+        let module = path.trim_start_matches("ff-conformance/src/").trim_end_matches(".rs");
         match syn::parse_file(text) {
             Ok(file) => file.items.into_iter().for_each(|item| graph.collect(item, module)),
             Err(error) => problems.push(format!("{path}: {error}")),
@@ -196,7 +206,7 @@ impl Graph {
     fn targets(&self, module: &str, qualifier: Option<&str>, name: &str) -> Vec<&Function> {
         let of = |module: &str| {
             let own = self.functions.iter().filter(|function| function.item.sig.ident == name);
-            own.filter(|function| function.module == module).collect::<Vec<_>>()
+            own.filter(|function| is_named(&function.module, module)).collect::<Vec<_>>()
         };
         let taken = || self.imports.get(&(module.to_owned(), name.to_owned())).map(|from| of(from));
         match qualifier.filter(|word| !matches!(*word, "self" | "crate")) {
@@ -219,6 +229,11 @@ impl Graph {
         }
         reached.iter().filter_map(|method| control(method)).collect()
     }
+}
+
+/// True if `name` is the module of that file, or its last word.
+fn is_named(module: &str, name: &str) -> bool {
+    module.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
 }
 
 /// The control that a method of the context needs.
