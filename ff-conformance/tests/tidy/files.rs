@@ -8,7 +8,7 @@ use std::{
 /// What is wrong, one text each; empty if nothing is.
 pub(crate) type Problems = Vec<String>;
 
-/// Folders that hold no source of ours.
+/// What holds no source of ours; in a worktree `.git` is a file.
 const OUTSIDE: [&str; 3] = ["target", ".git", "node_modules"];
 
 /// The text files of the repository, by their path from its top.
@@ -58,8 +58,11 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, String)>) {
     for entry in entries.flatten() {
         let (Ok(name), Ok(kind)) = (entry.file_name().into_string(), entry.file_type()) else { continue };
         let path = format!("{prefix}{name}");
+        if OUTSIDE.contains(&name.as_str()) {
+            continue;
+        }
         // A link shows a folder that stands elsewhere in the tree.
-        if kind.is_dir() && !OUTSIDE.contains(&name.as_str()) {
+        if kind.is_dir() {
             collect(&entry.path(), &format!("{path}/"), files);
         } else if kind.is_file()
             && let Ok(text) = fs::read_to_string(entry.path())
