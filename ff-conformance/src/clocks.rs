@@ -6,7 +6,11 @@ use ff_core::{
     Backoff, ExecutionPolicy, FailureClass, FailureReason, LeaseStatus, PublicState, RetryPolicy, TimestampMs,
 };
 
-use crate::{Cx, Stop, TTL, Verdict, answers, check, equals, facts::Facts, is_ok, refused};
+use crate::{
+    Cx, Stop, TTL, Verdict, answers, check, equals,
+    facts::{Facts, facts_of},
+    is_ok, refused,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR_MS: i64 = 60 * 60 * 1000;
@@ -56,7 +60,7 @@ async fn story(cx: &Cx, start: TimestampMs) -> Result<(Vec<String>, Vec<Facts>),
     let Some(third) = claim().await? else { return Ok((told, Vec::new())) };
     told.push(word(&third.handle.kind()));
     told.push(word(&client.complete(&third.handle, None).await));
-    let facts = vec![Facts::of(cx, &client, &id, start).await?, Facts::of(cx, &client, &later, start).await?];
+    let facts = vec![facts_of(cx, &client, &id, start).await?, facts_of(cx, &client, &later, start).await?];
     Ok((told, facts))
 }
 

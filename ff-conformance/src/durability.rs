@@ -11,7 +11,7 @@ use crate::{
     Claimed, Cx, Expect, Fault, Stop, TTL, Verdict, answers,
     calls::{Answer, Call, cancel, complete, create, fail, progress, renew},
     check, equals, is_none, is_ok, refused, satisfies,
-    trials::{AFTER, BEFORE, all_answer, held, is_lost, planned, struck},
+    trials::{AFTER, BEFORE, all_answer, held, is_lost, meets, planned, struck},
 };
 
 fn plain() -> ExecutionPolicy {
@@ -32,7 +32,8 @@ async fn told<T: Debug>(
     fault: Fault,
     call: Call<Claimed, T>,
 ) -> Result<(T, Vec<Result<T, EngineError>>), Stop> {
-    let told = held(cx, policy).await?.meets(cx, fault, Repeat::of(operation), call).await?;
+    let trial = held(cx, policy).await?;
+    let told = meets(cx, &trial, fault, Repeat::of(operation), call).await?;
     Ok((told.first, told.repeats))
 }
 
@@ -221,7 +222,7 @@ pub async fn cancel_repeated_after_its_caller_was_killed_ends_as_one_call(cx: &C
 /// Covers FF-DUR-002, FF-DUR-003, FF-DUR-004, FF-ERR-018. Needs address, clock, dump.
 pub async fn create_execution_repeated_after_a_lost_reply_ends_as_one_call(cx: &Cx) -> Verdict {
     let trial = planned(cx).await?;
-    let told = trial.meets(cx, Fault::DropReply, Repeat::of(Operation::CreateExecution), create).await?;
+    let told = meets(cx, &trial, Fault::DropReply, Repeat::of(Operation::CreateExecution), create).await?;
     check!(
         cx,
         "FF-DUR-003",
@@ -236,7 +237,7 @@ pub async fn create_execution_repeated_after_a_lost_reply_ends_as_one_call(cx: &
 /// Covers FF-DUR-002, FF-DUR-003, FF-DUR-004, FF-ERR-018. Needs address, clock, dump.
 pub async fn create_execution_repeated_after_a_reset_ends_as_one_call(cx: &Cx) -> Verdict {
     let trial = planned(cx).await?;
-    let told = trial.meets(cx, Fault::Reset, Repeat::of(Operation::CreateExecution), create).await?;
+    let told = meets(cx, &trial, Fault::Reset, Repeat::of(Operation::CreateExecution), create).await?;
     check!(cx, "FF-DUR-003", told.repeats, create_then_duplicate(trial.struck()));
     Ok(())
 }
@@ -246,7 +247,7 @@ pub async fn create_execution_repeated_after_a_reset_ends_as_one_call(cx: &Cx) -
 /// Covers FF-DUR-002, FF-DUR-003, FF-DUR-004. Needs address, clock, dump.
 pub async fn create_execution_repeated_after_its_caller_was_killed_ends_as_one_call(cx: &Cx) -> Verdict {
     let trial = planned(cx).await?;
-    let told = trial.meets(cx, Fault::SwallowReply, Repeat::of(Operation::CreateExecution), create).await?;
+    let told = meets(cx, &trial, Fault::SwallowReply, Repeat::of(Operation::CreateExecution), create).await?;
     check!(
         cx,
         "FF-DUR-003",
@@ -254,7 +255,7 @@ pub async fn create_execution_repeated_after_its_caller_was_killed_ends_as_one_c
         all_answer(CreateExecutionResult::Duplicate { execution_id: trial.struck() })
     );
     let trial = planned(cx).await?;
-    let told = trial.meets(cx, Fault::Swallow, Repeat::of(Operation::CreateExecution), create).await?;
+    let told = meets(cx, &trial, Fault::Swallow, Repeat::of(Operation::CreateExecution), create).await?;
     check!(cx, "FF-DUR-003", told.repeats, create_then_duplicate(trial.struck()));
     Ok(())
 }

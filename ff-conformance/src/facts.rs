@@ -12,34 +12,9 @@ use crate::{Cx, Stop};
 /// Ids are numbered by first sight and instants are relative to an origin, so two executions that went the same way
 /// have equal facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Facts(pub(crate) Vec<String>);
+pub(crate) struct Facts(Vec<String>);
 
 impl Facts {
-    /// The facts of `id` at this moment, with instants relative to `origin`.
-    pub(crate) async fn of(
-        cx: &Cx,
-        client: &Arc<dyn EngineBackend>,
-        id: &ExecutionId,
-        origin: TimestampMs,
-    ) -> Result<Self, Stop> {
-        let dump = cx.dump().await?;
-        let mut facts = Normaliser { origin, ids: Vec::new(), lines: Vec::new() };
-        facts.tell("info", client.read_execution_info(id).await?)?;
-        facts.tell("snapshot", client.describe_execution(id).await?)?;
-        facts.tell("state", client.read_execution_state(id).await?)?;
-        facts.tell("result", client.get_execution_result(id).await?)?;
-        for attempt in dump.attempts.iter().filter(|attempt| attempt.execution_id == *id) {
-            facts.tell("attempt", attempt)?;
-        }
-        for event in dump.lease_history.iter().filter(|event| event.execution_id == *id) {
-            facts.tell("lease", event)?;
-        }
-        for event in dump.completions.iter().filter(|event| event.execution_id == *id) {
-            facts.tell("completion", event)?;
-        }
-        Ok(Self(facts.lines))
-    }
-
     /// The lines of its reads and attempts.
     pub(crate) fn records(&self) -> Vec<&str> {
         self.lines(false)
@@ -54,6 +29,31 @@ impl Facts {
         let told = |line: &&str| line.starts_with("lease ") || line.starts_with("completion ");
         self.0.iter().map(String::as_str).filter(|line| told(line) == events).collect()
     }
+}
+
+/// The facts of `id` at this moment, with instants relative to `origin`.
+pub(crate) async fn facts_of(
+    cx: &Cx,
+    client: &Arc<dyn EngineBackend>,
+    id: &ExecutionId,
+    origin: TimestampMs,
+) -> Result<Facts, Stop> {
+    let dump = cx.dump().await?;
+    let mut facts = Normaliser { origin, ids: Vec::new(), lines: Vec::new() };
+    facts.tell("info", client.read_execution_info(id).await?)?;
+    facts.tell("snapshot", client.describe_execution(id).await?)?;
+    facts.tell("state", client.read_execution_state(id).await?)?;
+    facts.tell("result", client.get_execution_result(id).await?)?;
+    for attempt in dump.attempts.iter().filter(|attempt| attempt.execution_id == *id) {
+        facts.tell("attempt", attempt)?;
+    }
+    for event in dump.lease_history.iter().filter(|event| event.execution_id == *id) {
+        facts.tell("lease", event)?;
+    }
+    for event in dump.completions.iter().filter(|event| event.execution_id == *id) {
+        facts.tell("completion", event)?;
+    }
+    Ok(Facts(facts.lines))
 }
 
 struct Normaliser {

@@ -34,7 +34,7 @@ const SMALL_WALK: usize = 50;
 ///
 /// # Errors
 /// `Stop::Failed` with the requirement that does not hold.
-pub async fn check_all(cx: &Cx) -> Verdict {
+pub(crate) async fn check_all(cx: &Cx) -> Verdict {
     let client = cx.client("invariants").await?;
     let before = dumped(cx).await?;
     let world = World::look(cx, &client, before).await?;

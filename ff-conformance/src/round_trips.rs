@@ -23,11 +23,6 @@ struct Counted {
 const CALLS: usize = 3;
 
 impl Counted {
-    async fn open(cx: &Cx) -> Result<Self, Stop> {
-        let (client, proxy) = cx.proxied("counted").await?;
-        Ok(Self { client, proxy })
-    }
-
     /// Round trips of `call` on each of the subjects but the first; they are noted for the report.
     async fn turns<S, T>(
         &self,
@@ -62,6 +57,11 @@ impl Counted {
     }
 }
 
+async fn counted(cx: &Cx) -> Result<Counted, Stop> {
+    let (client, proxy) = cx.proxied("counted").await?;
+    Ok(Counted { client, proxy })
+}
+
 /// Round trips of a holder's `call`.
 async fn of_holder<T>(
     cx: &Cx,
@@ -69,14 +69,14 @@ async fn of_holder<T>(
     policy: ExecutionPolicy,
     call: Call<Claimed, T>,
 ) -> Result<Vec<u64>, Stop> {
-    let counted = Counted::open(cx).await?;
+    let counted = counted(cx).await?;
     let held = counted.held(cx, policy).await?;
     counted.turns(cx, operation, held, call).await
 }
 
 /// Round trips of a reader's `call` on an execution that completed with a result.
 async fn of_reader<T>(cx: &Cx, operation: Operation, call: Call<ExecutionId, T>) -> Result<Vec<u64>, Stop> {
-    let counted = Counted::open(cx).await?;
+    let counted = counted(cx).await?;
     let id = cx.created_plain(&counted.client).await?;
     let held = cx.claimed(&counted.client, "worker").await?;
     counted.client.complete(&held.handle, Some(b"done".to_vec())).await?;
@@ -92,7 +92,7 @@ fn one_each() -> impl Expect<Vec<u64>> {
 ///
 /// Covers FF-CON-004. Needs address.
 pub async fn create_execution_costs_one_round_trip(cx: &Cx) -> Verdict {
-    let counted = Counted::open(cx).await?;
+    let counted = counted(cx).await?;
     let mut plans = Vec::new();
     for number in 0..CALLS {
         plans.push(cx.execution()?.idempotency_key(format!("order-{number}")).tag("order.kind", "book"));
@@ -107,7 +107,7 @@ pub async fn create_execution_costs_one_round_trip(cx: &Cx) -> Verdict {
 ///
 /// Covers FF-CON-004. Needs address, clock.
 pub async fn claim_costs_one_round_trip(cx: &Cx) -> Verdict {
-    let counted = Counted::open(cx).await?;
+    let counted = counted(cx).await?;
     let client = &counted.client;
     let (lane, nobody, worker) = (cx.lane()?, CapabilitySet::default(), cx.worker("worker", TTL)?);
     let claim = || client.claim(&lane, &nobody, worker.clone());
@@ -241,7 +241,7 @@ pub async fn ping_costs_one_round_trip(cx: &Cx) -> Verdict {
 ///
 /// Covers FF-CON-004. Needs address.
 pub async fn a_repeated_or_refused_call_costs_one_round_trip(cx: &Cx) -> Verdict {
-    let counted = Counted::open(cx).await?;
+    let counted = counted(cx).await?;
     let held = counted.held(cx, ExecutionPolicy::new()).await?;
     let (mut repeated, mut refused) = (Vec::new(), Vec::new());
     for held in held {

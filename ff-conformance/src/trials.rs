@@ -2,9 +2,17 @@
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
-use ff_core::{CreateExecutionArgs, EngineBackend, EngineError, ErrorClass, ExecutionId, ExecutionPolicy, Repeat};
+use ff_core::{
+    CreateExecutionArgs, EngineBackend, EngineError, ErrorClass, ExecutionId, ExecutionPolicy, Repeat, TimestampMs,
+};
 
-use crate::{Claimed, Cx, Expect, Fault, Proxy, Stop, calls::Call, check, equals, facts::Facts, is_true, satisfies};
+use crate::{
+    Claimed, Cx, Expect, Fault, Proxy, Stop,
+    calls::Call,
+    check, equals,
+    facts::{Facts, facts_of},
+    is_true, satisfies,
+};
 
 /// What a call is about.
 pub(crate) trait Subject: Clone {
@@ -73,53 +81,53 @@ impl<S: Subject> Trial<S> {
         self.again.id()
     }
 
-    /// Makes `call` once on one subject; makes it on another while `fault` strikes, and repeats it twice. What has
-    /// become of both must be equal, in between as far as the request went.
-    pub(crate) async fn meets<T: Debug>(
-        &self,
-        cx: &Cx,
-        fault: Fault,
-        repeat: Repeat,
-        call: Call<S, T>,
-    ) -> Result<Told<T>, Stop> {
-        call(Arc::clone(&self.faulty), self.warm.clone()).await?;
-        if self.proxy.turns() == 0 {
-            return Err(Stop::Errored("the client goes around the proxy".to_owned()));
-        }
-        let before = self.facts(cx, &self.again).await?;
-        let first = call(Arc::clone(&self.direct), self.once.clone()).await?;
-
-        let broken = struck(&self.proxy, fault, call(Arc::clone(&self.faulty), self.again.clone())).await;
-
-        let arrives = matches!(fault, Fault::DropReply | Fault::SwallowReply | Fault::CutReply(_));
-        check!(cx, "FF-ERR-018", broken, is_lost(if arrives { AFTER } else { BEFORE }));
-        let expected = if arrives { self.facts(cx, &self.once).await? } else { before };
-        let found = self.facts(cx, &self.again).await?;
-        check!(cx, "FF-DUR-002", found.records(), equals(expected.records()));
-        check!(cx, "FF-DUR-004", found.events(), equals(expected.events()));
-
-        let written = cx.dump().await?.lines;
-        if arrives && repeat == Repeat::Replays {
-            // A repeat tells what the first call stored, not what it would store now.
-            cx.pass_time(Duration::from_millis(7)).await?;
-        }
-        let mut repeats = Vec::new();
-        if broken.is_some() {
-            repeats.push(call(Arc::clone(&self.faulty), self.again.clone()).await);
-        }
-        repeats.push(call(Arc::clone(&self.direct), self.again.clone()).await);
-        let (found, expected) = (self.facts(cx, &self.again).await?, self.facts(cx, &self.once).await?);
-        check!(cx, "FF-DUR-003", found, equals(expected));
-        if arrives {
-            let same = cx.dump().await?.lines == written;
-            check!(cx, "FF-DUR-003", same, is_true());
-        }
-        Ok(Told { first, repeats })
-    }
-
     async fn facts(&self, cx: &Cx, subject: &S) -> Result<Facts, Stop> {
-        Facts::of(cx, &self.direct, &subject.id(), ff_core::TimestampMs::from_ms(0)).await
+        facts_of(cx, &self.direct, &subject.id(), TimestampMs::from_ms(0)).await
     }
+}
+
+/// Makes `call` once on one subject; makes it on another while `fault` strikes, and repeats it twice. What has
+/// become of both must be equal, in between as far as the request went.
+pub(crate) async fn meets<S: Subject, T: Debug>(
+    cx: &Cx,
+    trial: &Trial<S>,
+    fault: Fault,
+    repeat: Repeat,
+    call: Call<S, T>,
+) -> Result<Told<T>, Stop> {
+    call(Arc::clone(&trial.faulty), trial.warm.clone()).await?;
+    if trial.proxy.turns() == 0 {
+        return Err(Stop::Errored("the client goes around the proxy".to_owned()));
+    }
+    let before = trial.facts(cx, &trial.again).await?;
+    let first = call(Arc::clone(&trial.direct), trial.once.clone()).await?;
+
+    let broken = struck(&trial.proxy, fault, call(Arc::clone(&trial.faulty), trial.again.clone())).await;
+
+    let arrives = matches!(fault, Fault::DropReply | Fault::SwallowReply | Fault::CutReply(_));
+    check!(cx, "FF-ERR-018", broken, is_lost(if arrives { AFTER } else { BEFORE }));
+    let expected = if arrives { trial.facts(cx, &trial.once).await? } else { before };
+    let found = trial.facts(cx, &trial.again).await?;
+    check!(cx, "FF-DUR-002", found.records(), equals(expected.records()));
+    check!(cx, "FF-DUR-004", found.events(), equals(expected.events()));
+
+    let written = cx.dump().await?.lines;
+    if arrives && repeat == Repeat::Replays {
+        // A repeat tells what the first call stored, not what it would store now.
+        cx.pass_time(Duration::from_millis(7)).await?;
+    }
+    let mut repeats = Vec::new();
+    if broken.is_some() {
+        repeats.push(call(Arc::clone(&trial.faulty), trial.again.clone()).await);
+    }
+    repeats.push(call(Arc::clone(&trial.direct), trial.again.clone()).await);
+    let (found, expected) = (trial.facts(cx, &trial.again).await?, trial.facts(cx, &trial.once).await?);
+    check!(cx, "FF-DUR-003", found, equals(expected));
+    if arrives {
+        let same = cx.dump().await?.lines == written;
+        check!(cx, "FF-DUR-003", same, is_true());
+    }
+    Ok(Told { first, repeats })
 }
 
 /// The answer to a call that `fault` strikes; `None` if the fault is silent, and the caller was killed when it struck.
