@@ -53,7 +53,7 @@ fn strings(text: &str) -> impl Iterator<Item = &str> {
 /// The library holds every file, and nothing else.
 fn library(tree: &Tree, files: BTreeSet<&str>) -> Problems {
     let Some(text) = tree.text(LIBRARY) else { return Problems::new() };
-    let listed: BTreeSet<_> = text.split('"').skip(1).step_by(2).filter(|word| word.ends_with(".lua"));
+    let listed = text.split('"').skip(1).step_by(2).filter(|word| word.ends_with(".lua"));
     // `{stem}/{op}.lua` is the form of a name, not a name.
     let listed: BTreeSet<_> = listed.filter(|word| !word.contains('{')).collect();
     let listed: BTreeSet<_> = listed.iter().map(|path| path.trim_start_matches("../").trim_start_matches("lua/")).collect();
