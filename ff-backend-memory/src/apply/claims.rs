@@ -150,10 +150,12 @@ pub(crate) fn take(
     now: TimestampMs,
     mint: &mut dyn Mint,
 ) -> Result<Handle, EngineError> {
-    let lease_epoch = LeaseEpoch(state.row(id)?.record.lease_epoch.0 + 1);
     #[cfg(feature = "flaws")]
-    let lease_epoch = flaw::next_epoch(state, state.row(id)?, lease_epoch);
+    let planted = state.flaw;
     let (row, index, events) = state.parts(id)?;
+    let lease_epoch = LeaseEpoch(row.record.lease_epoch.0 + 1);
+    #[cfg(feature = "flaws")]
+    let lease_epoch = flaw::next_epoch(planted, row, lease_epoch);
     let reclaims = row.record.state.ownership_state == OwnershipState::Leased;
     if reclaims {
         events.lease(row, LeaseEventKind::Expired, None, now);

@@ -233,9 +233,9 @@ pub(crate) fn pick(
 }
 
 /// M06: the epoch of an acquisition.
-pub(crate) fn next_epoch(state: &State, row: &StoredExecution, epoch: LeaseEpoch) -> LeaseEpoch {
+pub(crate) fn next_epoch(planted: Option<Flaw>, row: &StoredExecution, epoch: LeaseEpoch) -> LeaseEpoch {
     let reclaims = row.record.state.ownership_state == OwnershipState::Leased;
-    if state.has(Flaw::M06) && reclaims { row.record.lease_epoch } else { epoch }
+    if planted == Some(Flaw::M06) && reclaims { row.record.lease_epoch } else { epoch }
 }
 
 /// M03: a look and a claim of two steps, with room for others in between; `None` without the fault.
