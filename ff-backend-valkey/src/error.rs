@@ -122,6 +122,7 @@ fn client_kind(error: &RedisError) -> TransportKind {
         ErrorKind::AuthenticationFailed => TransportKind::Auth,
         ErrorKind::Io if error.is_timeout() => TransportKind::Timeout,
         ErrorKind::Io => TransportKind::Connection,
+        ErrorKind::Parse if was_cut(error) => TransportKind::Connection,
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType | ErrorKind::RESP3NotSupported => TransportKind::Protocol,
         _ => TransportKind::Other,
     }
@@ -132,6 +133,11 @@ fn server_code(error: &RedisError) -> Option<&str> {
         ErrorKind::Server(_) | ErrorKind::Extension => error.code(),
         _ => None,
     }
+}
+
+/// The connection ended within a reply; the client's parser has no kind of its own for that.
+fn was_cut(error: &RedisError) -> bool {
+    error.detail().is_some_and(|detail| detail.contains("end of input"))
 }
 
 /// The server has no code for it.
