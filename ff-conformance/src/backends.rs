@@ -1,3 +1,5 @@
 //! The harnesses of this project's own backends.
 
 pub mod memory;
+#[cfg(feature = "command")]
+pub mod valkey;
