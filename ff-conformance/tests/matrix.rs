@@ -1,6 +1,9 @@
 //! Every case of the suite on every backend of this project, side by side.
 
-use ff_conformance::{Harness, backends::memory::Memory};
+use ff_conformance::{
+    Harness,
+    backends::{memory::Memory, valkey::Valkey},
+};
 
 macro_rules! on_every_backend {
     ($($stem:ident { $($case:ident),* $(,)? })*) => { $(
@@ -9,6 +12,7 @@ macro_rules! on_every_backend {
             $(
                 #[rstest::rstest]
                 #[case::memory(Memory)]
+                #[case::valkey(Valkey::from_env())]
                 fn $case(#[case] harness: impl Harness) {
                     ff_conformance::run(harness, concat!(stringify!($stem), "::", stringify!($case)))
                 }
