@@ -40,8 +40,8 @@ impl Matrix {
     #[must_use]
     pub fn of(reports: &[Report]) -> Self {
         let titles = reports.iter().map(|report| report.profile.id.clone()).collect();
-        let mut rows: Vec<_> =
-            stems().into_iter().map(|stem| row(reports, stem, |report| report.tally(stem))).collect();
+        let told = stems().into_iter().filter(|stem| reports.iter().any(|report| report.executed(stem)));
+        let mut rows: Vec<_> = told.map(|stem| row(reports, stem, |report| report.tally(stem))).collect();
         rows.push(row(reports, "all", |report| report.footer.counts));
         let cells = reports.iter().map(verdict).collect();
         rows.push(Row { title: "verdict".to_owned(), cells });

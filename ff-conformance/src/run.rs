@@ -68,8 +68,7 @@ pub async fn execute(harness: &dyn Harness, case: &Case) -> Event {
     let Driven { outcome, controls, measurements } = drive(harness, case, &recorder).await;
     let told = matches!(outcome, Outcome::Failed { .. } | Outcome::Errored { .. });
     let calls = if told { recorder.calls() } else { Vec::new() };
-    let mut report =
-        CaseReport::of(case, outcome, watch.elapsed_ms(), calls.iter().map(ToString::to_string).collect());
+    let mut report = CaseReport::of(case, outcome, watch.elapsed_ms(), calls.iter().map(ToString::to_string).collect());
     report.measurements = measurements;
     Event::of(harness, report, &recorder, &controls, &watch)
 }

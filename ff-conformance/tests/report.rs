@@ -12,10 +12,8 @@ fn events(change: impl Fn(&mut Event)) -> Vec<Event> {
     for event in &mut events {
         event.case.outcome = Outcome::Passed;
         // Every operation was called, so no goal is unmet.
-        event.methods = ff_core::Operation::ALL
-            .iter()
-            .map(|op| (op.to_string(), [("ok".to_owned(), 1)].into()))
-            .collect();
+        event.methods =
+            ff_core::Operation::ALL.iter().map(|op| (op.to_string(), [("ok".to_owned(), 1)].into())).collect();
         change(event);
     }
     events

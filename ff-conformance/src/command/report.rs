@@ -90,8 +90,7 @@ fn merge(folder: &Path) -> Result<ExitCode, Invalid> {
             ("badge.json", report::badge(&report).to_string() + "\n"),
         ] {
             let file = folder.join(name);
-            report::write_file(&file, &text)
-                .map_err(|error| Invalid::new(format!("{}: {error}", file.display())))?;
+            report::write_file(&file, &text).map_err(|error| Invalid::new(format!("{}: {error}", file.display())))?;
             println!("wrote {}", file.display());
         }
         reports.push(report);
@@ -125,7 +124,11 @@ fn diff(old: &Path, new: &Path) -> Result<ExitCode, Invalid> {
         return Ok(ExitCode::SUCCESS);
     }
     println!("{}", differences.join("\n"));
-    eprintln!("ff-conformance: {} says something else than {}: run `./dev reports` and commit what it writes if this is meant", new.display(), old.display());
+    eprintln!(
+        "ff-conformance: {} says something else than {}: run `./dev reports` and commit what it writes if this is meant",
+        new.display(),
+        old.display()
+    );
     Ok(ExitCode::FAILURE)
 }
 

@@ -26,9 +26,7 @@ pub fn folder() -> PathBuf {
 /// The run that this process belongs to: that of its servers, else that of nextest, else its own.
 pub(crate) fn run_id() -> String {
     let given = |name: &str| std::env::var(name).ok().filter(|id| !id.is_empty());
-    given("FF_CONFORMANCE_RUN")
-        .or_else(|| given("NEXTEST_RUN_ID"))
-        .unwrap_or_else(own_run_id)
+    given("FF_CONFORMANCE_RUN").or_else(|| given("NEXTEST_RUN_ID")).unwrap_or_else(own_run_id)
 }
 
 /// When this process first asked, and its number.

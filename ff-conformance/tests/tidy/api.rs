@@ -14,7 +14,8 @@ const KEPT: [&str; 4] = ["derive", "non_exhaustive", "serde", "async_trait"];
 
 /// Compares the text with the source.
 pub(crate) fn check(tree: &Tree) -> Problems {
-    let (mut text, mut problems) = (String::from("The public API of ff-core, by file; `./dev docs` writes it.\n"), Vec::new());
+    let (mut text, mut problems) =
+        (String::from("The public API of ff-core, by file; `./dev docs` writes it.\n"), Vec::new());
     for (path, source) in tree.ending(".rs").filter(|(path, _)| path.starts_with(SOURCE)) {
         match syn::parse_file(source) {
             Ok(mut file) => {
@@ -59,7 +60,8 @@ fn public(mut item: Item) -> Option<Item> {
         Item::Impl(item) => {
             attributes(&mut item.attrs);
             let of_trait = item.trait_.is_some();
-            item.items = std::mem::take(&mut item.items).into_iter().filter_map(|part| method(part, of_trait)).collect();
+            item.items =
+                std::mem::take(&mut item.items).into_iter().filter_map(|part| method(part, of_trait)).collect();
             if item.items.is_empty() && !of_trait {
                 return None;
             }

@@ -15,7 +15,8 @@ pub(crate) fn check(tree: &Tree) -> Problems {
             let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
             let file = if file.is_empty() { Some(path.to_owned()) } else { beside(path, file) };
             let there = file.as_ref().is_some_and(|file| tree.exists(file));
-            let heading = || file.as_ref().and_then(|file| tree.text(file)).is_some_and(|text| has_heading(text, anchor));
+            let heading =
+                || file.as_ref().and_then(|file| tree.text(file)).is_some_and(|text| has_heading(text, anchor));
             if !there {
                 problems.push(format!("{path}:{line}: {target} does not exist"));
             } else if !anchor.is_empty() && !heading() {
@@ -63,7 +64,8 @@ fn beside(path: &str, target: &str) -> Option<String> {
 fn has_heading(text: &str, anchor: &str) -> bool {
     let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
     let slug = |heading: &str| -> String {
-        let kept = heading.to_lowercase().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>();
+        let kept =
+            heading.to_lowercase().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>();
         kept.replace(' ', "-")
     };
     headings.map(slug).any(|slug| slug == anchor) || text.contains(&format!("id=\"{anchor}\""))

@@ -56,7 +56,8 @@ fn library(tree: &Tree, files: BTreeSet<&str>) -> Problems {
     let listed = text.split('"').skip(1).step_by(2).filter(|word| word.ends_with(".lua"));
     // `{stem}/{op}.lua` is the form of a name, not a name.
     let listed: BTreeSet<_> = listed.filter(|word| !word.contains('{')).collect();
-    let listed: BTreeSet<_> = listed.iter().map(|path| path.trim_start_matches("../").trim_start_matches("lua/")).collect();
+    let listed: BTreeSet<_> =
+        listed.iter().map(|path| path.trim_start_matches("../").trim_start_matches("lua/")).collect();
     let missing = files.difference(&listed).map(|file| format!("{LIBRARY}: does not list lua/{file}"));
     let foreign = listed.difference(&files).map(|file| format!("{LIBRARY}: lists lua/{file}, which does not exist"));
     missing.chain(foreign).collect()

@@ -19,7 +19,10 @@ pub(crate) fn check(tree: &Tree) -> Problems {
     let (mut reports, mut problems) = (Vec::new(), Problems::new());
     for (path, text) in tree.ending(".json").filter(|(path, _)| path.starts_with(REPORTS)) {
         match serde_json::from_str::<Report>(text) {
-            Ok(report) if path.trim_start_matches(REPORTS).split('/').next_back() == Some(&format!("{}.json", report.profile.id)) => {
+            Ok(report)
+                if path.trim_start_matches(REPORTS).split('/').next_back()
+                    == Some(&format!("{}.json", report.profile.id)) =>
+            {
                 reports.push(report);
             }
             Ok(report) => problems.push(format!("{path}: is the report on {}", report.profile.id)),
@@ -30,7 +33,8 @@ pub(crate) fn check(tree: &Tree) -> Problems {
         return problems;
     }
     if reports.is_empty() {
-        let orphan = tree.text(FILE).map(|_| format!("{FILE}: there are no reports in {REPORTS}; `./dev reports` makes them"));
+        let orphan =
+            tree.text(FILE).map(|_| format!("{FILE}: there are no reports in {REPORTS}; `./dev reports` makes them"));
         return orphan.into_iter().collect();
     }
     let (requirements, _) = requirements::read(tree);
@@ -38,7 +42,10 @@ pub(crate) fn check(tree: &Tree) -> Problems {
 }
 
 fn text(reports: &[Report], requirements: &[requirements::RequirementSource]) -> String {
-    let suites: Vec<_> = reports.iter().map(|report| format!("{} ({:.12})", report.suite.version, report.suite.registry_sha256)).collect();
+    let suites: Vec<_> = reports
+        .iter()
+        .map(|report| format!("{} ({:.12})", report.suite.version, report.suite.registry_sha256))
+        .collect();
     let mut suite = suites.clone();
     suite.dedup();
     let mut text = format!(
@@ -69,7 +76,8 @@ fn text(reports: &[Report], requirements: &[requirements::RequirementSource]) ->
     }
     let _ = write!(text, "\n## Requirements\n\n{}", header("requirement | level | verified by", reports));
     for rule in requirements.iter().filter(|rule| rule.retired.is_none()) {
-        let title = format!("{} {} | {} | {}", rule.id, rule.text.replace('|', "\\|"), rule.level, rule.verified_by.join(", "));
+        let title =
+            format!("{} {} | {} | {}", rule.id, rule.text.replace('|', "\\|"), rule.level, rule.verified_by.join(", "));
         text.push_str(&row(&title, &|report| {
             report.requirements.get(&rule.id).map_or(Status::Untested, |status| *status).sign().to_owned()
         }));

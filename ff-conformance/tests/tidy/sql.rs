@@ -93,7 +93,8 @@ impl Level {
     const NEW: Self = Self { clause: Clause::None, asks: false, locks: false };
 
     fn problem(self) -> Option<String> {
-        (self.asks && self.locks).then(|| format!("{CLOCK}() in the select list of a locking SELECT: lock first, decide after"))
+        (self.asks && self.locks)
+            .then(|| format!("{CLOCK}() in the select list of a locking SELECT: lock first, decide after"))
     }
 }
 

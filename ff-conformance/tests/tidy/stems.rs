@@ -37,9 +37,10 @@ pub(crate) fn check(tree: &Tree) -> Problems {
     }
     let lua = STEMS.into_iter().filter(|stem| tree.all().any(|(path, _)| path.starts_with(&format!("lua/{stem}/"))));
     compare(&stems, &lua.collect(), "lua", "functions", &mut problems);
-    let tables = STEMS.into_iter().enumerate().filter(|(at, stem)| {
-        tree.text(&format!("migrations/{:04}_{stem}.sql", at + 1)).is_some()
-    });
+    let tables = STEMS
+        .into_iter()
+        .enumerate()
+        .filter(|(at, stem)| tree.text(&format!("migrations/{:04}_{stem}.sql", at + 1)).is_some());
     compare(&stems, &tables.map(|(_, stem)| stem).collect(), "migrations", "tables", &mut problems);
     problems.extend(foreign_migrations(tree, &stems));
     problems
