@@ -265,3 +265,22 @@ pub async fn a_restarted_worker_gets_lost_work_back_after_the_lease(cx: &Cx) -> 
     check!(cx, "FF-CLM-009", after.renew(&lost.handle).await, crate::refused("State(StaleLease)"));
     Ok(())
 }
+
+/// Of many claims of one row at the same time one gets it, and one lease is there.
+///
+/// Covers FF-LSE-001, FF-LSE-003.
+pub async fn claims_at_once_of_one_row_leave_one_lease(cx: &Cx) -> Verdict {
+    let clients = clients(cx, 4).await?;
+    let Some(a) = clients.first() else { return Err(Stop::Errored("no client".to_owned())) };
+    for _ in 0..10 {
+        let id = cx.created_plain(a).await?;
+
+        let claimed = claims_at_once(cx, &clients, 3).await?;
+
+        let live = snapshot(cx, a, &id).await?.current_lease.map(|lease| lease.lease_id);
+        let handed: Vec<_> = claimed.iter().map(|claimed| Some(claimed.payload.fence.lease_id)).collect();
+        check!(cx, "FF-LSE-001", handed, equals(vec![live]));
+        check!(cx, "FF-LSE-003", lease_log(&cx.dump().await?, &id), reads("acquired 1"));
+    }
+    Ok(())
+}

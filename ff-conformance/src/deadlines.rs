@@ -1,6 +1,8 @@
 //! Cases of the deadline of a whole execution: it beats every other rule, from its very instant on.
 
-use ff_core::{FailureClass, FailureReason, LeaseStatus, LifecyclePhase, PublicState, TerminalOutcome};
+use ff_core::{
+    ExecutionPolicy, FailureClass, FailureReason, LeaseStatus, LifecyclePhase, PublicState, TerminalOutcome,
+};
 
 use crate::{
     Claimed, Cx, Stop, TTL, Verdict, check,
@@ -341,5 +343,25 @@ pub async fn a_lease_may_outlast_the_deadline(cx: &Cx) -> Verdict {
     let expires_at = seen.snapshot.current_lease.map(|lease| lease.expires_at);
     check!(cx, "FF-CLM-016", expires_at, equals(Some(after(cx.now().await?, 60_000))));
     check!(cx, "FF-EXE-008", seen.info.completed_at, is_none());
+    Ok(())
+}
+
+/// Work that is past its deadline and has used up its take-overs has expired, not failed.
+///
+/// Covers FF-EXE-008, FF-EXE-039, FF-SUB-001.
+pub async fn a_deadline_beats_used_up_take_overs(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let deadline = after(cx.now().await?, 1000);
+    let args = cx.execution()?.policy(ExecutionPolicy::new().max_reclaim_count(0)).execution_deadline_at(deadline);
+    let id = cx.created(&a, args).await?;
+    cx.claimed_for(&a, "worker", ms(400)).await?;
+    cx.set_time(deadline).await?;
+
+    check!(cx, "FF-EXE-008", claim_order(cx, &a, 1).await?, equals(vec![]));
+    let (info, dump) = (cx.info(&a, &id).await?, cx.dump().await?);
+    check!(cx, "FF-EXE-008", vector(&info), reads(EXPIRED));
+    check!(cx, "FF-EXE-039", (info.failure_reason, info.failure_category), equals((None, None)));
+    check!(cx, "FF-EXE-039", lease_log(&dump, &id), reads("acquired 1, expired 1"));
+    check!(cx, "FF-SUB-001", completion_log(&dump, &id), reads("expired"));
     Ok(())
 }

@@ -243,3 +243,24 @@ pub async fn a_hundred_take_overs_are_allowed_by_default(cx: &Cx) -> Verdict {
     check!(cx, "FF-LSE-014", reclaims_allowed(cx, ExecutionPolicy::new(), 100).await?, equals(100));
     Ok(())
 }
+
+/// Worn-out work fails once, however many claims come upon it at the same time.
+///
+/// Covers FF-LSE-014, FF-SUB-001.
+pub async fn worn_out_work_fails_once(cx: &Cx) -> Verdict {
+    let clients = clients(cx, 4).await?;
+    let Some(a) = clients.first() else { return Err(Stop::Errored("no client".to_owned())) };
+    let policy = ExecutionPolicy::new().max_reclaim_count(0);
+    let ids = created_many(cx, a, 6, |_, args| args.policy(policy.clone())).await?;
+    claim_order(cx, a, 6).await?;
+    cx.pass_time(TTL).await?;
+
+    check!(cx, "FF-LSE-014", claims_at_once(cx, &clients, 3).await?.len(), equals(0));
+
+    let dump = cx.dump().await?;
+    for id in &ids {
+        check!(cx, "FF-LSE-014", lease_log(&dump, id), reads("acquired 1, revoked 1 max_reclaims_exceeded"));
+        check!(cx, "FF-SUB-001", completion_log(&dump, id), reads("failed"));
+    }
+    Ok(())
+}

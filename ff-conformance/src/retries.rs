@@ -7,9 +7,11 @@ use ff_core::{
     LifecyclePhase, RetryPolicy, TerminalOutcome,
 };
 
+use futures::future::join_all;
+
 use crate::{
     Claimed, Cx, TTL, Verdict, answers, check,
-    crowds::claim_order,
+    crowds::{claim_order, clients},
     equals,
     holders::code,
     instants::{after, before, ms},
@@ -144,10 +146,7 @@ pub async fn claim_takes_a_retry_from_its_due_instant_on(cx: &Cx) -> Verdict {
     check!(cx, "FF-EXE-035", claim_order(cx, &a, 1).await?, equals(vec![]));
     cx.set_time(due).await?;
     check!(cx, "FF-EXE-003", vector(&cx.info(&a, &id).await?), reads(RETRY_DUE));
-    let Some(second) = cx.try_claim(&a, "worker", TTL).await? else {
-        check!(cx, "FF-CLM-005", false, is_true());
-        return Ok(());
-    };
+    let second = cx.claimed(&a, "worker").await?;
     let got = (second.handle.kind(), second.payload.attempt_index, second.payload.fence.lease_epoch.0);
     check!(cx, "FF-CLM-012", got, equals((HandleKind::Fresh, AttemptIndex(1), 2)));
     let (info, dump) = (cx.info(&a, &id).await?, cx.dump().await?);
@@ -190,7 +189,7 @@ pub async fn three_retries_are_allowed_by_default(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let id = cx.created(&a, cx.execution()?.policy(ExecutionPolicy::new().retry(RetryPolicy::default()))).await?;
     let mut retries = 0;
-    loop {
+    for _ in 0..5 {
         let claimed = cx.claimed(&a, "worker").await?;
         match fail(&a, &claimed, FailureClass::Timeout).await? {
             FailOutcome::RetryScheduled { delay_until } => cx.set_time(delay_until).await?,
@@ -383,5 +382,67 @@ pub async fn fail_again_after_another_completed_is_refused(cx: &Cx) -> Verdict {
         answers,
         equals(["Contention(ExecutionNotActive)", "Contention(ExecutionNotActive)"].map(str::to_owned))
     );
+    Ok(())
+}
+
+/// However often the work fails, `retry_count` stays at its cap.
+///
+/// Covers FF-EXE-011.
+pub async fn retry_count_never_exceeds_its_cap(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    for most in [0, 2] {
+        let id = cx.created(&a, cx.execution()?.policy(retrying(most, 0))).await?;
+        for _ in 0..most + 3 {
+            let Some(claimed) = cx.try_claim(&a, "worker", TTL).await? else { break };
+            fail(&a, &claimed, FailureClass::Transient).await?;
+        }
+        let info = cx.info(&a, &id).await?;
+        check!(cx, "FF-EXE-011", (info.retry_count, info.total_attempt_count), equals((most, most + 1)));
+    }
+    Ok(())
+}
+
+/// Of many failures by one holder at the same time one schedules the retry, and all answer its due instant.
+///
+/// Covers FF-EXE-028, FF-EXE-011.
+pub async fn failures_at_once_schedule_one_retry(cx: &Cx) -> Verdict {
+    let clients = clients(cx, 4).await?;
+    let Some(a) = clients.first() else { return Err(crate::Stop::Errored("no client".to_owned())) };
+    for _ in 0..5 {
+        let retry = RetryPolicy { backoff: jittered(), ..RetryPolicy::default() };
+        let claimed = held_as(cx, a, cx.execution()?.policy(ExecutionPolicy::new().retry(retry))).await?;
+
+        let fails = clients.iter().map(|client| fail(client, &claimed, FailureClass::Transient));
+        let outcomes = join_all(fails).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+
+        let info = cx.info(a, &claimed.payload.execution_id).await?;
+        let stored = info.delay_until.map(|delay_until| FailOutcome::RetryScheduled { delay_until });
+        let told: Vec<_> = outcomes.into_iter().map(Some).collect();
+        check!(cx, "FF-EXE-028", told, equals(vec![stored; 4]));
+        check!(cx, "FF-EXE-011", info.retry_count, equals(1));
+    }
+    Ok(())
+}
+
+/// A reader finds the last failure, also when the work succeeded later.
+///
+/// Covers FF-EXE-041.
+pub async fn the_last_failure_stays_readable(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let id = cx.created(&a, cx.execution()?.policy(retrying(2, 0))).await?;
+    let told = |info: ff_core::ExecutionInfo| (info.failure_reason, info.failure_category);
+    let words = |reason: &str, category: &str| (Some(reason.to_owned()), Some(category.to_owned()));
+
+    let first = cx.claimed(&a, "worker").await?;
+    a.fail(&first.handle, FailureReason::new("first").category("disk"), FailureClass::Transient).await?;
+    check!(cx, "FF-EXE-041", told(cx.info(&a, &id).await?), equals(words("first", "disk")));
+    let second = cx.claimed(&a, "worker").await?;
+    check!(cx, "FF-EXE-041", told(cx.info(&a, &id).await?), equals(words("first", "disk")));
+    a.fail(&second.handle, FailureReason::new("second"), FailureClass::Timeout).await?;
+    let third = cx.claimed(&a, "worker").await?;
+    a.complete(&third.handle, None).await?;
+    check!(cx, "FF-EXE-041", told(cx.info(&a, &id).await?), equals(words("second", "timeout")));
+    let reasons: Vec<_> = cx.dump().await?.attempts.into_iter().map(|attempt| attempt.failure_reason).collect();
+    check!(cx, "FF-EXE-041", reasons, equals(vec![Some("first".to_owned()), Some("second".to_owned()), None]));
     Ok(())
 }

@@ -12,8 +12,8 @@ use crate::{
     stages::held,
 };
 
-/// Longer than any case takes: a claim that waits so long has been answered by what it waited for.
-const LONG: Duration = Duration::from_secs(120);
+/// Longer than it takes until what a claim waits for has come.
+const LONG: Duration = Duration::from_secs(30);
 
 async fn waiting_claim(
     cx: &Cx,
