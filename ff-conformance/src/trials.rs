@@ -61,9 +61,9 @@ pub(crate) async fn held(cx: &Cx, policy: ExecutionPolicy) -> Result<Trial<Claim
     for _ in 0..3 {
         cx.created(&direct, cx.execution()?.policy(policy.clone())).await?;
     }
-    let once = cx.claimed(&direct, "once").await?;
-    let again = cx.claimed(&direct, "again").await?;
-    let warm = cx.claimed(&direct, "warm").await?;
+    let once = cx.claimed(&direct, "worker").await?;
+    let again = cx.claimed(&direct, "worker").await?;
+    let warm = cx.claimed(&direct, "worker").await?;
     Ok(Trial { direct, faulty, proxy, once, again, warm })
 }
 
