@@ -1,0 +1,2 @@
+//! Compiles and runs the code of the README.
+#![doc = include_str!("../../README.md")]
