@@ -117,6 +117,14 @@ impl PostgresBackend {
         done.await.map_err(|error| error.at(Operation::Prepare))
     }
 
+    /// A short text that another set of migrations does not have, for names of databases that were migrated once.
+    #[must_use]
+    pub fn schema_digest() -> String {
+        let bytes = MIGRATOR.iter().flat_map(|migration| migration.checksum.iter());
+        let digest = bytes.fold(0_u64, |sum, byte| sum.wrapping_mul(0x0100_0000_01b3) ^ u64::from(*byte));
+        format!("{digest:016x}")
+    }
+
     /// The way to a store that fits this client.
     pub(crate) async fn store(&self) -> Result<&Sender, PgError> {
         self.checked.get_or_try_init(|| async { check_store(&self.sender, self.partitions).await.map(drop) }).await?;
@@ -248,7 +256,8 @@ async fn migrate(
     // Held until the connection ends: of many at once, only the one that migrates says so.
     conn.lock().await?;
     let before = applied(conn).await?;
-    MIGRATOR.run(&mut *conn).await?;
+    // Not `run`: the future of that form may not go to another thread.
+    MIGRATOR.run_direct(None, conn, false).await?;
     sqlx::query(include_str!("backend/set_partitions.sql"))
         .bind(i32::from(partitions.count().get()))
         .execute(&mut *conn)

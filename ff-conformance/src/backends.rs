@@ -2,4 +2,6 @@
 
 pub mod memory;
 #[cfg(feature = "command")]
+pub mod postgres;
+#[cfg(feature = "command")]
 pub mod valkey;

@@ -2,7 +2,7 @@
 
 use ff_conformance::{
     Harness,
-    backends::{memory::Memory, valkey::Valkey},
+    backends::{memory::Memory, postgres::Postgres, valkey::Valkey},
 };
 
 macro_rules! on_every_backend {
@@ -12,6 +12,7 @@ macro_rules! on_every_backend {
             $(
                 #[rstest::rstest]
                 #[case::memory(Memory)]
+                #[case::postgres(Postgres::from_env())]
                 #[case::valkey(Valkey::from_env())]
                 fn $case(#[case] harness: impl Harness) {
                     ff_conformance::run(harness, concat!(stringify!($stem), "::", stringify!($case)))
