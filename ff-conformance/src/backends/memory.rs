@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
-use ff_backend_memory::{Clock, ManualClock, MemoryBackend, State, StoredExecution};
+use ff_backend_memory::{Clock, ManualClock, MemoryBackend, MemoryConfig, State, StoredExecution};
 use ff_core::{EngineBackend, TimestampMs};
 
 use crate::{
@@ -26,9 +26,7 @@ impl Harness for Memory {
     }
 
     async fn open(&self) -> Result<Box<dyn Store>, HarnessError> {
-        let clock = Clock::manual(BEGIN);
-        let root = Arc::new(MemoryBackend::with_clock(clock.clock()));
-        Ok(Box::new(MemoryStore { root, clock }))
+        Ok(store(MemoryConfig::new()))
     }
 
     fn environment(&self) -> Environment {
@@ -41,6 +39,14 @@ impl Harness for Memory {
             settings: BTreeMap::new(),
         }
     }
+}
+
+/// An empty store of that configuration, with all controls; its clock is the suite's.
+#[must_use]
+pub fn store(config: MemoryConfig) -> Box<dyn Store> {
+    let clock = Clock::manual(BEGIN);
+    let root = Arc::new(config.clock(clock.clock()).open());
+    Box::new(MemoryStore { root, clock })
 }
 
 struct MemoryStore {

@@ -1,0 +1,125 @@
+//! The faults of the memory backend, and the two probes of the suite itself.
+
+use std::collections::BTreeSet;
+
+use ff_backend_memory::Flaw;
+use ff_conformance::{Case, Cx, Requirement, Verdict, check, is_true};
+use futures::FutureExt;
+
+use crate::suite::{run, run_cases};
+
+/// One test for each fault, and `PLANTED` with all of them.
+macro_rules! planted {
+    ($($name:ident: $flaw:ident against $requirement:literal;)*) => {
+        const PLANTED: &[(Flaw, &str)] = &[$((Flaw::$flaw, $requirement)),*];
+
+        #[rstest::rstest]
+        $(#[case::$name(Flaw::$flaw, $requirement)])*
+        fn a_flaw_breaks_its_requirement(#[case] flaw: Flaw, #[case] requirement: &str) {
+            dies(flaw, requirement);
+        }
+    };
+}
+
+planted! {
+    m01_renew_and_complete_accept_an_older_lease: M01 against "FF-LSE-004";
+    m02_the_fence_compares_the_epoch_alone: M02 against "FF-LSE-004";
+    m03_a_claim_looks_first_and_takes_later: M03 against "FF-CLM-004";
+    m04_a_lease_lives_a_millisecond_too_long: M04 against "FF-LSE-005";
+    m06_a_take_over_keeps_the_epoch: M06 against "FF-LSE-002";
+    m07_the_retry_limit_is_ignored: M07 against "FF-EXE-011";
+    m07b_a_retry_counts_twice: M07b against "FF-EXE-011";
+    m07c_the_reclaim_limit_is_ignored: M07c against "FF-LSE-014";
+    m09_a_repeat_tells_a_second_completion: M09 against "FF-DUR-003";
+    m09b_a_repeat_is_refused: M09b against "FF-EXE-028";
+    m10_a_duplicate_says_created: M10 against "FF-EXE-012";
+    m10b_the_idempotency_key_is_ignored: M10b against "FF-EXE-012";
+    m11_the_order_ignores_the_priority: M11 against "FF-CLM-001";
+    m11b_ties_go_to_the_greatest_id: M11b against "FF-CLM-001";
+    m13_a_page_continues_behind_an_instant: M13 against "FF-EXE-009";
+    l1_of_many_lapsed_leases_fifty_are_seen: L1 against "FF-CLM-005";
+    d1_a_claim_takes_work_past_its_deadline: D1 against "FF-EXE-008";
+    cap_a_claim_takes_what_its_worker_may_not: Cap against "FF-CLM-002";
+    p1_progress_clears_what_it_does_not_tell: P1 against "FF-EXE-038";
+    r1_no_result_is_an_empty_one: R1 against "FF-EXE-023";
+    r1b_an_empty_result_is_none: R1b against "FF-EXE-023";
+    hol_a_row_hides_the_rows_behind_it: Hol against "FF-CLM-003";
+    e1_a_stale_handle_is_contention: E1 against "FF-ERR-007";
+    f1_every_class_is_retried: F1 against "FF-EXE-030";
+    v1_a_cancel_tells_no_completion: V1 against "FF-SUB-001";
+    a1_the_attempt_of_an_ended_execution_stays_open: A1 against "FF-EXE-002";
+    w1_a_delay_that_has_come_is_never_due: W1 against "FF-EXE-013";
+    x1_a_refused_call_leaves_a_mark: X1 against "FF-LSE-004";
+}
+
+/// The suite finds `flaw`, and says that it breaks `requirement`; prints what else broke.
+fn dies(flaw: Flaw, requirement: &str) {
+    let found = run(Some(flaw));
+    let broken: Vec<_> = found.broken.iter().map(|(id, cases)| format!("{id}×{}", cases.len())).collect();
+    let seen = found.broken.get(requirement).and_then(BTreeSet::first).map_or("-", String::as_str);
+    println!(
+        "flaw {:<4} against {requirement}  killed by {:>3} cases, first {seen}; broken {}",
+        flaw.as_str(),
+        found.killers().len(),
+        broken.join(" ")
+    );
+    assert!(found.broken.contains_key(requirement), "{flaw} does not break {requirement}: {found:#?}");
+}
+
+#[test]
+fn every_flaw_is_planted_against_a_requirement() {
+    let planted: BTreeSet<_> = PLANTED.iter().map(|(flaw, _)| *flaw).collect();
+    assert_eq!(planted, Flaw::ALL.iter().copied().collect());
+    for (flaw, requirement) in PLANTED {
+        assert!(Requirement::find(requirement).is_some(), "{flaw}: there is no {requirement}");
+    }
+}
+
+#[rstest::rstest]
+fn k0_a_store_without_a_flaw_is_green_every_time(
+    #[values(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20)] _time: u8,
+) {
+    let found = run(None);
+    assert!(found.broken.is_empty() && found.errored.is_empty(), "{found:#?}");
+    assert!(found.passed > 200, "only {} cases passed", found.passed);
+}
+
+async fn red(cx: &Cx) -> Verdict {
+    check!(cx, "FF-BOO-005", false, is_true());
+    Ok(())
+}
+
+#[test]
+fn k1_a_case_that_is_always_red_is_red() {
+    let canary = Case {
+        stem: "canary",
+        name: "is_always_red",
+        summary: "Nothing holds.",
+        covers: &["FF-BOO-005"],
+        needs: &[],
+        controls: &[],
+        run: |cx| red(cx).boxed(),
+    };
+    let found = run_cases(None, [&canary].into_iter());
+    assert_eq!(found.passed, 0);
+    assert_eq!(found.killers().into_iter().collect::<Vec<_>>(), ["canary::is_always_red"]);
+    assert!(found.broken.contains_key("FF-BOO-005") && found.errored.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn k1_a_case_that_panics_is_not_passed() {
+    async fn panics(_: &Cx) -> Verdict {
+        panic!("a bug of the suite")
+    }
+    let canary = Case {
+        stem: "canary",
+        name: "panics",
+        summary: "Nothing is judged.",
+        covers: &["FF-BOO-005"],
+        needs: &[],
+        controls: &[],
+        run: |cx| panics(cx).boxed(),
+    };
+    let found = run_cases(None, [&canary].into_iter());
+    assert_eq!((found.passed, found.broken.len(), found.errored.len()), (0, 0, 1), "{found:#?}");
+}

@@ -1,0 +1,1 @@
+//! The patches of the real stores: each applies, and names a rule and its killers.

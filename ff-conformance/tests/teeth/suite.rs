@@ -1,0 +1,91 @@
+//! The whole suite against a memory backend with one planted fault, and what broke.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use ff_backend_memory::{Flaw, MemoryConfig};
+use ff_conformance::{
+    CASES, Case, Environment, Harness, HarnessError, Identity, Outcome, Store, backends::memory, execute, runtime,
+};
+use futures::{StreamExt, stream};
+
+/// Moves hundreds of megabytes and takes longer than all other cases together; `matrix.rs` runs it.
+const HEAVY: &str = "the_largest_input_is_exactly_as_declared";
+
+/// How many cases run at once.
+const AT_ONCE: usize = 4;
+
+/// The memory backend with at most one planted fault.
+#[derive(Clone, Copy)]
+struct Flawed(Option<Flaw>);
+
+#[async_trait]
+impl Harness for Flawed {
+    fn identity(&self) -> Identity {
+        memory::Memory.identity()
+    }
+
+    async fn open(&self) -> Result<Box<dyn Store>, HarnessError> {
+        let config = MemoryConfig::new();
+        Ok(memory::store(match self.0 {
+            Some(flaw) => config.flaw(flaw),
+            None => config,
+        }))
+    }
+
+    fn environment(&self) -> Environment {
+        memory::Memory.environment()
+    }
+}
+
+/// What a run of the suite found.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// How many cases passed.
+    pub(crate) passed: usize,
+    /// The requirements that broke, each with the cases that saw it.
+    pub(crate) broken: BTreeMap<String, BTreeSet<String>>,
+    /// The cases that could not be judged, each with the reason.
+    pub(crate) errored: BTreeMap<String, String>,
+}
+
+impl Found {
+    /// The cases that failed.
+    pub(crate) fn killers(&self) -> BTreeSet<&str> {
+        self.broken.values().flatten().map(String::as_str).collect()
+    }
+
+    fn add(&mut self, case: String, outcome: Outcome) {
+        match outcome {
+            Outcome::Passed | Outcome::Denied { .. } => self.passed += 1,
+            Outcome::Failed { failure, .. } => {
+                self.broken.entry(failure.requirement).or_default().insert(case);
+            }
+            Outcome::Errored { reason } => {
+                self.errored.insert(case, reason);
+            }
+            Outcome::NotRun { .. } | Outcome::Ineligible { .. } => {}
+        }
+    }
+}
+
+/// Runs every case against a store with that fault.
+pub(crate) fn run(flaw: Option<Flaw>) -> Found {
+    run_cases(flaw, CASES.iter().filter(|case| case.name != HEAVY))
+}
+
+/// Runs `cases` against a store with that fault.
+pub(crate) fn run_cases<'a>(flaw: Option<Flaw>, cases: impl Iterator<Item = &'a Case>) -> Found {
+    let runtime = runtime().expect("a runtime");
+    let cases: Vec<Case> = cases.copied().collect();
+    let events = runtime.block_on(async {
+        let runs = cases.into_iter().map(|case| tokio::spawn(async move { execute(&Flawed(flaw), &case).await }));
+        stream::iter(runs).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await
+    });
+    let mut found = Found::default();
+    for event in events {
+        let report = event.expect("a case that panics is told, not passed on").case;
+        found.add(report.case, report.outcome);
+    }
+    found
+}
