@@ -43,12 +43,9 @@ async fn open(place: &str) -> Result<Arc<dyn EngineBackend>, Box<dyn Error>> {
 
 /// Takes work until none has come for a second.
 async fn work(engine: &dyn EngineBackend, lane: &LaneId) -> Result<(), Box<dyn Error>> {
-    let worker = ClaimPolicy::new(
-        WorkerId::try_new("mailer")?,
-        WorkerInstanceId::try_new("mailer-1")?,
-        Duration::from_secs(30),
-    )
-    .max_wait(Duration::from_secs(1));
+    let worker =
+        ClaimPolicy::new(WorkerId::try_new("mailer")?, WorkerInstanceId::try_new("mailer-1")?, Duration::from_secs(30))
+            .max_wait(Duration::from_secs(1));
     while let Some(handle) = engine.claim(lane, &CapabilitySet::default(), worker.clone()).await? {
         let id = handle.decode(engine.backend_label())?.execution_id;
         let Some(info) = engine.read_execution_info(&id).await? else { continue };
