@@ -2,6 +2,7 @@
 
 mod git;
 pub(crate) mod matrix;
+pub(crate) mod migrate;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod servers;

@@ -39,23 +39,40 @@ pub(crate) fn judge<T: Debug>(
     if expectation.is_met_by(got) {
         return Ok(());
     }
-    let mut text = format!("{got:?}");
-    if text.len() > MOST_TEXT {
-        let cut = (0..=MOST_TEXT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
-        text.truncate(cut);
-        text.push('…');
-    }
+    let (expectation, got) = excerpts(&expectation.words(), &format!("{got:?}"), MOST_TEXT);
     Err(Stop::Failed(Box::new(Failure {
         requirement: requirement.to_owned(),
         subject: subject.split_whitespace().collect::<Vec<_>>().join(" "),
-        expectation: expectation.words(),
-        got: text,
+        expectation,
+        got,
         place: Place::here(),
     })))
 }
 
-/// Bytes of a value that a report shows.
+/// Characters of a value that a report shows.
 const MOST_TEXT: usize = 4000;
+
+/// Expectation and value, each cut to `most` characters around the place where the two begin to differ.
+pub(crate) fn excerpts(expectation: &str, got: &str, most: usize) -> (String, String) {
+    // `equals` and `answers` name the value itself behind their first word.
+    let (word, wanted) = expectation.split_once(' ').unwrap_or(("", expectation));
+    let value = if ["equals", "answers"].contains(&word) { wanted } else { expectation };
+    let same = value.chars().zip(got.chars()).take_while(|(wanted, got)| wanted == got).count();
+    let before = same.saturating_sub(most / 8);
+    (excerpt(expectation, before, most), excerpt(got, before, most))
+}
+
+/// At most `most` characters of `text`, from `begin` on if it is longer than that.
+fn excerpt(text: &str, begin: usize, most: usize) -> String {
+    let length = text.chars().count();
+    if length <= most {
+        return text.to_owned();
+    }
+    let begin = begin.min(length - most);
+    let head = if begin > 0 { "…" } else { "" };
+    let tail = if begin + most < length { "…" } else { "" };
+    format!("{head}{}{tail}", text.chars().skip(begin).take(most).collect::<String>())
+}
 
 struct Words<F> {
     words: String,
@@ -129,4 +146,18 @@ pub fn is_true() -> impl Expect<bool> {
 /// `test` holds for the value; `words` say what it tests.
 pub fn satisfies<T: ?Sized>(words: impl Into<String>, test: impl Fn(&T) -> bool) -> impl Expect<T> {
     Words { words: words.into(), test }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::excerpts;
+
+    #[test]
+    fn long_values_are_cut_where_they_begin_to_differ() {
+        let (wanted, got) = (format!("{}b{}", "a".repeat(500), "x".repeat(500)), format!("{}c", "a".repeat(500)));
+        let (wanted, got) = excerpts(&format!("equals {wanted}"), &got, 80);
+        assert!(wanted.contains("ab") && wanted.starts_with('…') && wanted.ends_with('…'), "{wanted}");
+        assert!(got.ends_with("aac") && got.starts_with('…'), "{got}");
+        assert_eq!(excerpts("is é", "no", 80), ("is é".to_owned(), "no".to_owned()));
+    }
 }

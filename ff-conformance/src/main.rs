@@ -22,6 +22,8 @@ enum Task {
     Report(command::report::Arguments),
     /// Print the matrix of reports.
     Matrix(command::matrix::Arguments),
+    /// Make the engine's tables in a Postgres database, or bring them to this version.
+    Migrate(command::migrate::Arguments),
     /// Show, start and lend the servers that tests need.
     Servers(command::servers::Arguments),
 }
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Task::Run(arguments) => command::run::run(arguments),
         Task::Report(arguments) => command::report::run(arguments),
         Task::Matrix(arguments) => command::matrix::run(&arguments),
+        Task::Migrate(arguments) => command::migrate::run(&arguments),
         Task::Servers(arguments) => command::servers::run(arguments),
     }
 }

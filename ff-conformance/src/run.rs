@@ -50,7 +50,7 @@ pub fn run(harness: impl Harness, case: &str) {
     let event = runtime.block_on(execute(&harness, found));
     let file = event.write(&crate::report::folder());
     let reproduce = format!("cargo nextest run '{case}'");
-    let text = event.case.text(&event.identity.name, &reproduce);
+    let text = event.case.brief(&event.identity.name, &reproduce);
     match (file, &event.case.outcome) {
         (Err(error), _) => panic!("{case}: the event file was not written: {error}\n{text}"),
         (Ok(file), Outcome::Failed { .. } | Outcome::Errored { .. }) => {

@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{Declared, Host, Profile, Stopwatch, SuiteFacts, files, time_factor};
-use crate::{Case, Control, Harness, Hits, Identity, Outcome, Recorder, Requirement};
+use crate::{Case, Control, Harness, Hits, Identity, Outcome, Recorder, Requirement, expect::excerpts};
 
 /// The schema that an event names.
 pub(crate) const SCHEMA: &str = "ff-conformance-event/v1";
@@ -65,9 +65,19 @@ impl CaseReport {
         }
     }
 
-    /// The outcome for a reader: what broke, what was expected, what came, and how to see it again.
+    /// The outcome for a reader: what broke, what was expected, what came, every call, and how to see it again.
     #[must_use]
     pub fn text(&self, backend: &str, reproduce: &str) -> String {
+        self.told(backend, reproduce, usize::MAX, usize::MAX)
+    }
+
+    /// The same for a terminal: the last calls only, and long values cut around what differs.
+    #[must_use]
+    pub fn brief(&self, backend: &str, reproduce: &str) -> String {
+        self.told(backend, reproduce, 10, 240)
+    }
+
+    fn told(&self, backend: &str, reproduce: &str, calls: usize, most: usize) -> String {
         let case = &self.case;
         let mut text = match &self.outcome {
             Outcome::Passed => format!("{case} passed on {backend}"),
@@ -77,29 +87,44 @@ impl CaseReport {
             Outcome::Errored { reason } => format!("{case} could not be judged on {backend}: {reason}"),
             Outcome::Failed { failure, .. } => {
                 let rule = Requirement::find(&failure.requirement).map_or("", |requirement| requirement.text);
+                let (wanted, got) = excerpts(&failure.expectation, &failure.got, most);
                 format!(
-                    "{case} violates {} on {backend}\n  rule      {rule}\n  checked   {}\n  expected  {}\n  got       {}\n  at        {}",
+                    "{case} violates {} on {backend}\n  rule      {rule}\n  checked   {}\n  expected  {wanted}\n  got       {got}\n  at        {}",
                     failure.requirement,
                     failure.subject,
-                    failure.expectation,
-                    failure.got,
                     failure.place.as_str(),
                 )
             }
         };
-        if matches!(self.outcome, Outcome::Failed { .. } | Outcome::Errored { .. }) {
-            if !self.operations.is_empty() {
-                text.push_str("\n  calls, the last one last");
-                for operation in &self.operations {
-                    text.push_str("\n    ");
-                    text.push_str(operation);
-                }
-            }
-            text.push_str("\n  again     ");
-            text.push_str(reproduce);
+        if !matches!(self.outcome, Outcome::Failed { .. } | Outcome::Errored { .. }) {
+            return text;
         }
+        if !self.operations.is_empty() {
+            text.push_str("\n  calls, the last one last");
+            let hidden = self.operations.len().saturating_sub(calls);
+            if hidden > 0 {
+                text.push_str(&format!("\n    … {hidden} more before"));
+            }
+            for operation in self.operations.iter().skip(hidden) {
+                text.push_str(&format!("\n    {}", cut(operation, most)));
+            }
+        }
+        text.push_str("\n  again     ");
+        text.push_str(reproduce);
         text
     }
+}
+
+/// The begin and the end of a long text: a call and its answer.
+fn cut(text: &str, most: usize) -> String {
+    let length = text.chars().count();
+    if length <= most {
+        return text.to_owned();
+    }
+    let half: usize = most / 2;
+    let begin: String = text.chars().take(half).collect();
+    let end: String = text.chars().skip(length - half).collect();
+    format!("{begin} … {end}")
 }
 
 /// How one case of one run ended, with everything that a report needs to know about the run.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Coverage, Report};
+use super::{CaseReport, Coverage, Report};
 use crate::{Outcome, REQUIREMENTS, matrix::Matrix};
 
 /// One document over all `reports`: the matrix, the facts of each profile, what failed, what did not run.
@@ -121,7 +121,10 @@ fn line(text: &mut String, line: &str) {
     text.push('\n');
 }
 
-/// What failed in `reports`, each with the command that shows it again; empty if nothing did.
+/// Failures of one profile that a terminal shows with their details.
+const SHOWN: usize = 5;
+
+/// What failed in `reports`, for a terminal: the first failures with details, the others by name; empty if nothing did.
 #[must_use]
 pub fn summary(reports: &[Report]) -> String {
     let mut text = String::new();
@@ -130,10 +133,15 @@ pub fn summary(reports: &[Report]) -> String {
             line(&mut text, &format!("\n{}: {reason}", report.identity.name));
             continue;
         }
-        for case in &report.cases {
-            if matches!(case.outcome, Outcome::Failed { .. } | Outcome::Errored { .. }) {
-                let again = format!("{} --case {}", report.run.reproduce, case.case);
-                line(&mut text, &format!("\n{}", case.text(&report.profile.id, &again)));
+        let is_red = |case: &&CaseReport| matches!(case.outcome, Outcome::Failed { .. } | Outcome::Errored { .. });
+        for (at, case) in report.cases.iter().filter(is_red).enumerate() {
+            let again = format!("{} --case {}", report.run.reproduce, case.case);
+            let brief = case.brief(&report.profile.id, &again);
+            if at < SHOWN {
+                line(&mut text, &format!("\n{brief}"));
+            } else {
+                let space = if at == SHOWN { "\n" } else { "" };
+                line(&mut text, &format!("{space}{}", brief.lines().next().unwrap_or_default()));
             }
         }
         for goal in &report.coverage.goals_unmet {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ff_conformance::{
     Case, Event, Harness,
-    backends::memory::Memory,
+    backends::{memory::Memory, postgres::Postgres, valkey::Valkey},
     execute,
     servers::{NoServer, ServerFacts, Servers},
 };
@@ -46,11 +46,22 @@ impl Column {
 pub(super) fn columns(arguments: &Arguments, servers: Option<&Servers>) -> Vec<Column> {
     let column = |backend| {
         let (harness, server): (Arc<dyn Harness>, _) = match (backend, servers) {
-            _ => (Arc::new(Memory), None),
+            (Backend::Postgres, Some(servers)) => {
+                (Arc::new(Postgres::new(servers)), Some(facts(&servers.postgres, |server| &server.facts)))
+            }
+            (Backend::Valkey, Some(servers)) => {
+                (Arc::new(Valkey::new(servers)), Some(facts(&servers.valkey, |servers| &servers.facts)))
+            }
+            // Servers are looked for whenever one of those two is asked for.
+            (Backend::Memory, _) | (Backend::Postgres | Backend::Valkey, None) => (Arc::new(Memory), None),
         };
         Column { backend, harness, server }
     };
     arguments.backends().into_iter().map(column).collect()
+}
+
+fn facts<S>(server: &Result<S, NoServer>, facts: impl Fn(&S) -> &ServerFacts) -> Result<ServerFacts, NoServer> {
+    server.as_ref().map(|server| facts(server).clone()).map_err(Clone::clone)
 }
 
 /// Runs `cases` on every backend and returns what was told, by backend.
