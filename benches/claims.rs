@@ -1,0 +1,126 @@
+//! Claim, and claim and complete, on every backend beside the same work done by hand on its bare store.
+//!
+//! Criterion measures each arm by itself; the table at the end comes from runs in which the arms alternate.
+
+mod arm;
+mod drive;
+mod engine;
+mod raw;
+mod stage;
+mod table;
+
+use std::{
+    cell::RefCell,
+    error::Error,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    process::ExitCode,
+    time::Duration,
+};
+
+use criterion::{Criterion, SamplingMode, Throughput, measurement::WallTime};
+use tokio::{runtime::Runtime, sync::OnceCell};
+
+use crate::{
+    arm::{Arm, Side},
+    drive::{Load, Shape},
+    stage::{Stage, Store},
+};
+
+/// Why a measurement could not be made.
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// How many workers claim at once.
+const WORKERS: [usize; 2] = [1, 16];
+
+/// One line of the table: a load on one store, measured on both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Row {
+    store: Store,
+    load: Load,
+}
+
+fn main() -> ExitCode {
+    match measure() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("claims: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure() -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let stage = Stage::new();
+    let rows = RefCell::new(Vec::new());
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        let mut criterion = Criterion::default()
+            .sample_size(10)
+            .warm_up_time(Duration::from_secs(1))
+            .measurement_time(Duration::from_secs(3))
+            .configure_from_args();
+        for shape in Shape::ALL {
+            group(&mut criterion, shape, &runtime, &stage, &rows);
+        }
+        criterion.final_summary();
+    }));
+    let told = match ended {
+        Ok(()) if is_bench() => runtime.block_on(table::print(&stage, &rows.into_inner())),
+        Ok(()) => Ok(()),
+        Err(payload) => match payload.downcast::<Failure>() {
+            Ok(failure) => Err(*failure),
+            Err(payload) => resume_unwind(payload),
+        },
+    };
+    runtime.block_on(stage.close());
+    told
+}
+
+/// False where criterion only lists, tests or profiles the benchmarks.
+fn is_bench() -> bool {
+    let has = |switch: &str| std::env::args().any(|argument| argument == switch);
+    has("--bench") && !["--test", "--list", "--profile-time"].into_iter().any(has)
+}
+
+fn group(criterion: &mut Criterion, shape: Shape, runtime: &Runtime, stage: &Stage, rows: &RefCell<Vec<Row>>) {
+    let mut group = criterion.benchmark_group(shape.to_string());
+    group.sampling_mode(SamplingMode::Flat);
+    for store in Store::ALL {
+        for workers in WORKERS {
+            let row = Row { store, load: Load { shape, workers, count: store.count(workers) } };
+            group.throughput(Throughput::Elements(row.load.count));
+            for side in Side::ALL {
+                let arm = OnceCell::new();
+                group.bench_function(format!("{store}/{workers}/{side}"), |bencher| {
+                    if !rows.borrow().contains(&row) {
+                        rows.borrow_mut().push(row);
+                    }
+                    sample(bencher, runtime, row, async || {
+                        arm.get_or_try_init(|| Arm::open(stage, store, side, workers)).await
+                    });
+                });
+            }
+        }
+    }
+    group.finish();
+}
+
+/// One sample: `iterations` runs, each on a store that was filled anew outside the time that counts.
+fn sample<'a>(
+    bencher: &mut criterion::Bencher<'_, WallTime>,
+    runtime: &Runtime,
+    row: Row,
+    arm: impl AsyncFn() -> Result<&'a Arm, Failure>,
+) {
+    bencher.to_async(runtime).iter_custom(async |iterations| {
+        let runs = async {
+            let mut total = Duration::ZERO;
+            for _ in 0..iterations {
+                total += arm().await?.run(row.load).await?;
+            }
+            Ok::<_, Failure>(total)
+        };
+        // Criterion takes no error: the unwinding ends in `measure`, which tidies up.
+        runs.await.unwrap_or_else(|failure| resume_unwind(Box::new(failure)))
+    });
+}

@@ -1,0 +1,127 @@
+//! A mutex around an ordered set of what is ready and a map of the rows.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use uuid::Uuid;
+
+use super::{Lease, NAMESPACE, TTL_MS, WORKER, WORKER_INSTANCE};
+use crate::{Failure, drive::Run};
+
+/// Makes stores.
+pub(crate) struct RawMemory;
+
+impl RawMemory {
+    /// A store with `rows` ready rows.
+    pub(crate) fn fill(&self, rows: u64) -> Mutex<Rows> {
+        let mut all = Rows::default();
+        let now = now_ms();
+        for _ in 0..rows {
+            let id = format!("{{fp:0}}:{}", Uuid::new_v4());
+            all.ready.insert((0, now, id.clone()));
+            all.rows.insert(id, Row { created_at: now, ..Row::default() });
+        }
+        Mutex::new(all)
+    }
+}
+
+/// Everything that is stored.
+#[derive(Default)]
+pub(crate) struct Rows {
+    /// Priority, negated, then creation, then id.
+    ready: BTreeSet<(i32, i64, String)>,
+    due: BTreeSet<(i64, String)>,
+    rows: HashMap<String, Row>,
+    events: Vec<Event>,
+}
+
+#[derive(Default)]
+struct Row {
+    created_at: i64,
+    epoch: i64,
+    is_done: bool,
+    lease: Option<Held>,
+    attempts: Vec<Attempt>,
+}
+
+struct Held {
+    lease_id: Uuid,
+    expires_at: i64,
+}
+
+#[expect(dead_code, reason = "records are written for what it costs to write them")]
+struct Attempt {
+    attempt_id: Uuid,
+    started_at: i64,
+    ended_at: Option<i64>,
+    worker: String,
+    worker_instance: String,
+}
+
+#[expect(dead_code, reason = "records are written for what it costs to write them")]
+struct Event {
+    at: i64,
+    id: String,
+    namespace: &'static str,
+    kind: &'static str,
+    lease_id: Uuid,
+    epoch: i64,
+}
+
+#[expect(clippy::disallowed_methods, reason = "in this process the store's time is the process clock")]
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Rows {
+    fn tell(&mut self, at: i64, lease: &Lease, kind: &'static str) {
+        let Lease { id, epoch, lease_id, .. } = lease.clone();
+        self.events.push(Event { at, id, namespace: NAMESPACE, kind, lease_id, epoch });
+    }
+}
+
+impl Run for Arc<Mutex<Rows>> {
+    type Work = Lease;
+
+    async fn claim(&self) -> Result<Option<Lease>, Failure> {
+        let (lease_id, attempt_id) = (Uuid::new_v4(), Uuid::new_v4());
+        let mut all = self.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = now_ms();
+        let Some((_, _, id)) = all.ready.pop_first() else { return Ok(None) };
+        let row = all.rows.get_mut(&id).ok_or("a ready row is missing")?;
+        let expires_at = now + TTL_MS;
+        row.epoch += 1;
+        row.lease = Some(Held { lease_id, expires_at });
+        row.attempts.push(Attempt {
+            attempt_id,
+            started_at: now,
+            ended_at: None,
+            worker: WORKER.to_owned(),
+            worker_instance: WORKER_INSTANCE.to_owned(),
+        });
+        let attempt_index = i64::try_from(row.attempts.len())? - 1;
+        let lease = Lease { id: id.clone(), epoch: row.epoch, attempt_index, lease_id, attempt_id };
+        all.due.insert((expires_at, id));
+        all.tell(now, &lease, "acquired");
+        Ok(Some(lease))
+    }
+
+    async fn complete(&self, lease: Lease) -> Result<(), Failure> {
+        let mut all = self.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = now_ms();
+        let row = all.rows.get_mut(&lease.id).ok_or("a leased row is missing")?;
+        let held = row.lease.as_ref().filter(|held| held.lease_id == lease.lease_id && held.expires_at > now);
+        let expires_at =
+            held.filter(|_| !row.is_done && row.epoch == lease.epoch).ok_or("the lease is lost")?.expires_at;
+        row.is_done = true;
+        row.attempts.last_mut().ok_or("an attempt is missing")?.ended_at = Some(now.max(row.created_at));
+        all.due.remove(&(expires_at, lease.id.clone()));
+        all.tell(now, &lease, "released");
+        all.tell(now, &lease, "success");
+        Ok(())
+    }
+}

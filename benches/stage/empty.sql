@@ -1,0 +1,2 @@
+-- TRUNCATE gives every table and index a new file: no dead entry of an earlier run is met again.
+TRUNCATE executions, execution_inputs, execution_results, idempotency_keys, attempts, lease_events, completion_events;
