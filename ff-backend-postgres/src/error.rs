@@ -174,3 +174,126 @@ impl StdError for During {
         Some(self.source.as_ref())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use sqlx::error::ErrorKind;
+
+    use super::*;
+
+    /// A refusal of the server with a code, and perhaps a constraint.
+    #[derive(Debug)]
+    struct Refusal(&'static str, Option<&'static str>);
+
+    impl fmt::Display for Refusal {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl StdError for Refusal {}
+
+    impl DatabaseError for Refusal {
+        fn message(&self) -> &str {
+            self.0
+        }
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some(self.0.into())
+        }
+        fn constraint(&self) -> Option<&str> {
+            self.1
+        }
+        fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+            self
+        }
+        fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
+            self
+        }
+        fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
+            self
+        }
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    fn refusal(code: &'static str) -> Error {
+        Error::Database(Box::new(Refusal(code, None)))
+    }
+
+    fn sent(error: Error) -> String {
+        PgError::Sent(error).at(Operation::Complete).code()
+    }
+
+    fn unsent(error: Error) -> String {
+        PgError::Acquire(error).at(Operation::Complete).code()
+    }
+
+    fn broken(kind: io::ErrorKind) -> Error {
+        Error::Io(kind.into())
+    }
+
+    #[test]
+    fn every_code_has_one_meaning() {
+        for (code, before, after) in [
+            ("40001", "Contention(LeaseConflict)", "Contention(LeaseConflict)"),
+            ("40P01", "Contention(LeaseConflict)", "Contention(LeaseConflict)"),
+            ("55P03", "Contention(LeaseConflict)", "Contention(LeaseConflict)"),
+            ("57014", "Transport(Timeout, No)", "Transport(Timeout, No)"),
+            ("57P01", "Transport(Connection, No)", "Transport(Connection, Maybe)"),
+            ("57P02", "Transport(Connection, No)", "Transport(Connection, Maybe)"),
+            ("08006", "Transport(Connection, No)", "Transport(Connection, Maybe)"),
+            ("57P03", "Transport(Busy, No)", "Transport(Busy, No)"),
+            ("53300", "Transport(Busy, No)", "Transport(Busy, No)"),
+            ("53100", "Transport(Full, No)", "Transport(Full, No)"),
+            ("25006", "Transport(ReadOnly, No)", "Transport(ReadOnly, No)"),
+            ("42501", "Transport(Forbidden, No)", "Transport(Forbidden, No)"),
+            ("28P01", "Transport(Auth, No)", "Transport(Auth, No)"),
+            ("28000", "Transport(Auth, No)", "Transport(Auth, No)"),
+            ("3D000", "Transport(NotPrepared, No)", "Transport(NotPrepared, No)"),
+            ("42P01", "Transport(NotPrepared, No)", "Transport(NotPrepared, No)"),
+            ("42883", "Transport(NotPrepared, No)", "Transport(NotPrepared, No)"),
+            ("XX001", "Validation(Corruption)", "Validation(Corruption)"),
+            ("23505", "Validation(Corruption)", "Validation(Corruption)"),
+            ("22003", "Transport(Other, No)", "Transport(Other, No)"),
+        ] {
+            assert_eq!((unsent(refusal(code)).as_str(), sent(refusal(code)).as_str()), (before, after), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_broke_on_the_way_says_whether_the_statement_had_left() {
+        assert_eq!(unsent(broken(io::ErrorKind::ConnectionRefused)), "Transport(Connection, No)");
+        assert_eq!(sent(broken(io::ErrorKind::UnexpectedEof)), "Transport(Connection, Maybe)");
+        assert_eq!(sent(broken(io::ErrorKind::TimedOut)), "Transport(Timeout, Maybe)");
+        assert_eq!(sent(Error::Protocol("?".to_owned())), "Transport(Protocol, Maybe)");
+        assert_eq!(unsent(Error::PoolClosed), "Transport(Closed, No)");
+        assert_eq!(unsent(Error::PoolTimedOut), "Transport(Connection, No)");
+        assert_eq!(PgError::Silent(Duration::from_secs(1)).at(Operation::Claim).code(), "Transport(Timeout, Maybe)");
+        assert_eq!(PgError::Exhausted { max: 3 }.at(Operation::Claim).code(), "ResourceExhausted(postgres)");
+        assert!(PgError::Sent(broken(io::ErrorKind::BrokenPipe)).never_left());
+        assert!(!PgError::Sent(broken(io::ErrorKind::ConnectionReset)).never_left());
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_damaged() {
+        assert_eq!(sent(Error::RowNotFound), "Validation(Corruption)");
+        assert_eq!(sent(Error::ColumnNotFound("verdict".to_owned())), "Validation(Corruption)");
+    }
+
+    #[test]
+    fn a_malformed_url_is_refused_without_being_told() {
+        let error = PgError::Acquire(Error::Configuration("postgres://ann:s3cret@".into())).at(Operation::Connect);
+        assert_eq!(error.code(), "Validation(InvalidInput)");
+        assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+    }
+
+    #[test]
+    fn a_broken_constraint_is_known_by_its_name() {
+        let error = PgError::Sent(Error::Database(Box::new(Refusal("23505", Some("executions_pkey")))));
+        assert!(error.breaks("executions_pkey") && !error.breaks("attempts_pkey"));
+        assert!(error.has_code(&["23505"]) && !error.has_code(&["42P01"]));
+    }
+}

@@ -1,0 +1,106 @@
+//! The plans of statements that must stay fast: they go by the index they were written for, whatever the statistics say.
+
+use ff_core::Limits;
+use sqlx::{PgConnection, Row};
+
+use crate::database::{Database, rows, run};
+
+/// A statement and the indexes of `executions` that it may use.
+struct Hot {
+    text: &'static str,
+    parameters: usize,
+    indexes: &'static [&'static str],
+}
+
+const CLAIM: &[&str] = &["executions_pkey", "executions_ready", "executions_due"];
+const HOLDER: &[&str] = &["executions_pkey"];
+
+const HOT: &[Hot] = &[
+    Hot { text: include_str!("../../src/claims/claim.sql"), parameters: 7, indexes: CLAIM },
+    Hot { text: include_str!("../../src/claims/claim_due.sql"), parameters: 8, indexes: CLAIM },
+    Hot { text: include_str!("../../src/leases/renew.sql"), parameters: 5, indexes: HOLDER },
+    Hot { text: include_str!("../../src/attempts/progress.sql"), parameters: 6, indexes: HOLDER },
+    Hot { text: include_str!("../../src/attempts/complete.sql"), parameters: 6, indexes: HOLDER },
+    Hot { text: include_str!("../../src/attempts/fail.sql"), parameters: 9, indexes: HOLDER },
+    Hot { text: include_str!("../../src/attempts/cancel.sql"), parameters: 6, indexes: HOLDER },
+    Hot { text: include_str!("../../src/executions/create_execution.sql"), parameters: 23, indexes: HOLDER },
+    Hot { text: include_str!("../../src/executions/describe_execution.sql"), parameters: 1, indexes: HOLDER },
+    Hot { text: include_str!("../../src/executions/list_executions.sql"), parameters: 2, indexes: HOLDER },
+];
+
+/// What an index is asked for first.
+fn leading(index: &str) -> &'static str {
+    match index {
+        "executions_ready" => "(set_id =",
+        "executions_due" => "(lane_id =",
+        "attempts_pkey" => "(execution_id =",
+        _ => "(id ",
+    }
+}
+
+/// The plan that the statement has in this session, whatever its arguments.
+async fn plan(session: &mut PgConnection, hot: &Hot) -> Vec<String> {
+    let arguments = vec!["NULL"; hot.parameters].join(", ");
+    run(session, format!("PREPARE hot AS {}", hot.text)).await;
+    let lines = rows(session, format!("EXPLAIN (COSTS OFF) EXECUTE hot({arguments})")).await;
+    run(session, "DEALLOCATE hot".to_owned()).await;
+    lines.iter().map(|row| row.get::<String, _>(0)).collect()
+}
+
+/// Every look at a table of executions or attempts goes by an allowed index, from its first column on.
+fn check(hot: &Hot, plan: &[String], state: &str) {
+    let scans = plan.iter().enumerate().filter(|(_, line)| line.contains("Scan"));
+    let scans = scans.filter(|(_, line)| line.contains(" on executions") || line.contains(" on attempts"));
+    for (at, line) in scans {
+        let whole = || format!("{state}: {line}\n{}\n{}", hot.text.lines().next().unwrap_or_default(), plan.join("\n"));
+        let index = line.split_once(" using ").and_then(|(_, rest)| rest.split(' ').next()).unwrap_or("no index");
+        assert!(index == "attempts_pkey" || hot.indexes.contains(&index), "{}", whole());
+        let condition = plan.get(at + 1).map(|line| line.trim()).unwrap_or_default();
+        let asked = condition.strip_prefix("Index Cond: (").unwrap_or_default();
+        assert!(asked.contains(leading(index)) || format!("({asked}").contains(leading(index)), "{}", whole());
+    }
+}
+
+/// Rows enough that a scan of the table would be seen: `ready` of them wait, the others have ended.
+fn fill(ready: u32, ended: u32) -> String {
+    format!(
+        "INSERT INTO lane_sets (lane_id, tokens_digest, tokens) VALUES ('lane', '', '{{}}') ON CONFLICT DO NOTHING; \
+         INSERT INTO executions (id, namespace, lane_id, set_id, priority, ready, due_at, lifecycle_phase, \
+             ownership_state, eligibility_state, blocking_reason, terminal_outcome, attempt_state, created_at, \
+             last_transition_at, last_mutation_at, reclaims_max) \
+         SELECT gen_random_uuid()::text, 'ns', 'lane', 1, 0, n <= {ready}, NULL, 'runnable', 'unowned', \
+             'eligible_now', 'waiting_for_worker', 'none', 'pending_first_attempt', n, n, n, 100 \
+         FROM generate_series(1, {ready} + {ended}) n; \
+         INSERT INTO attempts (execution_id, attempt_index, attempt_id, attempt_type, phase, started_at, lease_id, \
+             lease_epoch, worker_id, worker_instance_id) \
+         SELECT id, 0, gen_random_uuid(), 'initial', 'ended_success', 0, gen_random_uuid(), 1, 'w', 'w' \
+         FROM executions WHERE NOT ready"
+    )
+}
+
+#[tokio::test]
+async fn hot_statements_go_by_their_indexes() {
+    let database = Database::migrated().await;
+    let analyze = "ANALYZE executions, attempts, lane_sets";
+    let states = [
+        ("never analysed", String::new()),
+        ("analysed while empty", analyze.to_owned()),
+        ("all ended, so that the partial indexes look empty", format!("{}; {analyze}", fill(0, 20_000))),
+        ("many wait", format!("{}; {analyze}", fill(20_000, 0))),
+    ];
+    for (state, statements) in states {
+        run(&mut database.session().await, statements).await;
+        let mut session = database.session().await;
+        for hot in HOT {
+            check(hot, &plan(&mut session, hot).await, state);
+        }
+    }
+    database.drop().await;
+}
+
+#[test]
+fn a_claim_makes_ready_as_many_rows_as_the_contract_says() {
+    // The number stands in the statement, so that the planner knows it.
+    let claim = include_str!("../../src/claims/claim_due.sql");
+    assert!(claim.contains(&format!("ORDER BY due_at, id LIMIT {}\n", Limits::PROMOTE_PER_CLAIM)));
+}
