@@ -2,15 +2,15 @@
 -- no parameters
 -- returns: line text
 -- Without what only the server knows of a row, its transaction and its number; payloads are long and stand as digests.
-SELECT 'store ' || (to_jsonb(t) - 'singleton') AS line FROM store t
-UNION ALL SELECT 'executions ' || to_jsonb(t) FROM executions t
-UNION ALL SELECT 'execution_inputs ' || (to_jsonb(t) - 'payload') || encode(sha256(t.payload), 'hex')
+SELECT 'store ' || (to_jsonb(t) - 'singleton')::text AS line FROM store t
+UNION ALL SELECT 'executions ' || to_jsonb(t)::text FROM executions t
+UNION ALL SELECT 'execution_inputs ' || (to_jsonb(t) - 'payload')::text || encode(sha256(t.payload), 'hex')
     FROM execution_inputs t
 UNION ALL SELECT 'execution_results ' || t.execution_id || ' ' || encode(sha256(t.payload), 'hex')
     FROM execution_results t
-UNION ALL SELECT 'attempts ' || to_jsonb(t) FROM attempts t
-UNION ALL SELECT 'lease_events ' || (to_jsonb(t) - '{xid,id}'::text[]) FROM lease_events t
-UNION ALL SELECT 'completion_events ' || (to_jsonb(t) - '{xid,id}'::text[]) FROM completion_events t
-UNION ALL SELECT 'idempotency_keys ' || to_jsonb(t) FROM idempotency_keys t
-UNION ALL SELECT 'lanes ' || to_jsonb(t) FROM lanes t
-UNION ALL SELECT 'lane_sets ' || to_jsonb(t) FROM lane_sets t;
+UNION ALL SELECT 'attempts ' || to_jsonb(t)::text FROM attempts t
+UNION ALL SELECT 'lease_events ' || (to_jsonb(t) - '{xid,id}'::text[])::text FROM lease_events t
+UNION ALL SELECT 'completion_events ' || (to_jsonb(t) - '{xid,id}'::text[])::text FROM completion_events t
+UNION ALL SELECT 'idempotency_keys ' || to_jsonb(t)::text FROM idempotency_keys t
+UNION ALL SELECT 'lanes ' || to_jsonb(t)::text FROM lanes t
+UNION ALL SELECT 'lane_sets ' || to_jsonb(t)::text FROM lane_sets t;
