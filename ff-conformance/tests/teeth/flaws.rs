@@ -30,7 +30,7 @@ planted! {
     m07_the_retry_limit_is_ignored: M07 against "FF-EXE-011";
     m07b_a_retry_counts_twice: M07b against "FF-EXE-011";
     m07c_the_reclaim_limit_is_ignored: M07c against "FF-LSE-014";
-    m09_a_repeat_tells_a_second_completion: M09 against "FF-DUR-003";
+    m09_a_repeat_tells_a_second_completion: M09 against "FF-SUB-001";
     m09b_a_repeat_is_refused: M09b against "FF-EXE-028";
     m10_a_duplicate_says_created: M10 against "FF-EXE-012";
     m10b_the_idempotency_key_is_ignored: M10b against "FF-EXE-012";
@@ -58,10 +58,11 @@ fn dies(flaw: Flaw, requirement: &str) {
     let broken: Vec<_> = found.broken.iter().map(|(id, cases)| format!("{id}×{}", cases.len())).collect();
     let seen = found.broken.get(requirement).and_then(BTreeSet::first).map_or("-", String::as_str);
     println!(
-        "flaw {:<4} against {requirement}  killed by {:>3} cases, first {seen}; broken {}",
+        "flaw {:<4} against {requirement}  killed by {:>3} cases, first {seen}; broken {}; {} without an end",
         flaw.as_str(),
         found.killers().len(),
-        broken.join(" ")
+        broken.join(" "),
+        found.errored.len()
     );
     assert!(found.broken.contains_key(requirement), "{flaw} does not break {requirement}: {found:#?}");
 }

@@ -1,0 +1,93 @@
+//! A worktree of the last commit that a fault is planted in, and the command built from it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// A worktree that goes with its value; what was built stays, so that the next one builds little.
+pub(crate) struct Worktree {
+    root: PathBuf,
+    folder: PathBuf,
+}
+
+impl Worktree {
+    /// A new worktree of `HEAD` below the target folder of `root`; one that a killed run left is replaced.
+    pub(crate) fn new(root: &Path) -> Result<Self, String> {
+        let tree = Self { root: root.to_path_buf(), folder: root.join("target/mutants") };
+        tree.remove();
+        fs::create_dir_all(&tree.folder).map_err(|error| error.to_string())?;
+        let mut git = tree.git(root);
+        output(git.args(["worktree", "add", "--quiet", "--detach"]).arg(tree.path()).arg("HEAD"))?;
+        Ok(tree)
+    }
+
+    /// Where its files are.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.join("tree")
+    }
+
+    /// The command built from it.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.folder.join("target/debug/ff-conformance")
+    }
+
+    /// An empty folder for the reports of a run.
+    pub(crate) fn out(&self, name: &str) -> Result<PathBuf, String> {
+        let folder = self.folder.join("reports").join(name);
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        Ok(folder)
+    }
+
+    /// Applies a patch of the repository.
+    pub(crate) fn apply(&self, patch: &str) -> Result<(), String> {
+        output(self.git(&self.path()).arg("apply").arg(self.root.join(patch))).map(drop)
+    }
+
+    /// Undoes every change.
+    pub(crate) fn reset(&self) -> Result<(), String> {
+        output(self.git(&self.path()).args(["checkout", "--quiet", "--force", "."])).map(drop)
+    }
+
+    /// Builds the command as the tests are built.
+    pub(crate) fn build(&self) -> Result<(), String> {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.current_dir(self.path()).env("CARGO_TARGET_DIR", self.folder.join("target"));
+        cargo.args(["build", "--quiet", "--package", "ff-conformance", "--features", "command"]);
+        output(cargo.args(["--bin", "ff-conformance"])).map(drop)
+    }
+
+    fn git(&self, folder: &Path) -> Command {
+        let mut git = Command::new("git");
+        // A hook exports these, and they would lead to another repository.
+        git.current_dir(folder).env_remove("GIT_DIR").env_remove("GIT_WORK_TREE").env_remove("GIT_INDEX_FILE");
+        git
+    }
+
+    fn remove(&self) {
+        let _ = output(self.git(&self.root).args(["worktree", "remove", "--force", "--force"]).arg(self.path()));
+        let _ = fs::remove_dir_all(self.path());
+        let _ = output(self.git(&self.root).args(["worktree", "prune"]));
+    }
+}
+
+impl Drop for Worktree {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
+
+/// What the command prints, or the last lines of what it complains about.
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
+    let shown = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|error| format!("{shown}: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let lines: Vec<_> = said.lines().collect();
+    let last = lines.len().saturating_sub(8);
+    Err(format!("{shown}: {}\n{}", output.status, lines[last..].join("\n")))
+}
