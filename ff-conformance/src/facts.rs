@@ -15,14 +15,31 @@ use crate::{Cx, Stop};
 pub(crate) struct Facts(Vec<String>);
 
 impl Facts {
-    /// The lines of its reads and attempts.
-    pub(crate) fn records(&self) -> Vec<&str> {
-        self.lines(false)
+    /// What reads and attempts tell of one and not of the other.
+    pub(crate) fn other_records(&self, expected: &Self) -> Vec<String> {
+        Self::differences(self.lines(false), &expected.lines(false))
     }
 
-    /// The lines of its events.
-    pub(crate) fn events(&self) -> Vec<&str> {
-        self.lines(true)
+    /// What events tell of one and not of the other.
+    pub(crate) fn other_events(&self, expected: &Self) -> Vec<String> {
+        Self::differences(self.lines(true), &expected.lines(true))
+    }
+
+    /// What is told of one and not of the other.
+    pub(crate) fn others(&self, expected: &Self) -> Vec<String> {
+        [self.other_records(expected), self.other_events(expected)].concat()
+    }
+
+    fn differences(mut found: Vec<&str>, expected: &[&str]) -> Vec<String> {
+        let mut differences = Vec::new();
+        for line in expected {
+            match found.iter().position(|other| other == line) {
+                Some(at) => drop(found.remove(at)),
+                None => differences.push(format!("missing: {line}")),
+            }
+        }
+        differences.extend(found.iter().map(|line| format!("found: {line}")));
+        differences
     }
 
     fn lines(&self, events: bool) -> Vec<&str> {
@@ -109,5 +126,15 @@ mod tests {
         let (a, b) = (LeaseId::new().to_string(), format!("{{fp:0}}:{}", LeaseId::new()));
         facts.tell("x", json!({"id": a, "of": b, "again": [a], "expires_at": 1030, "count": 1030})).unwrap();
         assert_eq!(facts.lines, [r#"x {"again":["<0>"],"count":1030,"expires_at":30,"id":"<0>","of":"<1>"}"#]);
+    }
+
+    #[test]
+    fn what_is_told_twice_is_a_difference() {
+        let once = Facts(vec!["info a".to_owned(), "lease b".to_owned()]);
+        let twice = Facts(vec!["info a".to_owned(), "lease b".to_owned(), "lease b".to_owned()]);
+        assert_eq!(once.others(&once), Vec::<String>::new());
+        assert_eq!(twice.others(&once), ["found: lease b"]);
+        assert_eq!(once.other_events(&twice), ["missing: lease b"]);
+        assert_eq!(once.other_records(&twice), Vec::<String>::new());
     }
 }
