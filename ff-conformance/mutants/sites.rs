@@ -57,9 +57,8 @@ impl Site {
         let file = root.join(&self.file);
         let text = fs::read_to_string(&file).map_err(|error| format!("{}: {error}", self.file))?;
         let lines = text.lines().enumerate();
-        let changed: Vec<_> = lines
-            .map(|(at, line)| if at + 1 == self.line { self.changed(line) } else { line.to_owned() })
-            .collect();
+        let changed: Vec<_> =
+            lines.map(|(at, line)| if at + 1 == self.line { self.changed(line) } else { line.to_owned() }).collect();
         fs::write(&file, changed.join("\n") + "\n").map_err(|error| format!("{}: {error}", self.file))
     }
 }
