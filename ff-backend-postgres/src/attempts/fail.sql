@@ -28,7 +28,7 @@ decided AS MATERIALIZED (
         ELSE CASE
             WHEN retry_count >= backoff_saturates_at THEN backoff_max_ms
             ELSE floor(backoff_initial_ms::float8 * power(backoff_multiplier, retry_count::float8))::bigint
-            END * CASE WHEN backoff_jitter THEN $9 ELSE 1000000 END / 1000000 END AS after_ms
+            END * CASE WHEN backoff_jitter THEN $9::int8 ELSE 1000000 END / 1000000 END AS after_ms
     FROM judged j WHERE verdict = 'ok'
 ),
 ended AS (

@@ -51,6 +51,8 @@ async fn plan(session: &mut PgConnection, hot: &Hot) -> Vec<String> {
 fn check(hot: &Hot, plan: &[String], state: &str) {
     let scans = plan.iter().enumerate().filter(|(_, line)| line.contains("Scan"));
     let scans = scans.filter(|(_, line)| line.contains(" on executions") || line.contains(" on attempts"));
+    let scans: Vec<_> = scans.collect();
+    assert!(!scans.is_empty(), "{state}: no look at a table:\n{}", plan.join("\n"));
     for (at, line) in scans {
         let whole = || format!("{state}: {line}\n{}\n{}", hot.text.lines().next().unwrap_or_default(), plan.join("\n"));
         let index = line.split_once(" using ").and_then(|(_, rest)| rest.split(' ').next()).unwrap_or("no index");
@@ -74,7 +76,7 @@ fn fill(ready: u32, ended: u32) -> String {
          INSERT INTO attempts (execution_id, attempt_index, attempt_id, attempt_type, phase, started_at, lease_id, \
              lease_epoch, worker_id, worker_instance_id) \
          SELECT id, 0, gen_random_uuid(), 'initial', 'ended_success', 0, gen_random_uuid(), 1, 'w', 'w' \
-         FROM executions WHERE NOT ready"
+         FROM executions WHERE NOT ready ON CONFLICT DO NOTHING"
     )
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ff_backend_postgres::PostgresBackend;
 use ff_core::{
-    Applied, BackendConfig, BackendConnection, CreateExecutionArgs, EngineBackend, EngineError, ExecutionId,
-    Executions, LaneId, Namespace, PartitionConfig, PrepareOutcome, TransportKind, ValidationKind,
+    Applied, BackendConfig, BackendConnection, CreateExecutionArgs, EngineError, ExecutionId, Executions, LaneId,
+    Namespace, PartitionConfig, PrepareOutcome, TransportKind, ValidationKind,
 };
 use sqlx::{PgPool, postgres::PgPoolOptions};
 
