@@ -97,6 +97,9 @@ fn listed(arguments: &Arguments) -> Result<bool, String> {
         };
         tree.reset()?;
         println!("{:<14} {}  {}  {}", mutant.name(), mutant.requirement, fate.line(), mutant.what);
+        if !matches!(fate, Fate::Killed(_)) {
+            println!("{:<14} in {}", "", mutant.files.join(", "));
+        }
         killed += usize::from(matches!(fate, Fate::Killed(_)));
     }
     println!("{killed} of {} killed", mutants.len());

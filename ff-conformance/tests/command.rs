@@ -1,4 +1,5 @@
 //! The command as people run it: exit codes, files, and what stands where.
+#![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
 
 use std::{
     path::PathBuf,

@@ -1,4 +1,5 @@
 //! The report of a run: how cases become a verdict, and what makes a set of events worthless.
+#![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
 
 use ff_conformance::{
     CASES, Event, FailureKind, Matrix, Outcome, Report,

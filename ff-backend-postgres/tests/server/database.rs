@@ -65,13 +65,11 @@ impl Database {
 }
 
 /// Runs statements that take no parameters.
-#[expect(clippy::disallowed_types, reason = "tests make statements of their own")]
 pub(crate) async fn run(session: &mut PgConnection, statements: String) {
     session.execute(sqlx::raw_sql(AssertSqlSafe(statements))).await.unwrap();
 }
 
 /// The rows of a statement that takes no parameters.
-#[expect(clippy::disallowed_types, reason = "tests make statements of their own")]
 pub(crate) async fn rows(session: &mut PgConnection, statement: String) -> Vec<PgRow> {
     sqlx::raw_sql(AssertSqlSafe(statement)).fetch_all(session).await.unwrap()
 }
