@@ -37,7 +37,7 @@ planted! {
     m11_the_order_ignores_the_priority: M11 against "FF-CLM-001";
     m11b_ties_go_to_the_greatest_id: M11b against "FF-CLM-001";
     m13_a_page_continues_behind_an_instant: M13 against "FF-EXE-009";
-    l1_of_many_lapsed_leases_fifty_are_seen: L1 against "FF-CLM-005";
+    l1_of_many_lapsed_leases_fifty_are_seen: L1 against "FF-CLM-012";
     d1_a_claim_takes_work_past_its_deadline: D1 against "FF-EXE-008";
     cap_a_claim_takes_what_its_worker_may_not: Cap against "FF-CLM-002";
     p1_progress_clears_what_it_does_not_tell: P1 against "FF-EXE-038";
@@ -48,8 +48,8 @@ planted! {
     f1_every_class_is_retried: F1 against "FF-EXE-030";
     v1_a_cancel_tells_no_completion: V1 against "FF-SUB-001";
     a1_the_attempt_of_an_ended_execution_stays_open: A1 against "FF-EXE-002";
-    w1_a_delay_that_has_come_is_never_due: W1 against "FF-EXE-013";
-    x1_a_refused_call_leaves_a_mark: X1 against "FF-LSE-004";
+    w1_a_delay_that_has_come_is_never_due: W1 against "FF-CLM-005";
+    x1_a_refused_call_leaves_a_mark: X1 against "FF-CLK-004";
 }
 
 /// The suite finds `flaw`, and says that it breaks `requirement`; prints what else broke.
