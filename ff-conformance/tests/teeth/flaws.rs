@@ -49,7 +49,7 @@ planted! {
     v1_a_cancel_tells_no_completion: V1 against "FF-SUB-001";
     a1_the_attempt_of_an_ended_execution_stays_open: A1 against "FF-EXE-002";
     w1_a_delay_that_has_come_is_never_due: W1 against "FF-CLM-005";
-    x1_a_refused_call_leaves_a_mark: X1 against "FF-CLK-004";
+    x1_a_refused_call_leaves_a_mark: X1 against "FF-EXE-029";
 }
 
 /// The suite finds `flaw`, and says that it breaks `requirement`; prints what else broke.
