@@ -135,6 +135,11 @@ fn server_code(error: &RedisError) -> Option<&str> {
     }
 }
 
+/// No further reply can come over the connection that gave this error.
+pub(crate) fn ends_connection(error: &RedisError) -> bool {
+    error.is_connection_dropped() || error.kind() == ErrorKind::Parse
+}
+
 /// The connection ended within a reply; the client's parser has no kind of its own for that.
 fn was_cut(error: &RedisError) -> bool {
     error.detail().is_some_and(|detail| detail.contains("end of input"))

@@ -10,12 +10,15 @@ use std::{
 
 use ff_core::{BackendTimeouts, HandlePayload};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, ProtocolVersion, PushInfo, PushKind, ToRedisArgs,
-    aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, ProtocolVersion, PushInfo, PushKind, RedisResult,
+    ToRedisArgs, aio::MultiplexedConnection,
 };
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
-use crate::{error::ValkeyError, library};
+use crate::{
+    error::{self, ValkeyError},
+    library,
+};
 
 /// A call of one function: its keys, then its arguments.
 pub(crate) struct Call {
@@ -71,9 +74,24 @@ pub(crate) struct Server {
     running: Semaphore,
 }
 
+/// A connection, and whether it was seen to end.
+#[derive(Clone)]
 struct Link {
     connection: MultiplexedConnection,
     broken: Arc<AtomicBool>,
+}
+
+impl Link {
+    /// Sends a command; a connection that ends meanwhile is not used again.
+    async fn send<T: FromRedisValue>(&mut self, command: &Cmd) -> RedisResult<T> {
+        let reply = command.query_async(&mut self.connection).await;
+        if let Err(error) = &reply
+            && error::ends_connection(error)
+        {
+            self.broken.store(true, Ordering::Release);
+        }
+        reply
+    }
 }
 
 /// More calls than can run at once.
@@ -100,21 +118,21 @@ impl Server {
     /// Calls a function of the library.
     pub(crate) async fn call<T: FromRedisValue>(&self, call: Call) -> Result<T, ValkeyError> {
         let _permit = self.enter().await?;
-        let mut connection = self.connection().await?;
-        self.check_once(&mut connection).await?;
-        let reply = call.command.query_async(&mut connection).await.map_err(ValkeyError::Sent);
+        let mut link = self.link().await?;
+        self.check_once(&mut link).await?;
+        let reply = link.send(&call.command).await.map_err(ValkeyError::Sent);
         reply.map_err(|error| if call.looks { error.of_a_look() } else { error })
     }
 
     /// Refuses a store that this client cannot work with as it stands.
     pub(crate) async fn check(&self) -> Result<(), ValkeyError> {
         let _permit = self.enter().await?;
-        self.check_once(&mut self.connection().await?).await
+        self.check_once(&mut self.link().await?).await
     }
 
-    async fn check_once(&self, connection: &mut MultiplexedConnection) -> Result<(), ValkeyError> {
+    async fn check_once(&self, link: &mut Link) -> Result<(), ValkeyError> {
         if !self.checked.load(Ordering::Acquire) {
-            library::check(connection, self.partitions).await?;
+            library::check(&mut link.connection, self.partitions).await?;
             self.checked.store(true, Ordering::Release);
         }
         Ok(())
@@ -123,8 +141,7 @@ impl Server {
     /// Sends a command that is no function call and changes nothing.
     pub(crate) async fn look<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, ValkeyError> {
         let _permit = self.enter().await?;
-        let mut connection = self.connection().await?;
-        command.query_async(&mut connection).await.map_err(ValkeyError::Unsent)
+        self.link().await?.send(command).await.map_err(ValkeyError::Unsent)
     }
 
     /// A connection that nobody else uses.
@@ -150,13 +167,13 @@ impl Server {
         if self.closed.load(Ordering::Acquire) { Err(ValkeyError::Closed) } else { Ok(permit) }
     }
 
-    async fn connection(&self) -> Result<MultiplexedConnection, ValkeyError> {
-        if let Some(connection) = self.live() {
-            return Ok(connection);
+    async fn link(&self) -> Result<Link, ValkeyError> {
+        if let Some(link) = self.live() {
+            return Ok(link);
         }
         let _one_at_a_time = self.connecting.lock().await;
-        if let Some(connection) = self.live() {
-            return Ok(connection);
+        if let Some(link) = self.live() {
+            return Ok(link);
         }
         let broken = Arc::new(AtomicBool::new(false));
         let seen = Arc::clone(&broken);
@@ -167,15 +184,14 @@ impl Server {
             Ok::<(), redis::aio::SendError>(())
         });
         let connection = self.client.get_multiplexed_async_connection_with_config(&config).await;
-        let connection = connection.map_err(ValkeyError::Unsent)?;
-        *self.link.write().unwrap_or_else(PoisonError::into_inner) =
-            Some(Link { connection: connection.clone(), broken });
-        Ok(connection)
+        let link = Link { connection: connection.map_err(ValkeyError::Unsent)?, broken };
+        *self.link.write().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
+        Ok(link)
     }
 
-    fn live(&self) -> Option<MultiplexedConnection> {
+    fn live(&self) -> Option<Link> {
         let link = self.link.read().unwrap_or_else(PoisonError::into_inner);
-        link.as_ref().filter(|link| !link.broken.load(Ordering::Acquire)).map(|link| link.connection.clone())
+        link.as_ref().filter(|link| !link.broken.load(Ordering::Acquire)).cloned()
     }
 
     /// Both limits explicitly: the client's default for an answer is half a second.
