@@ -1,7 +1,11 @@
 //! How a worker gets a lease, on the memory backend.
 
 use async_trait::async_trait;
-use ff_core::{CapabilitySet, ClaimPolicy, Claims, EngineError, Handle, LaneId};
+use ff_core::{
+    CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimPolicy,
+    ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, EngineError, ExecutionId, Handle, LaneId,
+    Operation, PageLimit, ReclaimToken, UnclaimedReason,
+};
 
 use crate::{MemoryBackend, Op, capabilities::POLL, op::answer};
 
@@ -31,5 +35,42 @@ impl Claims for MemoryBackend {
             tokio::time::sleep(pause).await;
             rest -= pause;
         }
+    }
+
+    async fn claim_many(
+        &self,
+        _lane: &LaneId,
+        _capabilities: &CapabilitySet,
+        _policy: ClaimPolicy,
+        _limit: PageLimit,
+    ) -> Result<Vec<Handle>, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimMany))
+    }
+
+    async fn claim_for_worker(&self, _args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimForWorker))
+    }
+
+    async fn claim_execution(&self, _args: ClaimExecutionArgs) -> Result<ClaimExecutionResult, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimExecution))
+    }
+
+    async fn claim_from_reclaim(&self, _token: ReclaimToken) -> Result<Option<Handle>, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimFromReclaim))
+    }
+
+    async fn claim_resumed_execution(
+        &self,
+        _args: ClaimResumedExecutionArgs,
+    ) -> Result<ClaimResumedExecutionResult, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimResumedExecution))
+    }
+
+    async fn explain_unclaimed(
+        &self,
+        _id: &ExecutionId,
+        _capabilities: &CapabilitySet,
+    ) -> Result<Option<UnclaimedReason>, EngineError> {
+        Err(EngineError::unavailable(Operation::ExplainUnclaimed))
     }
 }

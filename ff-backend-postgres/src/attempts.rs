@@ -1,7 +1,10 @@
 //! `Attempts` on PostgreSQL.
 
 use async_trait::async_trait;
-use ff_core::{Attempts, EngineError, FailOutcome, FailureClass, FailureReason, Handle, Jitter, Limits, Operation};
+use ff_core::{
+    Attempts, CapabilitySet, ClaimPolicy, CompleteArgs, EngineError, FailOutcome, FailureClass, FailureReason, Handle,
+    Jitter, Limits, Operation, TimestampMs,
+};
 use sqlx::Row;
 use uuid::Uuid;
 
@@ -33,6 +36,28 @@ impl Attempts for PostgresBackend {
 
     async fn cancel(&self, handle: &Handle, reason: &str) -> Result<(), EngineError> {
         cancel(self, handle, reason).await.map_err(|error| error.at(Operation::Cancel))
+    }
+
+    async fn delay(&self, _handle: &Handle, _delay_until: TimestampMs) -> Result<(), EngineError> {
+        Err(EngineError::unavailable(Operation::Delay))
+    }
+
+    async fn wait_children(&self, _handle: &Handle) -> Result<(), EngineError> {
+        Err(EngineError::unavailable(Operation::WaitChildren))
+    }
+
+    async fn complete_many(&self, _batch: Vec<CompleteArgs>) -> Result<Vec<Result<(), EngineError>>, EngineError> {
+        Err(EngineError::unavailable(Operation::CompleteMany))
+    }
+
+    async fn complete_and_claim(
+        &self,
+        _handle: &Handle,
+        _payload: Option<Vec<u8>>,
+        _capabilities: &CapabilitySet,
+        _policy: ClaimPolicy,
+    ) -> Result<Option<Handle>, EngineError> {
+        Err(EngineError::unavailable(Operation::CompleteAndClaim))
     }
 }
 

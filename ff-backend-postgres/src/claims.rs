@@ -7,8 +7,10 @@ use std::{
 
 use async_trait::async_trait;
 use ff_core::{
-    AttemptId, AttemptIndex, BackendTag, CapabilitySet, ClaimPolicy, Claims, EngineError, Fence, Handle, HandleKind,
-    HandlePayload, LaneId, LeaseEpoch, LeaseId, Operation,
+    AttemptId, AttemptIndex, BackendTag, CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs,
+    ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, EngineError,
+    ExecutionId, Handle, HandleKind, HandlePayload, LaneId, LeaseEpoch, LeaseFence, LeaseId, Operation, PageLimit,
+    ReclaimToken, UnclaimedReason,
 };
 use sqlx::{Row, postgres::PgRow};
 
@@ -32,6 +34,43 @@ impl Claims for PostgresBackend {
         policy: ClaimPolicy,
     ) -> Result<Option<Handle>, EngineError> {
         claim(self, lane, capabilities, policy).await.map_err(|error| error.at(Operation::Claim))
+    }
+
+    async fn claim_many(
+        &self,
+        _lane: &LaneId,
+        _capabilities: &CapabilitySet,
+        _policy: ClaimPolicy,
+        _limit: PageLimit,
+    ) -> Result<Vec<Handle>, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimMany))
+    }
+
+    async fn claim_for_worker(&self, _args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimForWorker))
+    }
+
+    async fn claim_execution(&self, _args: ClaimExecutionArgs) -> Result<ClaimExecutionResult, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimExecution))
+    }
+
+    async fn claim_from_reclaim(&self, _token: ReclaimToken) -> Result<Option<Handle>, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimFromReclaim))
+    }
+
+    async fn claim_resumed_execution(
+        &self,
+        _args: ClaimResumedExecutionArgs,
+    ) -> Result<ClaimResumedExecutionResult, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimResumedExecution))
+    }
+
+    async fn explain_unclaimed(
+        &self,
+        _id: &ExecutionId,
+        _capabilities: &CapabilitySet,
+    ) -> Result<Option<UnclaimedReason>, EngineError> {
+        Err(EngineError::unavailable(Operation::ExplainUnclaimed))
     }
 }
 
@@ -147,7 +186,7 @@ impl Claimer<'_> {
         let payload = HandlePayload {
             execution_id: word(row, "id")?,
             attempt_index: AttemptIndex(number(row, "attempt_index")?),
-            fence: Fence {
+            fence: LeaseFence {
                 lease_id: self.lease_id,
                 lease_epoch: LeaseEpoch(number(row, "lease_epoch")?),
                 attempt_id: self.attempt_id,

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use ff_core::{
-    Attempts, EngineError, FailOutcome, FailureClass, FailureReason, Handle, HandlePayload, Jitter, Limits, Progress,
+    Attempts, CapabilitySet, ClaimPolicy, CompleteArgs, EngineError, FailOutcome, FailureClass, FailureReason, Handle,
+    HandlePayload, Jitter, Limits, Operation, Progress, TimestampMs,
 };
 use uuid::Uuid;
 
@@ -56,6 +57,28 @@ impl Attempts for ValkeyBackend {
         let held = self.opened(handle)?;
         let keys = self.ending(&held, self.keys.text(&held.execution_id));
         Ok(self.done(Call::write("ff_cancel", &keys).fenced(&held).arg(reason)).await?)
+    }
+
+    async fn delay(&self, _handle: &Handle, _delay_until: TimestampMs) -> Result<(), EngineError> {
+        Err(EngineError::unavailable(Operation::Delay))
+    }
+
+    async fn wait_children(&self, _handle: &Handle) -> Result<(), EngineError> {
+        Err(EngineError::unavailable(Operation::WaitChildren))
+    }
+
+    async fn complete_many(&self, _batch: Vec<CompleteArgs>) -> Result<Vec<Result<(), EngineError>>, EngineError> {
+        Err(EngineError::unavailable(Operation::CompleteMany))
+    }
+
+    async fn complete_and_claim(
+        &self,
+        _handle: &Handle,
+        _payload: Option<Vec<u8>>,
+        _capabilities: &CapabilitySet,
+        _policy: ClaimPolicy,
+    ) -> Result<Option<Handle>, EngineError> {
+        Err(EngineError::unavailable(Operation::CompleteAndClaim))
     }
 }
 

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use ff_core::{
-    AttemptId, AttemptIndex, BackendTag, CapabilitySet, ClaimPolicy, Claims, EngineError, Fence, Handle, HandleKind,
-    HandlePayload, LaneId, LeaseEpoch, LeaseId,
+    AttemptId, AttemptIndex, BackendTag, CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs,
+    ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, EngineError,
+    ExecutionId, Handle, HandleKind, HandlePayload, LaneId, LeaseEpoch, LeaseFence, LeaseId, Operation, PageLimit,
+    ReclaimToken, UnclaimedReason,
 };
 use tokio::time::sleep;
 
@@ -45,6 +47,43 @@ impl Claims for ValkeyBackend {
             }
         }
     }
+
+    async fn claim_many(
+        &self,
+        _lane: &LaneId,
+        _capabilities: &CapabilitySet,
+        _policy: ClaimPolicy,
+        _limit: PageLimit,
+    ) -> Result<Vec<Handle>, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimMany))
+    }
+
+    async fn claim_for_worker(&self, _args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimForWorker))
+    }
+
+    async fn claim_execution(&self, _args: ClaimExecutionArgs) -> Result<ClaimExecutionResult, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimExecution))
+    }
+
+    async fn claim_from_reclaim(&self, _token: ReclaimToken) -> Result<Option<Handle>, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimFromReclaim))
+    }
+
+    async fn claim_resumed_execution(
+        &self,
+        _args: ClaimResumedExecutionArgs,
+    ) -> Result<ClaimResumedExecutionResult, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimResumedExecution))
+    }
+
+    async fn explain_unclaimed(
+        &self,
+        _id: &ExecutionId,
+        _capabilities: &CapabilitySet,
+    ) -> Result<Option<UnclaimedReason>, EngineError> {
+        Err(EngineError::unavailable(Operation::ExplainUnclaimed))
+    }
 }
 
 async fn look(
@@ -83,7 +122,7 @@ async fn look(
     let payload = HandlePayload {
         execution_id,
         attempt_index,
-        fence: Fence { lease_id, lease_epoch, attempt_id },
+        fence: LeaseFence { lease_id, lease_epoch, attempt_id },
         lease_ttl: Duration::from_millis(ttl_ms),
         lane_id: lane.clone(),
         worker_instance_id: policy.worker_instance_id.clone(),

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use ff_core::{
     AttemptIndex, AttemptPhase, AttemptState, AttemptType, BackendTag, CapabilitySet, ClaimPolicy, EligibilityState,
-    EngineError, ExecutionId, Fence, Handle, HandleKind, HandlePayload, LaneId, LeaseEpoch, LeaseEventKind,
+    EngineError, ExecutionId, Handle, HandleKind, HandlePayload, LaneId, LeaseEpoch, LeaseEventKind, LeaseFence,
     LeaseRecord, OwnershipState, ReleaseReason, StateVector, TerminalOutcome, TimestampMs,
 };
 
@@ -167,7 +167,7 @@ pub(crate) fn take(
         AttemptState::PendingRetryAttempt => (AttemptType::Retry, LeaseEventKind::Acquired, HandleKind::Fresh),
         _ => (AttemptType::Initial, LeaseEventKind::Acquired, HandleKind::Fresh),
     };
-    let fence = Fence { lease_id: mint.lease_id(), lease_epoch, attempt_id: mint.attempt_id() };
+    let fence = LeaseFence { lease_id: mint.lease_id(), lease_epoch, attempt_id: mint.attempt_id() };
     let attempt_index = start_attempt(row, fence, attempt_type, policy, now);
     row.record.state = StateVector::leased();
     row.record.lease_epoch = fence.lease_epoch;
@@ -202,7 +202,7 @@ pub(crate) fn take(
 /// Opens the next attempt of an execution.
 fn start_attempt(
     row: &mut StoredExecution,
-    fence: Fence,
+    fence: LeaseFence,
     attempt_type: AttemptType,
     policy: &ClaimPolicy,
     now: TimestampMs,
@@ -223,6 +223,7 @@ fn start_attempt(
         worker_id: policy.worker_id.clone(),
         worker_instance_id: Arc::new(policy.worker_instance_id.clone()),
         started_at: now,
+        resumed_at: None,
         ended_at: None,
         failure_reason: None,
         failure_category: None,

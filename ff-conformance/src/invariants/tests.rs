@@ -79,6 +79,7 @@ fn info(id: ExecutionId, state: StateVector, attempts: &[AttemptFacts]) -> Execu
         total_attempt_count: u32::try_from(attempts.len()).unwrap(),
         retry_count: 0,
         lease_reclaim_count: u32::try_from(attempts.len()).unwrap() - 1,
+        replay_count: 0,
         failure_reason: None,
         failure_category: None,
         cancellation_reason: None,
