@@ -64,6 +64,11 @@ impl Items {
         Ok(Row(row))
     }
 
+    /// The next array, if there is one.
+    pub(crate) fn next_items(&mut self) -> Result<Option<Self>, ValkeyError> {
+        self.0.next().map(Self::of).transpose()
+    }
+
     /// The rest, as texts.
     pub(crate) fn texts(self) -> Result<Vec<String>, ValkeyError> {
         self.0.map(text).collect()
