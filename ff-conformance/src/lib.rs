@@ -17,6 +17,7 @@ mod controls;
 mod crowds;
 mod cx;
 pub mod deadlines;
+mod denials;
 pub mod durability;
 pub mod errors;
 pub mod executions;
@@ -29,6 +30,7 @@ mod holders;
 pub mod holds;
 pub mod idempotency;
 mod instants;
+mod intercept;
 mod invariants;
 pub mod leases;
 mod matrix;
@@ -45,6 +47,7 @@ pub mod report;
 pub mod retries;
 pub mod round_trips;
 mod run;
+mod scrutiny;
 #[cfg(feature = "command")]
 pub mod servers;
 pub mod snapshots;
@@ -63,10 +66,12 @@ pub use expect::{
     Expect, answers, differs_from, equals, is_none, is_ok, is_some, is_true, refused, refused_with, satisfies,
 };
 pub use harness::{Client, Environment, Harness, HarnessError, Identity, Store, Topology};
+pub use intercept::{Intercept, Intercepted};
 pub use matrix::Matrix;
 pub use proxy::{Fault, Proxy};
 pub use recorder::{Call, Hits, Recorder};
 pub use registry::{CASES, REGISTRY_SHA256, REQUIREMENTS};
 pub use report::{CaseReport, Event, Report};
 pub use run::{execute, run, runtime};
+pub use scrutiny::Diagnosis;
 pub use verdict::{Failure, FailureKind, Outcome, Place, Stop, Verdict};
