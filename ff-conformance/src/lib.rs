@@ -1,7 +1,7 @@
 //! Proves that execution engine backends are the same engine.
 //!
 //! A [`Harness`] opens empty stores of one backend; the suite's cases drive them through the contract and answer with a
-//! [`Verdict`]. [`suite!`] makes one test of every case.
+//! [`Verdict`]. [`suite!`] makes one test of every case; `certify!` makes a program of all that ends with a report.
 
 pub mod arguments;
 pub mod attempts;
@@ -11,6 +11,8 @@ pub mod boot;
 mod calls;
 pub mod capabilities;
 mod case;
+#[cfg(feature = "certify")]
+mod certify;
 pub mod claims;
 pub mod clocks;
 mod controls;
@@ -34,6 +36,7 @@ mod intercept;
 mod invariants;
 pub mod leases;
 mod matrix;
+mod opened;
 pub mod pages;
 pub mod payloads;
 pub mod priorities;
@@ -60,6 +63,8 @@ pub mod worker_capabilities;
 
 pub use async_trait::async_trait;
 pub use case::{Case, Level, Requirement};
+#[cfg(feature = "certify")]
+pub use certify::certify;
 pub use controls::{AttemptFacts, ClockControl, Control, Controls, Dump, DumpControl, Held, HoldControl};
 pub use cx::{Claimed, Cx, TTL};
 pub use expect::{
@@ -68,6 +73,7 @@ pub use expect::{
 pub use harness::{Client, Environment, Harness, HarnessError, Identity, Store, Topology};
 pub use intercept::{Intercept, Intercepted};
 pub use matrix::Matrix;
+pub use opened::{TempFolder, controlled_store, store};
 pub use proxy::{Fault, Proxy};
 pub use recorder::{Call, Hits, Recorder};
 pub use registry::{CASES, REGISTRY_SHA256, REQUIREMENTS};

@@ -50,21 +50,29 @@ pub fn runtime() -> Result<&'static Runtime, String> {
 #[expect(clippy::panic, reason = "a test fails by a panic, here and nowhere else")]
 pub fn run(harness: impl Harness, case: &str) {
     let Some(found) = Case::find(case) else { panic!("{case}: the suite has no such case") };
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(text) => panic!("{case} could not be judged: {text}"),
-    };
-    let event = runtime.block_on(execute(&harness, found));
+    match tested(&harness, found) {
+        Ok(note) => note.into_iter().for_each(|note| println!("{note}")),
+        Err(text) => panic!("{text}"),
+    }
+}
+
+/// Runs one case and writes its event file; tells why it did not judge the operation, if it did not.
+///
+/// # Errors
+/// What a reader must know, if the case failed or could not be judged.
+pub(crate) fn tested(harness: &dyn Harness, case: &Case) -> Result<Option<String>, String> {
+    let path = case.path();
+    let runtime = runtime().map_err(|text| format!("{path} could not be judged: {text}"))?;
+    let event = runtime.block_on(execute(harness, case));
     let file = event.write(&crate::report::folder());
-    let reproduce = format!("cargo nextest run '{case}'");
-    let text = event.case.brief(&event.identity.name, &reproduce);
+    let text = event.case.brief(&event.identity.name, &format!("cargo nextest run '{path}'"));
     match (file, &event.case.outcome) {
-        (Err(error), _) => panic!("{case}: the event file was not written: {error}\n{text}"),
+        (Err(error), _) => Err(format!("{path}: the event file was not written: {error}\n{text}")),
         (Ok(file), Outcome::Failed { .. } | Outcome::Errored { .. }) => {
-            panic!("{text}\n  event     {}\n", file.display())
+            Err(format!("{text}\n  event     {}\n", file.display()))
         }
-        (Ok(_), Outcome::NotRun { .. } | Outcome::Ineligible { .. }) => println!("{text}"),
-        (Ok(_), Outcome::Passed | Outcome::Denied { .. }) => {}
+        (Ok(_), Outcome::NotRun { .. } | Outcome::Ineligible { .. } | Outcome::Denied { .. }) => Ok(Some(text)),
+        (Ok(_), Outcome::Passed) => Ok(None),
     }
 }
 
