@@ -19,6 +19,30 @@ use crate::{Client, ClockControl, Controls, Dump, DumpControl, HarnessError, Sto
 /// A store that lives as long as `value`, each of whose clients `connect` makes; without controls.
 ///
 /// `value` is what the store consists of, such as a folder or a container; it is dropped when the case has ended.
+///
+/// ```
+/// use std::{convert::Infallible, future::ready};
+///
+/// use ff_backend_memory::MemoryBackend;
+/// use ff_conformance::{Harness, HarnessError, Identity, Store, async_trait, store};
+///
+/// struct Mine;
+///
+/// #[async_trait]
+/// impl Harness for Mine {
+///     fn identity(&self) -> Identity {
+///         Identity::new("mine", "0.1.0", "https://example.org/mine")
+///     }
+///
+///     async fn open(&self) -> Result<Box<dyn Store>, HarnessError> {
+///         Ok(store(MemoryBackend::new(), |root, _client| ready(Ok::<_, Infallible>(root.sibling()))))
+///     }
+/// }
+///
+/// mod conformance {
+///     ff_conformance::suite!(super::Mine);
+/// }
+/// ```
 pub fn store<T, B, E, F>(value: T, connect: impl Fn(&T, Client) -> F + Send + Sync + 'static) -> Box<dyn Store>
 where
     T: Send + Sync + 'static,
@@ -55,10 +79,12 @@ where
 
 type Connecting = BoxFuture<'static, Result<Arc<dyn EngineBackend>, HarnessError>>;
 
+type Connect<T> = dyn Fn(&T, Client) -> Connecting + Send + Sync;
+
 struct Opened<T> {
     value: T,
     controls: Controls,
-    connect: Box<dyn Fn(&T, Client) -> Connecting + Send + Sync>,
+    connect: Box<Connect<T>>,
 }
 
 #[async_trait]
