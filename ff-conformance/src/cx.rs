@@ -350,8 +350,11 @@ impl Cx {
         let clock = self.clock()?;
         let step = clock.now().await?.as_ms() - now.as_ms();
         self.stepped_back_ms.fetch_max(step, Ordering::Relaxed);
+        // Until the control has answered, nobody knows.
+        *locked(&self.stands_at) = None;
+        clock.set(now).await?;
         *locked(&self.stands_at) = Some(now);
-        Ok(clock.set(now).await?)
+        Ok(())
     }
 
     /// Notes where the store's clock stands, if the suite can move it.
