@@ -95,7 +95,7 @@ impl Cx {
     /// If the harness cannot connect, or hands out a client that another name has already.
     pub async fn connect(&self, client: Client) -> Result<Arc<dyn EngineBackend>, Stop> {
         let name = client.name.clone();
-        let backend = self.handed_out(client).await?;
+        let backend = self.obtain(client).await?;
         Ok(self.record(&name, backend))
     }
 
@@ -104,12 +104,12 @@ impl Cx {
     /// # Errors
     /// If the harness cannot connect.
     pub(crate) async fn observer(&self) -> Result<Arc<dyn EngineBackend>, Stop> {
-        let backend = self.handed_out(Client::new(OBSERVER)).await?;
+        let backend = self.obtain(Client::new(OBSERVER)).await?;
         self.record(OBSERVER, Arc::clone(&backend));
         Ok(backend)
     }
 
-    async fn handed_out(&self, client: Client) -> Result<Arc<dyn EngineBackend>, Stop> {
+    async fn obtain(&self, client: Client) -> Result<Arc<dyn EngineBackend>, Stop> {
         let backend = self.store.connect(client).await?;
         let mut known = locked(&self.handed_out);
         if known.iter().any(|known| Arc::ptr_eq(known, &backend)) {

@@ -2,9 +2,12 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use ff_core::{CreateExecutionArgs, CreateExecutionResult, EngineBackend, ExecutionId, LaneId, Namespace, TimestampMs};
+use ff_core::{
+    CapabilitySet, CreateExecutionArgs, CreateExecutionResult, EngineBackend, ExecutionId, LaneId, Namespace,
+    TimestampMs,
+};
 
-use crate::{Cx, Harness, Stop, report::time_factor};
+use crate::{Cx, Harness, Stop, TTL, cx::OBSERVER, report::time_factor};
 
 /// What is wrong with a harness, or with a backend that does not keep to its case; the case is `errored` with these
 /// words.
@@ -14,7 +17,7 @@ pub enum Diagnosis {
     SharedStore,
     /// `connect` handed out one client twice.
     SharedClient,
-    /// The clock control does not move the clock that the store reads.
+    /// The clock control does not move the clock that the backend reads.
     DeadClock,
     /// The clock control of one store moves the clock of another.
     SharedClock,
@@ -41,7 +44,7 @@ impl fmt::Display for Diagnosis {
         match self {
             Self::SharedStore => f.write_str("harness: `open` handed out a store that another case has used"),
             Self::SharedClient => f.write_str("harness: `connect` handed out one client twice"),
-            Self::DeadClock => f.write_str("harness: the clock control does not move the clock of its store"),
+            Self::DeadClock => f.write_str("harness: the clock control does not move the clock that the backend reads"),
             Self::SharedClock => f.write_str("harness: the clock control of one store moves the clock of another"),
             Self::ProxyBypassed => f.write_str("harness: a client does not connect to the address that it was given"),
             Self::ManyIdentities => f.write_str("harness: `identity` differs between two calls"),
@@ -108,10 +111,12 @@ impl Scrutiny {
             if cx.clock_was_moved().await {
                 return Ok(Some(Diagnosis::SharedClock));
             }
+            if self.observer.read_execution_state(&mark(MARK)?.execution_id).await?.is_some() {
+                return Ok(Some(Diagnosis::SharedStore));
+            }
             match told_at(&self.observer, MARK).await? {
-                Told::Before => Ok(Some(Diagnosis::SharedStore)),
-                Told::At(told) => self.compare(harness, cx, told).await,
-                Told::Nothing => Ok(None),
+                Some(told) => self.compare(harness, cx, told).await,
+                None => Ok(None),
             }
         };
         let limit = LEAVE_LIMIT.mul_f64(time_factor());
@@ -124,10 +129,21 @@ impl Scrutiny {
     async fn compare(&self, harness: &dyn Harness, cx: &Cx, told: TimestampMs) -> Result<Option<Diagnosis>, Stop> {
         let Some(clock) = &cx.controls().clock else { return Ok(None) };
         let shown = clock.now().await?;
-        if shown == told {
+        // A backend that reads the right clock in another operation breaks a rule, and the case says which.
+        if shown == told || self.claims_at(cx, shown).await? {
             return Ok(None);
         }
         Ok(Some(if self.is_crossed(harness, cx, shown).await? { Diagnosis::SharedClock } else { Diagnosis::DeadClock }))
+    }
+
+    /// True if a lease on the mark counts from `shown`.
+    async fn claims_at(&self, cx: &Cx, shown: TimestampMs) -> Result<bool, Stop> {
+        let args = mark(MARK)?;
+        let none = CapabilitySet::default();
+        self.observer.claim(&args.lane_id, &none, cx.worker(OBSERVER, TTL)?).await?;
+        let snapshot = self.observer.describe_execution(&args.execution_id).await?;
+        let lease = snapshot.and_then(|snapshot| snapshot.current_lease);
+        Ok(lease.is_some_and(|lease| lease.expires_at == shown.plus(TTL)))
     }
 
     /// True if the clock control of this store moves another one's clock, or the other way round.
@@ -136,33 +152,22 @@ impl Scrutiny {
         let (Some(own), Some(others)) = (&cx.controls().clock, &other.controls().clock) else { return Ok(false) };
         let (first, second) = (shown.plus(STEP), shown.plus(STEP * 2));
         others.set(first).await?;
-        let follows = matches!(told_at(&self.observer, SECOND_MARK).await?, Told::At(told) if told == first);
+        let follows = matches!(told_at(&self.observer, SECOND_MARK).await?, Some(told) if told == first);
         own.set(second).await?;
-        let leads = matches!(told_at(&other.observer().await?, MARK).await?, Told::At(told) if told == second);
+        let leads = matches!(told_at(&other.observer().await?, MARK).await?, Some(told) if told == second);
         other.close(false).await?;
         Ok(follows || leads)
     }
 }
 
-/// What a store said of a mark.
-enum Told {
-    /// It was there before.
-    Before,
-    /// It was made at this instant of the store.
-    At(TimestampMs),
-    /// It was refused.
-    Nothing,
-}
-
-/// Leaves a mark, and tells the instant that the store gave it.
-async fn told_at(client: &Arc<dyn EngineBackend>, number: u8) -> Result<Told, Stop> {
+/// Leaves a mark, and tells the instant that the store gave it, unless it refused it.
+async fn told_at(client: &Arc<dyn EngineBackend>, number: u8) -> Result<Option<TimestampMs>, Stop> {
     let args = mark(number)?;
     let id = args.execution_id;
     match client.create_execution(args).await {
-        Ok(CreateExecutionResult::Duplicate { .. }) => Ok(Told::Before),
         Ok(CreateExecutionResult::Created { .. }) => {
-            Ok(client.read_execution_info(&id).await?.map_or(Told::Nothing, |info| Told::At(info.created_at)))
+            Ok(client.read_execution_info(&id).await?.map(|info| info.created_at))
         }
-        Err(_) => Ok(Told::Nothing),
+        Ok(CreateExecutionResult::Duplicate { .. }) | Err(_) => Ok(None),
     }
 }

@@ -226,6 +226,49 @@ async fn a_client_that_goes_around_its_proxy_is_told() {
     assert_eq!(outcome(&harness, &behind_a_proxy).await, told(Diagnosis::ProxyBypassed));
 }
 
+/// A create that reads a clock five seconds ahead.
+struct AheadAtCreate(ManualClock);
+
+impl Intercept for AheadAtCreate {
+    async fn pass<T: Debug + Send>(
+        &self,
+        method: &'static str,
+        _arguments: &[String],
+        call: impl Future<Output = Result<T, EngineError>> + Send,
+    ) -> Result<T, EngineError> {
+        if method != "create_execution" {
+            return call.await;
+        }
+        let now = self.0.now();
+        self.0.advance(Duration::from_secs(5));
+        let answer = call.await;
+        self.0.set(now);
+        answer
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_reads_another_clock_in_one_operation_is_failed() {
+    let dated = case("dated", |cx| {
+        async move {
+            let a = cx.client("a").await?;
+            let id = cx.created_plain(&a).await?;
+            check!(cx, "FF-CLK-001", cx.info(&a, &id).await?.created_at, equals(cx.now().await?));
+            Ok(())
+        }
+        .boxed()
+    });
+    let harness = faux(|_| {
+        let own = hand();
+        let root = MemoryConfig::new().clock(own.clock()).open();
+        controlled_store(root, Controls::none().clock(own.clone()), move |root, _| {
+            ready(Ok::<_, Infallible>(Intercepted::new(Arc::new(root.sibling()), AheadAtCreate(own.clone()))))
+        })
+    });
+    let outcome = outcome(&harness, &dated).await;
+    assert!(matches!(&outcome, Outcome::Failed { failure, .. } if failure.requirement == "FF-CLK-001"), "{outcome:?}");
+}
+
 /// Another name at each call.
 struct ManyNames(AtomicUsize);
 
