@@ -1,6 +1,5 @@
 //! The subcommands of `ff-conformance`, and what they share.
 
-mod git;
 pub(crate) mod matrix;
 pub(crate) mod migrate;
 pub(crate) mod report;

@@ -32,6 +32,7 @@ enum Tone {
     Good,
     Bad,
     Open,
+    #[cfg(feature = "command")]
     Plain,
 }
 

@@ -5,6 +5,7 @@ mod diff;
 mod event;
 mod facts;
 mod files;
+mod git;
 mod junit;
 mod markdown;
 mod merge;
@@ -19,7 +20,9 @@ pub use badge::badge;
 pub use diff::diff;
 pub use event::{CaseReport, Event};
 pub use facts::{Declared, Host, Profile, Provenance, Stopwatch, SuiteFacts, time_factor};
-pub use files::{Found, folder, read_events, read_report, write_file};
+#[cfg(feature = "certify")]
+pub(crate) use files::run_id;
+pub use files::{Found, folder, read_events, read_report, write_file, write_report};
 pub use junit::junit;
 pub use markdown::{markdown, summary};
 pub use merge::{Invalid, merge};

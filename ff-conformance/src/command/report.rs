@@ -8,11 +8,11 @@ use std::{
 
 use clap::{Args, Subcommand, ValueEnum};
 use ff_conformance::{
-    Matrix, Report,
+    Matrix,
     report::{self, Found, Invalid, Provenance},
 };
 
-use crate::command::{INVALID, colours, complain, git};
+use crate::command::{INVALID, colours, complain};
 
 /// The arguments of `ff-conformance report`.
 #[derive(Debug, Args)]
@@ -73,26 +73,13 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
 }
 
 fn merge(folder: &Path) -> Result<ExitCode, Invalid> {
-    let git = git::state();
+    let provenance = Provenance::here("cargo nextest run");
     let mut reports = Vec::new();
     for Found { folder, events } in report::read_events(folder)? {
-        let provenance = Provenance {
-            commit: git.commit.clone(),
-            dirty: git.dirty,
-            seeds: Vec::new(),
-            reproduce: "cargo nextest run".to_owned(),
-        };
         let report = report::merge(events, &provenance)?;
-        for (name, text) in [
-            ("report.json", json(&report)?),
-            ("report.md", report::markdown(std::slice::from_ref(&report))),
-            ("report.xml", report::junit(&report)),
-            ("badge.json", report::badge(&report).to_string() + "\n"),
-        ] {
-            let file = folder.join(name);
-            report::write_file(&file, &text).map_err(|error| Invalid::new(format!("{}: {error}", file.display())))?;
-            println!("wrote {}", file.display());
-        }
+        let written = report::write_report(&folder, &report);
+        let written = written.map_err(|error| Invalid::new(format!("{}: {error}", folder.display())))?;
+        written.iter().for_each(|file| println!("wrote {}", file.display()));
         reports.push(report);
     }
     if reports.is_empty() {
@@ -101,10 +88,6 @@ fn merge(folder: &Path) -> Result<ExitCode, Invalid> {
     print!("\n{}", Matrix::of(&reports).terminal(colours(&io::stdout())));
     print!("{}", report::summary(&reports));
     Ok(ExitCode::from(report::exit_code(&reports)))
-}
-
-fn json(report: &Report) -> Result<String, Invalid> {
-    serde_json::to_string_pretty(report).map(|text| text + "\n").map_err(|error| Invalid::new(error.to_string()))
 }
 
 fn verify(files: &[PathBuf]) -> Result<ExitCode, Invalid> {

@@ -19,7 +19,7 @@ use ff_conformance::{
 pub(crate) use args::Arguments;
 use args::Backend;
 
-use crate::command::{INVALID, colours, complain, git, servers::Signals};
+use crate::command::{INVALID, colours, complain, servers::Signals};
 
 /// Runs the subcommand.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
@@ -80,19 +80,14 @@ async fn servers(arguments: &Arguments) -> Result<Option<Servers>, String> {
 }
 
 async fn judge(arguments: &Arguments, cases: &[&'static Case], servers: Option<&Servers>) -> ExitCode {
-    let git = git::state();
     let columns = drive::columns(arguments, servers);
     for column in &columns {
         eprintln!("{:<9} {}", column.backend.to_string(), column.source());
     }
     let mut reports = Vec::new();
     for (backend, events) in drive::drive(columns, cases, arguments).await {
-        let provenance = Provenance {
-            commit: git.commit.clone(),
-            dirty: git.dirty,
-            seeds: arguments.seed.into_iter().collect(),
-            reproduce: format!("./dev run --backend {backend}"),
-        };
+        let seeds = arguments.seed.into_iter().collect();
+        let provenance = Provenance { seeds, ..Provenance::here(format!("./dev run --backend {backend}")) };
         match report::merge(events, &provenance) {
             Ok(report) => reports.push(report),
             Err(invalid) => return complain(&format!("{backend}: {invalid}")),

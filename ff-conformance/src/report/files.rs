@@ -52,6 +52,26 @@ pub fn write_file(file: &Path, text: &str) -> io::Result<()> {
     fs::rename(&draft, file)
 }
 
+/// Writes a report into `folder` in every form: `report.json`, `report.md`, `report.xml` and `badge.json`; tells where.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write_report(folder: &Path, report: &Report) -> io::Result<Vec<PathBuf>> {
+    let json = serde_json::to_string_pretty(report).map_err(io::Error::other)? + "\n";
+    let mut written = Vec::new();
+    for (name, text) in [
+        ("report.json", json),
+        ("report.md", super::markdown(std::slice::from_ref(report))),
+        ("report.xml", super::junit(report)),
+        ("badge.json", super::badge(report).to_string() + "\n"),
+    ] {
+        let file = folder.join(name);
+        write_file(&file, &text)?;
+        written.push(file);
+    }
+    Ok(written)
+}
+
 /// The newest run of one profile.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {

@@ -6,6 +6,7 @@ mod files;
 mod links;
 mod lua;
 mod parity;
+mod quotes;
 mod registry;
 mod requirements;
 mod sql;
@@ -63,4 +64,9 @@ fn the_public_api_is_as_it_is_written_down() {
 #[test]
 fn the_parity_matrix_is_that_of_the_reports() {
     report(&parity::check(&Tree::read()));
+}
+
+#[test]
+fn quoted_code_is_that_of_its_file() {
+    report(&quotes::check(&Tree::read()));
 }
