@@ -42,6 +42,12 @@ CREATE TABLE executions (
     retry_count           bigint NOT NULL DEFAULT 0,
     lease_reclaim_count   bigint NOT NULL DEFAULT 0,
     reclaims_max          bigint NOT NULL,
+    replay_count          bigint NOT NULL DEFAULT 0,
+    replays_max           bigint NOT NULL,
+    attempt_timeout_ms    bigint,           -- null: an attempt may take any time
+    attempt_timeout_at    bigint,           -- of the latest lease, which never outlives it
+    deadline_after_ms     bigint,           -- null: the deadline does not count from creation and replay
+    grant_expires_at      bigint,           -- grant columns stay until the next grant or acquisition
     retries_max           bigint,           -- null: no retry; the other retry columns are null too
     backoff_initial_ms    bigint,
     backoff_max_ms        bigint,
@@ -54,6 +60,8 @@ CREATE TABLE executions (
     backoff_jitter        boolean,
     lease_id              uuid,             -- lease columns stay after the lease has ended: the fence compares them
     attempt_id            uuid,
+    grant_key             uuid,
+    grant_redeemed        boolean,          -- the latest lease came from the grant
     id                    text COLLATE "C" NOT NULL CONSTRAINT executions_pkey PRIMARY KEY,
     namespace             text COLLATE "C" NOT NULL,
     lane_id               text COLLATE "C" NOT NULL,
@@ -64,6 +72,8 @@ CREATE TABLE executions (
     terminal_outcome      text COLLATE "C" NOT NULL,
     attempt_state         text COLLATE "C" NOT NULL,
     worker_instance_id    text COLLATE "C",
+    grant_worker_id       text COLLATE "C",
+    grant_worker_instance_id text COLLATE "C",
     ended_by              text COLLATE "C", -- the holder operation that ended the latest lease, for its repeat
     failure_reason        text COLLATE "C",
     failure_category      text COLLATE "C",

@@ -2,6 +2,7 @@
 CREATE TABLE attempts (
     attempt_index      bigint NOT NULL,
     started_at         bigint NOT NULL,
+    resumed_at         bigint,
     ended_at           bigint,
     lease_epoch        bigint NOT NULL,
     attempt_id         uuid   NOT NULL,

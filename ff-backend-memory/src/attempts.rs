@@ -1,7 +1,10 @@
 //! What the holder of a lease does, on the memory backend.
 
 use async_trait::async_trait;
-use ff_core::{Attempts, EngineError, FailOutcome, FailureClass, FailureReason, Handle};
+use ff_core::{
+    Attempts, CapabilitySet, ClaimPolicy, CompleteArgs, EngineError, FailOutcome, FailureClass, FailureReason, Handle,
+    Operation, TimestampMs,
+};
 
 use crate::{MemoryBackend, Op, op::answer};
 
@@ -26,5 +29,27 @@ impl Attempts for MemoryBackend {
 
     async fn cancel(&self, handle: &Handle, reason: &str) -> Result<(), EngineError> {
         self.step(&Op::Cancel { handle: handle.clone(), reason: reason.to_owned() }).map(drop)
+    }
+
+    async fn delay(&self, handle: &Handle, delay_until: TimestampMs) -> Result<(), EngineError> {
+        self.step(&Op::Delay { handle: handle.clone(), delay_until }).map(drop)
+    }
+
+    async fn wait_children(&self, handle: &Handle) -> Result<(), EngineError> {
+        self.step(&Op::WaitChildren { handle: handle.clone() }).map(drop)
+    }
+
+    async fn complete_many(&self, _batch: Vec<CompleteArgs>) -> Result<Vec<Result<(), EngineError>>, EngineError> {
+        Err(EngineError::unavailable(Operation::CompleteMany))
+    }
+
+    async fn complete_and_claim(
+        &self,
+        _handle: &Handle,
+        _payload: Option<Vec<u8>>,
+        _capabilities: &CapabilitySet,
+        _policy: ClaimPolicy,
+    ) -> Result<Option<Handle>, EngineError> {
+        Err(EngineError::unavailable(Operation::CompleteAndClaim))
     }
 }

@@ -1,7 +1,13 @@
 //! How a worker gets a lease, on the memory backend.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
-use ff_core::{CapabilitySet, ClaimPolicy, Claims, EngineError, Handle, LaneId};
+use ff_core::{
+    CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimPolicy,
+    ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, EngineError, ExecutionId, Handle, LaneId,
+    Operation, PageLimit, ReclaimToken, UnclaimedReason,
+};
 
 use crate::{MemoryBackend, Op, capabilities::POLL, op::answer};
 
@@ -23,13 +29,66 @@ impl Claims for MemoryBackend {
             };
             #[cfg(not(feature = "flaws"))]
             let found: Option<Handle> = answer!(self, Claim, op)?;
-            if found.is_some() || rest.is_zero() {
+            if found.is_some() || !paused(&mut rest).await {
                 return Ok(found);
             }
-            // The wait is counted in pauses, so that no clock but the store's is read.
-            let pause = POLL.min(rest);
-            tokio::time::sleep(pause).await;
-            rest -= pause;
         }
     }
+
+    async fn claim_many(
+        &self,
+        lane: &LaneId,
+        capabilities: &CapabilitySet,
+        policy: ClaimPolicy,
+        limit: PageLimit,
+    ) -> Result<Vec<Handle>, EngineError> {
+        let mut rest = policy.max_wait.unwrap_or_default();
+        let op = Op::ClaimMany { lane: lane.clone(), capabilities: capabilities.clone(), policy, limit };
+        loop {
+            let found: Vec<Handle> = answer!(self, ClaimMany, op)?;
+            if !found.is_empty() || limit.get() == 0 || !paused(&mut rest).await {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn claim_for_worker(&self, _args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimForWorker))
+    }
+
+    async fn claim_execution(&self, _args: ClaimExecutionArgs) -> Result<ClaimExecutionResult, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimExecution))
+    }
+
+    async fn claim_from_reclaim(&self, _token: ReclaimToken) -> Result<Option<Handle>, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimFromReclaim))
+    }
+
+    async fn claim_resumed_execution(
+        &self,
+        _args: ClaimResumedExecutionArgs,
+    ) -> Result<ClaimResumedExecutionResult, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimResumedExecution))
+    }
+
+    async fn explain_unclaimed(
+        &self,
+        _id: &ExecutionId,
+        _capabilities: &CapabilitySet,
+    ) -> Result<Option<UnclaimedReason>, EngineError> {
+        Err(EngineError::unavailable(Operation::ExplainUnclaimed))
+    }
+}
+
+/// Pauses until the next look; false if the wait was over.
+///
+/// The wait is counted in pauses, so that no clock but the store's is read.
+async fn paused(rest: &mut Duration) -> bool {
+    if rest.is_zero() {
+        return false;
+    }
+    let pause = POLL.min(*rest);
+    tokio::time::sleep(pause).await;
+    *rest -= pause;
+    true
 }

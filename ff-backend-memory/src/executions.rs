@@ -2,8 +2,10 @@
 
 use async_trait::async_trait;
 use ff_core::{
+    AttemptIndex, CancelExecutionArgs, CancelExecutionResult, ChangePriorityArgs, ChangePriorityResult,
     CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, Executions,
-    LaneId, ListExecutionsPage, ListLanesPage, PageLimit, PublicState,
+    LaneId, ListAttemptsPage, ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState,
+    ReplayExecutionArgs, ReplayExecutionResult, SetExecutionTagArgs,
 };
 
 use crate::{MemoryBackend, Op, op::answer};
@@ -40,5 +42,37 @@ impl Executions for MemoryBackend {
 
     async fn list_lanes(&self, cursor: Option<LaneId>, limit: PageLimit) -> Result<ListLanesPage, EngineError> {
         answer!(self, ListLanes, Op::ListLanes { cursor, limit })
+    }
+
+    async fn create_executions(
+        &self,
+        _batch: Vec<CreateExecutionArgs>,
+    ) -> Result<Vec<Result<CreateExecutionResult, EngineError>>, EngineError> {
+        Err(EngineError::unavailable(Operation::CreateExecutions))
+    }
+
+    async fn cancel_execution(&self, _args: CancelExecutionArgs) -> Result<CancelExecutionResult, EngineError> {
+        Err(EngineError::unavailable(Operation::CancelExecution))
+    }
+
+    async fn change_priority(&self, _args: ChangePriorityArgs) -> Result<ChangePriorityResult, EngineError> {
+        Err(EngineError::unavailable(Operation::ChangePriority))
+    }
+
+    async fn replay_execution(&self, _args: ReplayExecutionArgs) -> Result<ReplayExecutionResult, EngineError> {
+        Err(EngineError::unavailable(Operation::ReplayExecution))
+    }
+
+    async fn list_attempts(
+        &self,
+        _id: &ExecutionId,
+        _cursor: Option<AttemptIndex>,
+        _limit: PageLimit,
+    ) -> Result<ListAttemptsPage, EngineError> {
+        Err(EngineError::unavailable(Operation::ListAttempts))
+    }
+
+    async fn set_execution_tag(&self, _args: SetExecutionTagArgs) -> Result<(), EngineError> {
+        Err(EngineError::unavailable(Operation::SetExecutionTag))
     }
 }

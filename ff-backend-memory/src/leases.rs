@@ -1,7 +1,7 @@
 //! The time-bound right to work, on the memory backend.
 
 use async_trait::async_trait;
-use ff_core::{EngineError, Handle, LeaseRenewal, Leases};
+use ff_core::{EngineError, Handle, LeaseRenewal, Leases, Operation, RevokeLeaseArgs, RevokeLeaseResult};
 
 use crate::{MemoryBackend, Op, op::answer};
 
@@ -9,5 +9,13 @@ use crate::{MemoryBackend, Op, op::answer};
 impl Leases for MemoryBackend {
     async fn renew(&self, handle: &Handle) -> Result<LeaseRenewal, EngineError> {
         answer!(self, Renew, Op::Renew { handle: handle.clone() })
+    }
+
+    async fn renew_many(&self, _handles: &[Handle]) -> Result<Vec<Result<LeaseRenewal, EngineError>>, EngineError> {
+        Err(EngineError::unavailable(Operation::RenewMany))
+    }
+
+    async fn revoke_lease(&self, _args: RevokeLeaseArgs) -> Result<RevokeLeaseResult, EngineError> {
+        Err(EngineError::unavailable(Operation::RevokeLease))
     }
 }

@@ -44,7 +44,9 @@ mod flaw;
 mod leases;
 mod mint;
 mod op;
+mod scanners;
 mod state;
+mod subscriptions;
 
 pub use apply::apply;
 pub use backend::{MemoryBackend, MemoryConfig};

@@ -40,6 +40,14 @@ pub struct StoredExecution {
     pub retry_rule: Option<RetryRule>,
     /// How often another worker may take over.
     pub max_reclaims: u32,
+    /// How often it may run again after its end.
+    pub max_replays: u32,
+    /// How long an attempt may take.
+    pub attempt_timeout_ms: Option<u64>,
+    /// When the attempt of the latest lease runs out of time; the lease never outlives it.
+    pub attempt_timeout_at: Option<TimestampMs>,
+    /// The deadline, counted from creation and replay, unless it is absolute.
+    pub deadline_after_ms: Option<u64>,
     /// The holder operation that ended the latest lease; a repeat of it is recognised.
     pub ended_by: Option<Operation>,
     /// Where it stands in the indexes of its lane.
@@ -69,6 +77,8 @@ pub struct AttemptRecord {
     pub worker_instance_id: Arc<WorkerInstanceId>,
     /// When it started.
     pub started_at: TimestampMs,
+    /// When it was last taken up again.
+    pub resumed_at: Option<TimestampMs>,
     /// When its end was written.
     pub ended_at: Option<TimestampMs>,
     /// Why it failed.
@@ -87,11 +97,15 @@ pub struct KeyRecord {
 }
 
 impl StoredExecution {
+    /// True if no further worker may take over.
+    pub(crate) const fn is_out_of_reclaims(&self) -> bool {
+        self.record.lease_reclaim_count >= self.max_reclaims
+    }
+
     /// Ends the open attempt, if there is one.
     pub(crate) fn close_attempt(&mut self, phase: AttemptPhase, failure: Option<(&str, &str)>, now: TimestampMs) {
-        let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.phase == AttemptPhase::Started) else {
-            return;
-        };
+        let is_open = |phase| matches!(phase, AttemptPhase::Started | AttemptPhase::Suspended);
+        let Some(attempt) = self.attempts.last_mut().filter(|attempt| is_open(attempt.phase)) else { return };
         attempt.phase = phase;
         attempt.ended_at = Some(now);
         attempt.failure_reason = failure.map(|(reason, _)| reason.to_owned());
@@ -197,7 +211,13 @@ impl State {
                 writeln!(out, "result {id} \"{}\"", result.escape_ascii())?;
             }
             writeln!(out, "tags {id} {:?}", row.tags)?;
-            writeln!(out, "rules {id} {:?} {:?} {}", row.required, row.retry_rule, row.max_reclaims)?;
+            writeln!(
+                out,
+                "rules {id} {:?} {:?} {} {}",
+                row.required, row.retry_rule, row.max_reclaims, row.max_replays
+            )?;
+            let limits = (row.attempt_timeout_ms, row.attempt_timeout_at, row.deadline_after_ms);
+            writeln!(out, "times {id} {limits:?}")?;
             writeln!(out, "place {id} {:?} {:?}", row.place, row.ended_by)?;
             for attempt in &row.attempts {
                 writeln!(out, "attempt {id} {attempt:?}")?;

@@ -1,7 +1,10 @@
 //! `Attempts` on PostgreSQL.
 
 use async_trait::async_trait;
-use ff_core::{Attempts, EngineError, FailOutcome, FailureClass, FailureReason, Handle, Jitter, Limits, Operation};
+use ff_core::{
+    Attempts, CapabilitySet, ClaimPolicy, CompleteArgs, EngineError, FailOutcome, FailureClass, FailureReason, Handle,
+    Jitter, Limits, Operation, TimestampMs,
+};
 use sqlx::Row;
 use uuid::Uuid;
 
@@ -33,6 +36,28 @@ impl Attempts for PostgresBackend {
 
     async fn cancel(&self, handle: &Handle, reason: &str) -> Result<(), EngineError> {
         cancel(self, handle, reason).await.map_err(|error| error.at(Operation::Cancel))
+    }
+
+    async fn delay(&self, handle: &Handle, delay_until: TimestampMs) -> Result<(), EngineError> {
+        delay(self, handle, delay_until).await.map_err(|error| error.at(Operation::Delay))
+    }
+
+    async fn wait_children(&self, handle: &Handle) -> Result<(), EngineError> {
+        wait_children(self, handle).await.map_err(|error| error.at(Operation::WaitChildren))
+    }
+
+    async fn complete_many(&self, _batch: Vec<CompleteArgs>) -> Result<Vec<Result<(), EngineError>>, EngineError> {
+        Err(EngineError::unavailable(Operation::CompleteMany))
+    }
+
+    async fn complete_and_claim(
+        &self,
+        _handle: &Handle,
+        _payload: Option<Vec<u8>>,
+        _capabilities: &CapabilitySet,
+        _policy: ClaimPolicy,
+    ) -> Result<Option<Handle>, EngineError> {
+        Err(EngineError::unavailable(Operation::CompleteAndClaim))
     }
 }
 
@@ -107,6 +132,27 @@ async fn cancel(backend: &PostgresBackend, handle: &Handle, reason: &str) -> Res
         .store()
         .await?
         .decide(|| fenced(include_str!("attempts/cancel.sql"), &holder).bind(holder.attempt_index).bind(reason))
+        .await?;
+    outcome(&verdict, &row).map(drop)
+}
+
+async fn delay(backend: &PostgresBackend, handle: &Handle, delay_until: TimestampMs) -> Result<(), PgError> {
+    let until = delay_until.check("delay_until")?.as_ms();
+    let holder = backend.holder(handle)?;
+    let (verdict, row) = backend
+        .store()
+        .await?
+        .decide(|| fenced(include_str!("attempts/delay.sql"), &holder).bind(holder.attempt_index).bind(until))
+        .await?;
+    outcome(&verdict, &row).map(drop)
+}
+
+async fn wait_children(backend: &PostgresBackend, handle: &Handle) -> Result<(), PgError> {
+    let holder = backend.holder(handle)?;
+    let (verdict, row) = backend
+        .store()
+        .await?
+        .decide(|| fenced(include_str!("attempts/wait_children.sql"), &holder).bind(holder.attempt_index))
         .await?;
     outcome(&verdict, &row).map(drop)
 }

@@ -13,7 +13,6 @@ use uuid::Uuid;
 
 use crate::{
     capabilities::{LABEL, capabilities, durability},
-    claims::Busy,
     config,
     error::PgError,
     tx::Sender,
@@ -32,7 +31,6 @@ pub struct PostgresBackend {
     capabilities: Capabilities,
     /// Set once the store was found to fit this client.
     checked: OnceCell<()>,
-    busy: Busy,
 }
 
 impl PostgresBackend {
@@ -71,7 +69,6 @@ impl PostgresBackend {
             partitions: config.partitions,
             capabilities: capabilities(config.partitions, durability),
             checked: OnceCell::new_with(Some(())),
-            busy: Busy::new(),
         }))
     }
 
@@ -87,7 +84,6 @@ impl PostgresBackend {
             partitions,
             capabilities: capabilities(partitions, Durability::None),
             checked: OnceCell::new(),
-            busy: Busy::new(),
         })
     }
 
@@ -129,10 +125,6 @@ impl PostgresBackend {
     pub(crate) async fn store(&self) -> Result<&Sender, PgError> {
         self.checked.get_or_try_init(|| async { check_store(&self.sender, self.partitions).await.map(drop) }).await?;
         Ok(&self.sender)
-    }
-
-    pub(crate) fn busy(&self) -> &Busy {
-        &self.busy
     }
 
     pub(crate) fn limits(&self) -> &Limits {

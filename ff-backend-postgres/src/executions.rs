@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use ff_core::{
+    AttemptIndex, CancelExecutionArgs, CancelExecutionResult, ChangePriorityArgs, ChangePriorityResult,
     CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, Executions,
-    LaneId, Limits, ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState, RetryRule, TimestampMs,
+    LaneId, Limits, ListAttemptsPage, ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState,
+    ReplayExecutionArgs, ReplayExecutionResult, RetryRule, SetExecutionTagArgs, TimestampMs,
 };
 use sqlx::{Row, postgres::PgRow};
 
@@ -63,6 +65,38 @@ impl Executions for PostgresBackend {
     async fn list_lanes(&self, cursor: Option<LaneId>, limit: PageLimit) -> Result<ListLanesPage, EngineError> {
         list_lanes(self, cursor, limit).await.map_err(|error| error.at(Operation::ListLanes))
     }
+
+    async fn create_executions(
+        &self,
+        _batch: Vec<CreateExecutionArgs>,
+    ) -> Result<Vec<Result<CreateExecutionResult, EngineError>>, EngineError> {
+        Err(EngineError::unavailable(Operation::CreateExecutions))
+    }
+
+    async fn cancel_execution(&self, _args: CancelExecutionArgs) -> Result<CancelExecutionResult, EngineError> {
+        Err(EngineError::unavailable(Operation::CancelExecution))
+    }
+
+    async fn change_priority(&self, _args: ChangePriorityArgs) -> Result<ChangePriorityResult, EngineError> {
+        Err(EngineError::unavailable(Operation::ChangePriority))
+    }
+
+    async fn replay_execution(&self, _args: ReplayExecutionArgs) -> Result<ReplayExecutionResult, EngineError> {
+        Err(EngineError::unavailable(Operation::ReplayExecution))
+    }
+
+    async fn list_attempts(
+        &self,
+        _id: &ExecutionId,
+        _cursor: Option<AttemptIndex>,
+        _limit: PageLimit,
+    ) -> Result<ListAttemptsPage, EngineError> {
+        Err(EngineError::unavailable(Operation::ListAttempts))
+    }
+
+    async fn set_execution_tag(&self, _args: SetExecutionTagArgs) -> Result<(), EngineError> {
+        Err(EngineError::unavailable(Operation::SetExecutionTag))
+    }
 }
 
 async fn create(backend: &PostgresBackend, args: &CreateExecutionArgs) -> Result<CreateExecutionResult, PgError> {
@@ -93,7 +127,7 @@ async fn create(backend: &PostgresBackend, args: &CreateExecutionArgs) -> Result
                 .bind(args.effective_delay_until().map(TimestampMs::as_ms))
                 .bind(args.execution_deadline_at.map(TimestampMs::as_ms))
                 .bind(&tokens)
-                .bind(i64::from(args.policy.max_reclaim_count.unwrap_or(Limits::RECLAIMS)))
+                .bind(i64::from(args.policy.reclaims_max()))
                 .bind(signed(args.policy.dedup_window_ms.unwrap_or(Limits::DEDUP_WINDOW_MS)))
                 .bind(retry.map(|rule| i64::from(rule.retries_max)))
                 .bind(retry.map(|rule| signed(rule.initial_ms)))
@@ -102,6 +136,9 @@ async fn create(backend: &PostgresBackend, args: &CreateExecutionArgs) -> Result
                 .bind(retry.map(|rule| i64::from(rule.saturates_at)))
                 .bind(retry.map(|rule| rule.jitter))
                 .bind(retry.map(|rule| &rule.categories))
+                .bind(i64::from(args.policy.replays_max()))
+                .bind(args.policy.attempt_timeout_ms().map(signed))
+                .bind(args.policy.execution_deadline_ms().filter(|_| args.execution_deadline_at.is_none()).map(signed))
         })
         .await?;
     let execution_id = word(&row, "execution_id")?;

@@ -1,7 +1,7 @@
 //! `Leases` on PostgreSQL.
 
 use async_trait::async_trait;
-use ff_core::{EngineError, Handle, LeaseEpoch, LeaseRenewal, Leases, Operation};
+use ff_core::{EngineError, Handle, LeaseEpoch, LeaseRenewal, Leases, Operation, RevokeLeaseArgs, RevokeLeaseResult};
 
 use crate::{
     backend::PostgresBackend,
@@ -13,6 +13,14 @@ use crate::{
 impl Leases for PostgresBackend {
     async fn renew(&self, handle: &Handle) -> Result<LeaseRenewal, EngineError> {
         renew(self, handle).await.map_err(|error| error.at(Operation::Renew))
+    }
+
+    async fn renew_many(&self, _handles: &[Handle]) -> Result<Vec<Result<LeaseRenewal, EngineError>>, EngineError> {
+        Err(EngineError::unavailable(Operation::RenewMany))
+    }
+
+    async fn revoke_lease(&self, _args: RevokeLeaseArgs) -> Result<RevokeLeaseResult, EngineError> {
+        Err(EngineError::unavailable(Operation::RevokeLease))
     }
 }
 

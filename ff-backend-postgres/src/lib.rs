@@ -11,6 +11,8 @@ mod error;
 mod executions;
 mod leases;
 mod row;
+mod scanners;
+mod subscriptions;
 mod tx;
 
 pub use backend::PostgresBackend;

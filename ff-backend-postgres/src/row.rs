@@ -1,8 +1,8 @@
 //! Rows as the contract's types; a word or number that cannot be is `Corruption`.
 
 use ff_core::{
-    AttemptId, AttemptIndex, ContentionKind, EngineError, ExecutionRecord, LeaseEpoch, LeaseId, LeaseRecord,
-    LifecyclePhase, Progress, StateKind, StateVector, TerminalOutcome, TimestampMs,
+    AttemptId, AttemptIndex, ContentionKind, EngineError, ExecutionRecord, GrantKey, GrantRecord, LeaseEpoch, LeaseId,
+    LeaseRecord, LifecyclePhase, Progress, StateKind, StateVector, TerminalOutcome, TimestampMs,
 };
 use sqlx::{Row, postgres::PgRow};
 use std::{fmt, str::FromStr};
@@ -62,10 +62,12 @@ pub(crate) fn execution(row: &PgRow) -> Result<ExecutionRecord, PgError> {
         delay_until: maybe_instant(row, "delay_until")?,
         execution_deadline_at: maybe_instant(row, "execution_deadline_at")?,
         lease: lease(row)?,
+        grant: grant(row)?,
         lease_epoch: LeaseEpoch(number(row, "lease_epoch")?),
         total_attempt_count: number(row, "total_attempt_count")?,
         retry_count: number(row, "retry_count")?,
         lease_reclaim_count: number(row, "lease_reclaim_count")?,
+        replay_count: number(row, "replay_count")?,
         created_at: instant(row, "created_at")?,
         started_at: maybe_instant(row, "started_at")?,
         completed_at: maybe_instant(row, "completed_at")?,
@@ -115,6 +117,17 @@ fn lease(row: &PgRow) -> Result<Option<LeaseRecord>, PgError> {
         acquired_at: instant(row, "lease_acquired_at")?,
         expires_at: instant(row, "lease_expires_at")?,
         last_renewed_at: maybe_instant(row, "lease_last_renewed_at")?,
+    }))
+}
+
+fn grant(row: &PgRow) -> Result<Option<GrantRecord>, PgError> {
+    let Some(grant_key) = row.try_get::<Option<Uuid>, _>("grant_key")? else { return Ok(None) };
+    Ok(Some(GrantRecord {
+        grant_key: GrantKey::from_uuid(grant_key),
+        worker_id: word(row, "grant_worker_id")?,
+        worker_instance_id: word(row, "grant_worker_instance_id")?,
+        expires_at: instant(row, "grant_expires_at")?,
+        redeemed: row.try_get("grant_redeemed")?,
     }))
 }
 

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use ff_core::{
-    Attempts, EngineError, FailOutcome, FailureClass, FailureReason, Handle, HandlePayload, Jitter, Limits, Progress,
+    Attempts, CapabilitySet, ClaimPolicy, CompleteArgs, EngineError, FailOutcome, FailureClass, FailureReason, Handle,
+    HandlePayload, Jitter, Limits, Operation, Progress, TimestampMs,
 };
 use uuid::Uuid;
 
@@ -41,7 +42,7 @@ impl Attempts for ValkeyBackend {
             .arg(&reason.message)
             .arg(reason.effective_category(classification))
             .arg(u8::from(classification.is_retryable()))
-            .arg(Jitter::from_bits(Uuid::new_v4().as_u128()).millionths());
+            .arg(jitter_millionths());
         let mut reply = self.items(call).await?;
         match reply.text()?.as_str() {
             "retry" => Ok(FailOutcome::RetryScheduled { delay_until: reply.instant()? }),
@@ -57,6 +58,32 @@ impl Attempts for ValkeyBackend {
         let keys = self.ending(&held, self.keys.text(&held.execution_id));
         Ok(self.done(Call::write("ff_cancel", &keys).fenced(&held).arg(reason)).await?)
     }
+
+    async fn delay(&self, handle: &Handle, delay_until: TimestampMs) -> Result<(), EngineError> {
+        delay_until.check("delay_until")?;
+        let held = self.opened(handle)?;
+        let call = Call::write("ff_delay", &self.giving_back(&held)).fenced(&held);
+        Ok(self.done(call.arg(delay_until.as_ms())).await?)
+    }
+
+    async fn wait_children(&self, handle: &Handle) -> Result<(), EngineError> {
+        let held = self.opened(handle)?;
+        Ok(self.done(Call::write("ff_wait_children", &self.giving_back(&held)).fenced(&held)).await?)
+    }
+
+    async fn complete_many(&self, _batch: Vec<CompleteArgs>) -> Result<Vec<Result<(), EngineError>>, EngineError> {
+        Err(EngineError::unavailable(Operation::CompleteMany))
+    }
+
+    async fn complete_and_claim(
+        &self,
+        _handle: &Handle,
+        _payload: Option<Vec<u8>>,
+        _capabilities: &CapabilitySet,
+        _policy: ClaimPolicy,
+    ) -> Result<Option<Handle>, EngineError> {
+        Err(EngineError::unavailable(Operation::CompleteAndClaim))
+    }
 }
 
 impl ValkeyBackend {
@@ -64,6 +91,12 @@ impl ValkeyBackend {
     fn ending(&self, held: &HandlePayload, last: String) -> [String; 5] {
         let keys = &self.keys;
         [keys.root(), keys.lease_history(), keys.completions(), keys.core(&held.execution_id), last]
+    }
+
+    /// The keys of an operation that gives a lease back.
+    fn giving_back(&self, held: &HandlePayload) -> [String; 4] {
+        let keys = &self.keys;
+        [keys.root(), keys.lease_history(), keys.completions(), keys.core(&held.execution_id)]
     }
 
     /// Calls a function that answers `done` or refuses.
@@ -82,4 +115,9 @@ fn with(call: Call, last: Option<impl redis::ToRedisArgs>) -> Call {
         Some(last) => call.arg(last),
         None => call,
     }
+}
+
+/// The draw of a call that may schedule a retry.
+pub(crate) fn jitter_millionths() -> u32 {
+    Jitter::from_bits(Uuid::new_v4().as_u128()).millionths()
 }

@@ -4,8 +4,10 @@ use std::fmt::Write;
 
 use async_trait::async_trait;
 use ff_core::{
+    AttemptIndex, CancelExecutionArgs, CancelExecutionResult, ChangePriorityArgs, ChangePriorityResult,
     CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, Executions,
-    LaneId, Limits, ListExecutionsPage, ListLanesPage, PageLimit, PublicState, RetryRule,
+    LaneId, Limits, ListAttemptsPage, ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState,
+    ReplayExecutionArgs, ReplayExecutionResult, RetryRule, SetExecutionTagArgs,
 };
 use redis::Value;
 
@@ -87,6 +89,38 @@ impl Executions for ValkeyBackend {
         let next_cursor = lanes.last().cloned().filter(|_| more);
         Ok(ListLanesPage { lanes, next_cursor })
     }
+
+    async fn create_executions(
+        &self,
+        _batch: Vec<CreateExecutionArgs>,
+    ) -> Result<Vec<Result<CreateExecutionResult, EngineError>>, EngineError> {
+        Err(EngineError::unavailable(Operation::CreateExecutions))
+    }
+
+    async fn cancel_execution(&self, _args: CancelExecutionArgs) -> Result<CancelExecutionResult, EngineError> {
+        Err(EngineError::unavailable(Operation::CancelExecution))
+    }
+
+    async fn change_priority(&self, _args: ChangePriorityArgs) -> Result<ChangePriorityResult, EngineError> {
+        Err(EngineError::unavailable(Operation::ChangePriority))
+    }
+
+    async fn replay_execution(&self, _args: ReplayExecutionArgs) -> Result<ReplayExecutionResult, EngineError> {
+        Err(EngineError::unavailable(Operation::ReplayExecution))
+    }
+
+    async fn list_attempts(
+        &self,
+        _id: &ExecutionId,
+        _cursor: Option<AttemptIndex>,
+        _limit: PageLimit,
+    ) -> Result<ListAttemptsPage, EngineError> {
+        Err(EngineError::unavailable(Operation::ListAttempts))
+    }
+
+    async fn set_execution_tag(&self, _args: SetExecutionTagArgs) -> Result<(), EngineError> {
+        Err(EngineError::unavailable(Operation::SetExecutionTag))
+    }
 }
 
 impl ValkeyBackend {
@@ -143,12 +177,15 @@ fn create_call(backend: &ValkeyBackend, args: &CreateExecutionArgs) -> Call {
         .arg(args.required_capabilities().joined())
         .arg(rule.as_ref().map(rule_text).unwrap_or_default())
         .arg(rule.map(|rule| rule.categories.join("\0")).unwrap_or_default())
-        .arg(optional(args.policy.max_reclaim_count))
+        .arg(optional(Some(args.policy.reclaims_max()).filter(|max| *max != Limits::RECLAIMS)))
         .arg(args.creator_identity.as_deref().unwrap_or_default())
         .arg(args.payload_encoding.as_deref().unwrap_or_default())
         .arg(args.idempotency_key.as_deref().unwrap_or_default())
         .arg(args.policy.dedup_window_ms.unwrap_or(Limits::DEDUP_WINDOW_MS))
-        .arg(&args.input_payload);
+        .arg(&args.input_payload)
+        .arg(optional(Some(args.policy.replays_max()).filter(|max| *max != Limits::REPLAYS)))
+        .arg(optional(args.policy.attempt_timeout_ms()))
+        .arg(optional(args.policy.execution_deadline_ms().filter(|_| args.execution_deadline_at.is_none())));
     args.tags.iter().fold(call, |call, (key, value)| call.arg(key).arg(value))
 }
 

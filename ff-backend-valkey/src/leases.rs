@@ -1,7 +1,7 @@
 //! The time-bound right to work; epochs fence the stale holder.
 
 use async_trait::async_trait;
-use ff_core::{EngineError, Handle, LeaseRenewal, Leases, Limits};
+use ff_core::{EngineError, Handle, LeaseRenewal, Leases, Limits, Operation, RevokeLeaseArgs, RevokeLeaseResult};
 
 use crate::{backend::ValkeyBackend, error::ValkeyError, fcall::Call};
 
@@ -18,5 +18,13 @@ impl Leases for ValkeyBackend {
             "not_active" => Err(reply.not_active()?),
             other => Err(ValkeyError::Reply(format!("{other:?} was not expected")).into()),
         }
+    }
+
+    async fn renew_many(&self, _handles: &[Handle]) -> Result<Vec<Result<LeaseRenewal, EngineError>>, EngineError> {
+        Err(EngineError::unavailable(Operation::RenewMany))
+    }
+
+    async fn revoke_lease(&self, _args: RevokeLeaseArgs) -> Result<RevokeLeaseResult, EngineError> {
+        Err(EngineError::unavailable(Operation::RevokeLease))
     }
 }

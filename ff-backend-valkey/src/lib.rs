@@ -14,6 +14,8 @@ mod keys;
 mod leases;
 mod library;
 mod reply;
+mod scanners;
+mod subscriptions;
 
 pub use backend::ValkeyBackend;
 pub use library::{LIBRARY_VERSION, library};

@@ -30,6 +30,9 @@ const FILES: &[(&str, &str)] = files! {
     "lib/attempts.lua"
     "lib/fence.lua"
     "lib/finish.lua"
+    "lib/retry.lua"
+    "lib/settle.lua"
+    "lib/take.lua"
     "executions/create_execution.lua"
     "executions/describe_execution.lua"
     "executions/read_execution_state.lua"
@@ -41,8 +44,11 @@ const FILES: &[(&str, &str)] = files! {
     "attempts/complete.lua"
     "attempts/fail.lua"
     "attempts/cancel.lua"
+    "attempts/delay.lua"
+    "attempts/wait_children.lua"
     "leases/renew.lua"
     "claims/claim.lua"
+    "claims/claim_many.lua"
 };
 
 /// The text of the function library that `prepare` loads.

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 
 use ff_core::{
     AttemptIndex, AttemptState, BlockingReason, ContentionKind, EligibilityState, EngineError, ExecutionId,
-    ExecutionRecord, LeaseEpoch, LeaseRecord, LifecyclePhase, OwnershipState, Progress, StateVector, TerminalOutcome,
-    TimestampMs,
+    ExecutionRecord, GrantRecord, LeaseEpoch, LeaseRecord, LifecyclePhase, OwnershipState, Progress, StateVector,
+    TerminalOutcome, TimestampMs,
 };
 use redis::Value;
 
@@ -62,6 +62,11 @@ impl Items {
             row.insert(text(name)?, fields.text()?);
         }
         Ok(Row(row))
+    }
+
+    /// The next array, if there is one.
+    pub(crate) fn next_items(&mut self) -> Result<Option<Self>, ValkeyError> {
+        self.0.next().map(Self::of).transpose()
     }
 
     /// The rest, as texts.
@@ -184,6 +189,17 @@ impl Row {
         }))
     }
 
+    fn grant(&self) -> Result<Option<GrantRecord>, EngineError> {
+        let Some(grant_key) = self.optional("gk")? else { return Ok(None) };
+        Ok(Some(GrantRecord {
+            grant_key,
+            worker_id: self.required("gw")?,
+            worker_instance_id: self.required("gi")?,
+            expires_at: self.instant("ge")?,
+            redeemed: self.optional::<u8>("gr")?.is_some(),
+        }))
+    }
+
     /// How the input is encoded.
     pub(crate) fn encoding(&self) -> Result<Option<String>, EngineError> {
         self.optional("en")
@@ -209,10 +225,12 @@ impl Row {
             delay_until: self.optional_instant("d")?,
             execution_deadline_at: self.optional_instant("x")?,
             lease: self.lease(total_attempt_count)?,
+            grant: self.grant()?,
             lease_epoch: LeaseEpoch(self.count("e")?),
             total_attempt_count,
             retry_count: self.count("rc")?,
             lease_reclaim_count: self.count("lc")?,
+            replay_count: self.count("rn")?,
             created_at: self.instant("c")?,
             started_at: self.optional_instant("b")?,
             completed_at: self.optional_instant("z")?,

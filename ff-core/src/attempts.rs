@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    EngineError, Handle, Limits, TimestampMs,
+    CapabilitySet, ClaimPolicy, EngineError, Handle, Limits, TimestampMs,
     state::words,
     text::{check_name, check_text},
 };
@@ -108,6 +108,24 @@ impl Progress {
     }
 }
 
+/// One item of [`Attempts::complete_many`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CompleteArgs {
+    /// The lease.
+    pub handle: Handle,
+    /// The result.
+    pub payload: Option<Vec<u8>>,
+}
+
+impl CompleteArgs {
+    /// Completes the execution of `handle` with `payload` as its result.
+    #[must_use]
+    pub const fn new(handle: Handle, payload: Option<Vec<u8>>) -> Self {
+        Self { handle, payload }
+    }
+}
+
 /// What the holder of a lease does.
 ///
 /// Every method checks in one order: the handle decodes, this backend minted it, the execution exists, the call is
@@ -163,4 +181,53 @@ pub trait Attempts: Send + Sync + 'static {
     /// # Errors
     /// As every method of the trait; `Validation(InvalidInput)` for a reason above 4 KiB.
     async fn cancel(&self, handle: &Handle, reason: &str) -> Result<(), EngineError>;
+
+    /// Gives the lease back and lets the same attempt go on at `delay_until`, at once if that instant has come.
+    ///
+    /// The next claim resumes the attempt: same index and id, another lease. Repeating it with the same handle is `Ok`
+    /// and changes nothing, until the next acquisition. `Released(worker_delay)` is told in the same step.
+    ///
+    /// # Errors
+    /// As every method of the trait; `Validation(InvalidInput)` for an instant outside the range of the contract.
+    async fn delay(&self, handle: &Handle, delay_until: TimestampMs) -> Result<(), EngineError>;
+
+    /// Gives the lease back and lets the same attempt go on when every execution that this one has an inbound edge
+    /// from is resolved: at once if none is open.
+    ///
+    /// The next claim resumes the attempt: same index and id, another lease. Repeating it with the same handle is `Ok`
+    /// and changes nothing, until the next acquisition. `Released(waiting_children)` is told in the same step.
+    ///
+    /// # Errors
+    /// As every method of the trait.
+    async fn wait_children(&self, handle: &Handle) -> Result<(), EngineError>;
+
+    /// Completes several executions, each as [`Attempts::complete`] does, and answers for each in its place.
+    ///
+    /// Each item has its own fence; one that is refused leaves the others alone. A batch is atomic for each of its
+    /// items, not as a whole: after a lost reply, repeat it.
+    ///
+    /// # Errors
+    /// `Validation(InvalidInput)` for more than 1,000 items, `Validation(PayloadTooLarge)` for results of more than
+    /// 64 MiB together; of each item what `complete` refuses.
+    ///
+    /// # Capability
+    /// `batches`.
+    async fn complete_many(&self, batch: Vec<CompleteArgs>) -> Result<Vec<Result<(), EngineError>>, EngineError>;
+
+    /// Completes an execution as [`Attempts::complete`] does and takes the next one of the same lane as
+    /// [`crate::Claims::claim`] does, in one step and one round trip.
+    ///
+    /// If the complete is refused, nothing is taken. A repeat finds the execution completed and takes another one: if a
+    /// reply is lost, the lease that it handed out lapses by itself. With `max_wait` an empty look is followed by
+    /// claims until the wait is over.
+    ///
+    /// # Errors
+    /// As `complete` and `claim`.
+    async fn complete_and_claim(
+        &self,
+        handle: &Handle,
+        payload: Option<Vec<u8>>,
+        capabilities: &CapabilitySet,
+        policy: ClaimPolicy,
+    ) -> Result<Option<Handle>, EngineError>;
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{Attempts, Capabilities, Claims, EngineError, Executions, Leases};
+use crate::{
+    Attempts, Capabilities, Claims, CompletionBackend, EngineError, Executions, Leases, Scanners, Subscriptions,
+};
 
 /// What `prepare` did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +26,9 @@ pub enum PrepareOutcome {
 /// before anything is written. After `Transport` with [`crate::Applied::Maybe`] a call may be repeated as
 /// [`crate::Repeat::of`] says.
 #[async_trait]
-pub trait EngineBackend: Executions + Attempts + Leases + Claims {
+pub trait EngineBackend:
+    Executions + Attempts + Leases + Claims + Subscriptions + CompletionBackend + Scanners
+{
     /// The backend's label in handles, logs and reports, such as `postgres`.
     fn backend_label(&self) -> &'static str;
 

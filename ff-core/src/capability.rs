@@ -11,15 +11,45 @@ use crate::{Limits, Operation};
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Capability {
-    /// Paging over executions and lanes.
+    /// Paging over executions, lanes and attempts.
     Listings,
     /// Progress that a holder tells and a reader sees.
     Progress,
+    /// Several items in one call.
+    Batches,
+    /// Cancel, priority, replay and revocation by operators.
+    OperatorControl,
+    /// Labels that change after the create.
+    Tags,
+    /// Work that is reserved before it is taken.
+    Grants,
+    /// Why an execution waits.
+    Explanations,
+    /// Lease history from a cursor.
+    LeaseHistory,
+    /// Completions from a cursor.
+    Completions,
+    /// What operators did, from a cursor.
+    OperatorEvents,
+    /// Periodic work on demand.
+    Scanners,
 }
 
 impl Capability {
     /// Every capability.
-    pub const ALL: &'static [Self] = &[Self::Listings, Self::Progress];
+    pub const ALL: &'static [Self] = &[
+        Self::Listings,
+        Self::Progress,
+        Self::Batches,
+        Self::OperatorControl,
+        Self::Tags,
+        Self::Grants,
+        Self::Explanations,
+        Self::LeaseHistory,
+        Self::Completions,
+        Self::OperatorEvents,
+        Self::Scanners,
+    ];
 
     /// The word that reports use.
     #[must_use]
@@ -27,6 +57,15 @@ impl Capability {
         match self {
             Self::Listings => "listings",
             Self::Progress => "progress",
+            Self::Batches => "batches",
+            Self::OperatorControl => "operator_control",
+            Self::Tags => "tags",
+            Self::Grants => "grants",
+            Self::Explanations => "explanations",
+            Self::LeaseHistory => "lease_history",
+            Self::Completions => "completions",
+            Self::OperatorEvents => "operator_events",
+            Self::Scanners => "scanners",
         }
     }
 }

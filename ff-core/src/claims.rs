@@ -1,11 +1,21 @@
 //! How a worker gets a lease.
 
+mod grants;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::{EngineError, Handle, LaneId, Limits, ValidationKind, WorkerId, WorkerInstanceId, time::checked_ms};
+pub use grants::{
+    ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant,
+    ClaimResumedExecutionArgs, ClaimResumedExecutionResult, ReclaimToken, UnclaimedReason,
+};
+
+use crate::{
+    EngineError, ExecutionId, Handle, LaneId, Limits, PageLimit, ValidationKind, WorkerId, WorkerInstanceId,
+    time::checked_ms,
+};
 
 /// What a worker offers, or what an execution requires of its worker: exact, case-sensitive tokens.
 ///
@@ -56,6 +66,12 @@ impl CapabilitySet {
     #[must_use]
     pub fn covers(&self, required: &Self) -> bool {
         required.0.is_subset(&self.0)
+    }
+
+    /// The tokens of `required` that are not in this set, in order.
+    #[must_use]
+    pub fn missing(&self, required: &Self) -> Vec<String> {
+        required.0.difference(&self.0).cloned().collect()
     }
 
     /// The tokens in order.
@@ -130,14 +146,17 @@ impl ClaimPolicy {
 pub trait Claims: Send + Sync + 'static {
     /// Takes the next execution of `lane` that `capabilities` cover, as a lease with a handle; `None` if there is none.
     ///
-    /// In one step the claim first makes ready at most 256 rows of the lane whose time has come, oldest due instant
-    /// first, then id: due delays and retries, and lapsed leases (a row at its reclaim cap fails, a row past its
-    /// deadline expires instead). Then it takes the first by priority descending, creation, id, among those whose
-    /// required capabilities the worker offers; rows it may not take neither block it nor change. The handle's kind
-    /// says what the work is: `Fresh` with a new attempt (first or retry), `Reclaimed` with a new attempt after a lease that
-    /// lapsed. `Acquired`, or `Expired` and `Reclaimed`, are told in the same step.
+    /// A claim first makes ready at most 256 rows of the lane whose time has come, oldest due instant first, then id:
+    /// due delays and retries, lapsed leases and lapsed grants (a row at its reclaim cap fails, an attempt that ran out
+    /// of time fails by the retry rule, a row past its deadline expires). Then it takes the first by priority
+    /// descending, creation, id, among those whose required capabilities the worker offers; rows it may not take
+    /// neither block it nor change. The handle's kind says what the work is: `Fresh` with a new attempt (first, retry
+    /// or replay), `Resumed` with the same attempt after a delay or a wait, `Reclaimed` with a new attempt after a lease
+    /// that lapsed or was revoked. `Acquired`, or `Expired` unless it was told before and `Reclaimed`, are told in the
+    /// same step.
     ///
-    /// With `max_wait` an empty look is followed by others until the wait is over.
+    /// With `max_wait` an empty look is followed by others until the wait is over: at a wake-up, when a row of the lane
+    /// falls due, and in any case within 5 s.
     /// Every call hands out another lease: if a reply is lost, that lease lapses by itself and the work comes back.
     ///
     /// # Errors
@@ -148,6 +167,88 @@ pub trait Claims: Send + Sync + 'static {
         capabilities: &CapabilitySet,
         policy: ClaimPolicy,
     ) -> Result<Option<Handle>, EngineError>;
+
+    /// Takes the next `limit` executions at most, each as [`Claims::claim`] does, in the order of the lane.
+    ///
+    /// With `max_wait` it waits for the first, not until the limit is reached. If a reply is lost, its leases lapse by
+    /// themselves.
+    ///
+    /// # Errors
+    /// As `claim`.
+    ///
+    /// # Capability
+    /// `batches`.
+    async fn claim_many(
+        &self,
+        lane: &LaneId,
+        capabilities: &CapabilitySet,
+        policy: ClaimPolicy,
+        limit: PageLimit,
+    ) -> Result<Vec<Handle>, EngineError>;
+
+    /// Reserves for a worker process what [`Claims::claim`] would take; the row keeps its state and is nobody else's
+    /// until the grant is redeemed or lapses.
+    ///
+    /// Every call hands out another grant: if a reply is lost, that grant lapses by itself. No event is told.
+    ///
+    /// # Errors
+    /// `Validation(InvalidInput)` for a grant life outside 1 ms to 60 s. A lost race is `NoWork`, never an error.
+    ///
+    /// # Capability
+    /// `grants`.
+    async fn claim_for_worker(&self, args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError>;
+
+    /// Redeems a grant, whatever the reserved work is: kind, attempt and events are those of [`Claims::claim`].
+    ///
+    /// While the lease that it handed out is live, a repeat returns the same handle.
+    ///
+    /// # Errors
+    /// In this order: `Validation(InvalidInput)` for a lease life of 0 or above 100 years; `NotFound(Execution)`;
+    /// `Contention(ExecutionNotLeaseable)` if the execution has ended, is suspended or waits;
+    /// `Contention(LeaseConflict)` if another lease is live; `Contention(InvalidClaimGrant)` if the grant was redeemed or
+    /// replaced, or is another worker's; `Contention(ClaimGrantExpired)`.
+    ///
+    /// # Capability
+    /// `grants`.
+    async fn claim_execution(&self, args: ClaimExecutionArgs) -> Result<ClaimExecutionResult, EngineError>;
+
+    /// Redeems a grant as [`Claims::claim_execution`] does; `None` if the execution can no longer be taken: it has
+    /// ended, is suspended or waits, or another lease is live.
+    ///
+    /// # Errors
+    /// As `claim_execution` without `ExecutionNotLeaseable` and `LeaseConflict`.
+    ///
+    /// # Capability
+    /// `grants`.
+    async fn claim_from_reclaim(&self, token: ReclaimToken) -> Result<Option<Handle>, EngineError>;
+
+    /// Redeems a grant as [`Claims::claim_execution`] does, but only of an attempt that was interrupted by a delay, a
+    /// wait or a suspension: kind `Resumed`.
+    ///
+    /// # Errors
+    /// As `claim_execution`; `Contention(NotAResumedExecution)` before the grant is looked at if there is no such
+    /// attempt.
+    ///
+    /// # Capability
+    /// `grants`.
+    async fn claim_resumed_execution(
+        &self,
+        args: ClaimResumedExecutionArgs,
+    ) -> Result<ClaimResumedExecutionResult, EngineError>;
+
+    /// Tells why a worker that offers `capabilities` has not got an execution: the first that holds, in the order of
+    /// [`UnclaimedReason`]; `None` if there is no such execution. Writes nothing.
+    ///
+    /// # Errors
+    /// As [`crate::Executions::describe_execution`].
+    ///
+    /// # Capability
+    /// `explanations`.
+    async fn explain_unclaimed(
+        &self,
+        id: &ExecutionId,
+        capabilities: &CapabilitySet,
+    ) -> Result<Option<UnclaimedReason>, EngineError>;
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::{fmt, num::NonZeroU16, time::Duration};
 
-use crate::EngineError;
+use crate::{EngineError, RetentionConfig, ScannerConfig};
 
 /// How many partitions a store has; chosen when it is first prepared, and fixed from then on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,13 +131,23 @@ pub struct BackendConfig {
     pub timeouts: BackendTimeouts,
     /// How many partitions a store gets that is prepared for the first time.
     pub partitions: PartitionConfig,
+    /// When the background loops run; without it there are none.
+    pub scanners: Option<ScannerConfig>,
+    /// How long the store keeps what has ended, as far as this client removes it.
+    pub retention: RetentionConfig,
 }
 
 impl BackendConfig {
     /// A configuration with default time-outs and one partition.
     #[must_use]
     pub fn new(connection: BackendConnection) -> Self {
-        Self { connection, timeouts: BackendTimeouts::default(), partitions: PartitionConfig::default() }
+        Self {
+            connection,
+            timeouts: BackendTimeouts::default(),
+            partitions: PartitionConfig::default(),
+            scanners: None,
+            retention: RetentionConfig::default(),
+        }
     }
 
     /// PostgreSQL at `url`.
@@ -154,6 +164,20 @@ impl BackendConfig {
     #[must_use]
     pub fn timeouts(mut self, timeouts: BackendTimeouts) -> Self {
         self.timeouts = timeouts;
+        self
+    }
+
+    /// The same with background loops.
+    #[must_use]
+    pub fn scanners(mut self, scanners: ScannerConfig) -> Self {
+        self.scanners = Some(scanners);
+        self
+    }
+
+    /// The same with another retention.
+    #[must_use]
+    pub const fn retention(mut self, retention: RetentionConfig) -> Self {
+        self.retention = retention;
         self
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub use kinds::{ConflictKind, ContentionKind, StateKind, ValidationKind};
 
-use crate::Operation;
+use crate::{Operation, StreamCursor};
 
 /// What does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +136,14 @@ pub enum EngineError {
         /// The operation.
         op: Operation,
     },
+    /// A subscription lost its store; go on from the cursor.
+    #[error("the subscription ended: {fault}")]
+    StreamDisconnected {
+        /// Behind the last event that was delivered.
+        cursor: StreamCursor,
+        /// What broke.
+        fault: Box<EngineError>,
+    },
     /// A pool of the client is exhausted; nothing was sent.
     #[error("{pool} exhausted: all {max} are in use")]
     ResourceExhausted {
@@ -197,9 +205,11 @@ impl EngineError {
     pub const fn class(&self) -> ErrorClass {
         match self {
             Self::Contention(_) | Self::ResourceExhausted { .. } => ErrorClass::Retryable,
-            Self::NotFound { .. } | Self::Validation { .. } | Self::Conflict(_) | Self::Unavailable { .. } => {
-                ErrorClass::Terminal
-            }
+            Self::NotFound { .. }
+            | Self::Validation { .. }
+            | Self::Conflict(_)
+            | Self::Unavailable { .. }
+            | Self::StreamDisconnected { .. } => ErrorClass::Terminal,
             Self::State(kind) => kind.class(),
             Self::Transport(fault) => match (fault.kind, fault.applied) {
                 (_, Applied::Maybe) => ErrorClass::Unknown,
@@ -222,6 +232,7 @@ impl EngineError {
             Self::State(kind) => format!("State({kind:?})"),
             Self::Transport(fault) => format!("Transport({:?}, {:?})", fault.kind, fault.applied),
             Self::Unavailable { op } => format!("Unavailable({})", op.as_str()),
+            Self::StreamDisconnected { .. } => "StreamDisconnected".to_owned(),
             Self::ResourceExhausted { pool, .. } => format!("ResourceExhausted({pool})"),
         }
     }

@@ -32,8 +32,18 @@ words! {
         FailedRetryScheduled = "failed_retry_scheduled",
         /// The holder cancelled it.
         Cancelled = "cancelled",
+        /// The holder gave it back until an instant.
+        WorkerDelay = "worker_delay",
+        /// The holder gave it back until other executions have ended.
+        WaitingChildren = "waiting_children",
+        /// The attempt ran out of its time, and the execution expired with it.
+        AttemptTimeout = "attempt_timeout",
+        /// The attempt ran out of its time and a retry is due.
+        AttemptTimeoutRetryScheduled = "attempt_timeout_retry_scheduled",
         /// The execution's deadline came.
         ExecutionDeadline = "execution_deadline",
+        /// An operator took the lease away.
+        Operator = "operator",
         /// The lease lapsed once more than the policy allows.
         MaxReclaimsExceeded = "max_reclaims_exceeded",
     }
@@ -71,6 +81,36 @@ pub struct CompletionEvent {
     pub namespace: Namespace,
     /// How it ended.
     pub outcome: TerminalOutcome,
+    /// When it was written, by the store's clock.
+    pub at: TimestampMs,
+}
+
+words! {
+    /// What an operator did.
+    OperatorEventKind {
+        /// Cancelled an execution.
+        Cancelled = "cancelled",
+        /// Gave an execution another priority.
+        PriorityChanged = "priority_changed",
+        /// Let an execution run again.
+        Replayed = "replayed",
+        /// Took a lease away.
+        LeaseRevoked = "lease_revoked",
+    }
+}
+
+/// An operator did something to an execution.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorEvent {
+    /// The execution.
+    pub execution_id: ExecutionId,
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// What was done.
+    pub kind: OperatorEventKind,
+    /// What it was done with: the source and reason of a cancel as `source: reason`, the new priority in decimal, the
+    /// number of the replay in decimal, the reason of a revocation.
+    pub detail: String,
     /// When it was written, by the store's clock.
     pub at: TimestampMs,
 }

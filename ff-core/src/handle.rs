@@ -62,7 +62,7 @@ pub enum HandleKind {
 
 /// The three values that fence a holder: all are compared by every holder operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Fence {
+pub struct LeaseFence {
     /// The lease.
     pub lease_id: LeaseId,
     /// Its epoch.
@@ -74,7 +74,7 @@ pub struct Fence {
 /// A lease in the hands of a worker.
 ///
 /// It can be stored and sent, and works until the lease ends. It is neither signed nor encrypted: what protects the
-/// execution is the comparison of the [`Fence`], whose lease id cannot be guessed.
+/// execution is the comparison of the [`LeaseFence`], whose lease id cannot be guessed.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Handle {
     backend: BackendTag,
@@ -145,7 +145,7 @@ pub struct HandlePayload {
     /// The attempt under the lease.
     pub attempt_index: AttemptIndex,
     /// What every holder operation compares.
-    pub fence: Fence,
+    pub fence: LeaseFence,
     /// What `renew` extends by.
     pub lease_ttl: Duration,
     /// The lane that the work came from.
@@ -193,7 +193,7 @@ impl HandlePayload {
         if !input.0.is_empty() {
             return Err(damaged("trailing bytes"));
         }
-        let fence = Fence { lease_id, lease_epoch, attempt_id };
+        let fence = LeaseFence { lease_id, lease_epoch, attempt_id };
         Ok((tag, Self { execution_id, attempt_index, fence, lease_ttl, lane_id, worker_instance_id }))
     }
 }
@@ -247,7 +247,7 @@ mod tests {
         HandlePayload {
             execution_id: "{fp:0}:00000000-0000-4000-8000-000000000001".parse().unwrap(),
             attempt_index: AttemptIndex(3),
-            fence: Fence { lease_id: LeaseId::new(), lease_epoch: LeaseEpoch(7), attempt_id: AttemptId::new() },
+            fence: LeaseFence { lease_id: LeaseId::new(), lease_epoch: LeaseEpoch(7), attempt_id: AttemptId::new() },
             lease_ttl: Duration::from_secs(30),
             lane_id: LaneId::try_new("mail").unwrap(),
             worker_instance_id: WorkerInstanceId::try_new("w-1 é").unwrap(),

@@ -87,6 +87,8 @@ uuid_id! {
     LeaseId
     /// One attempt of an execution.
     AttemptId
+    /// What redeems a grant.
+    GrantKey
 }
 
 macro_rules! name_id {

@@ -21,15 +21,20 @@ mod page;
 mod policy;
 mod record;
 mod retry;
+mod scanners;
 mod state;
+mod subscriptions;
 mod text;
 mod time;
 
 pub use async_trait::async_trait;
-pub use attempts::{Attempts, FailOutcome, FailureClass, FailureReason, Progress};
+pub use attempts::{Attempts, CompleteArgs, FailOutcome, FailureClass, FailureReason, Progress};
 pub use backend::{EngineBackend, PrepareOutcome};
 pub use capability::{BackendIdentity, Capabilities, Capability, Durability, OrderScope, Properties, Supports, WakeUp};
-pub use claims::{CapabilitySet, ClaimPolicy, Claims};
+pub use claims::{
+    CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant,
+    ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, ReclaimToken, UnclaimedReason,
+};
 pub use config::{
     BackendConfig, BackendConnection, BackendTimeouts, PartitionConfig, PostgresConnection, SecretUrl, ValkeyConnection,
 };
@@ -37,25 +42,34 @@ pub use error::{
     Applied, ConflictKind, ContentionKind, EngineError, Entity, ErrorClass, StateKind, TransportFault, TransportKind,
     ValidationKind,
 };
-pub use event::{CompletionEvent, LeaseEventKind, LeaseHistoryEvent, ReleaseReason};
+pub use event::{CompletionEvent, LeaseEventKind, LeaseHistoryEvent, OperatorEvent, OperatorEventKind, ReleaseReason};
 pub use executions::{
-    AttemptSummary, CreateExecutionArgs, CreateExecutionResult, ExecutionInfo, ExecutionSnapshot, Executions,
-    LeaseStatus, LeaseSummary, ListExecutionsPage, ListLanesPage,
+    AttemptInfo, AttemptSummary, CancelExecutionArgs, CancelExecutionResult, CancelSource, ChangePriorityArgs,
+    ChangePriorityResult, CreateExecutionArgs, CreateExecutionResult, ExecutionInfo, ExecutionSnapshot, Executions,
+    LeaseStatus, LeaseSummary, ListAttemptsPage, ListExecutionsPage, ListLanesPage, ReplayExecutionArgs,
+    ReplayExecutionResult, SetExecutionTagArgs,
 };
-pub use handle::{BackendTag, Fence, Handle, HandleKind, HandlePayload};
+pub use handle::{BackendTag, Handle, HandleKind, HandlePayload, LeaseFence};
 pub use id::{
-    AttemptId, AttemptIndex, ExecutionId, FlowId, IdError, LaneId, LeaseEpoch, LeaseId, Namespace, WorkerId,
+    AttemptId, AttemptIndex, ExecutionId, FlowId, GrantKey, IdError, LaneId, LeaseEpoch, LeaseId, Namespace, WorkerId,
     WorkerInstanceId,
 };
-pub use leases::{LeaseRenewal, Leases};
+pub use leases::{LeaseRenewal, Leases, RevokeLeaseArgs, RevokeLeaseResult, RevokeSkip};
 pub use limits::Limits;
 pub use operation::{Operation, Repeat, Stem};
 pub use page::PageLimit;
-pub use policy::{Backoff, ExecutionPolicy, RetryPolicy, RoutingRequirements};
-pub use record::{ExecutionRecord, LeaseRecord};
+pub use policy::{Backoff, ExecutionPolicy, RetryPolicy, RoutingRequirements, TimeoutPolicy};
+pub use record::{ExecutionRecord, GrantRecord, LeaseRecord, Redeeming};
 pub use retry::{Jitter, RetryDecision, RetryRule};
+pub use scanners::{
+    RetentionConfig, ScanArgs, ScanCursor, ScanReport, ScannerConfig, ScannerFilter, ScannerKind, Scanners,
+};
 pub use state::{
     AttemptPhase, AttemptState, AttemptType, BlockingReason, EligibilityState, LifecyclePhase, OwnershipState,
     PublicState, StateVector, TerminalOutcome,
+};
+pub use subscriptions::{
+    CompletionBackend, CompletionStream, CompletionSubscription, Delivered, LeaseHistorySubscription,
+    OperatorSubscription, StreamCursor, Subscription, Subscriptions,
 };
 pub use time::TimestampMs;

@@ -1,7 +1,7 @@
 //! The numbers of the contract: what is refused beyond them is refused alike on every backend.
 
 use crate::{
-    EngineError,
+    EngineError, ValidationKind,
     text::{check_payload, check_text},
 };
 
@@ -47,6 +47,18 @@ impl Limits {
     pub const PAGE: u16 = 1000;
     /// Rows that one claim makes ready at most.
     pub const PROMOTE_PER_CLAIM: u32 = 256;
+    /// Items of one batch.
+    pub const BATCH: usize = 1000;
+    /// Bytes of all inputs or results of one batch.
+    pub const BATCH_BYTES: usize = 64 * 1024 * 1024;
+    /// The longest life of a grant: 60 s.
+    pub const GRANT_TTL_MS: u64 = 60_000;
+    /// How long an execution is kept after its end, and an event after it was written, unless configured: 24 h.
+    pub const RETENTION_MS: u64 = 24 * 60 * 60 * 1000;
+    /// Events that Valkey keeps of each family and shard at most.
+    pub const EVENTS_KEPT: u64 = 1_000_000;
+    /// Replays of an execution unless its policy says otherwise.
+    pub const REPLAYS: u32 = 10;
     /// Reclaims of an execution unless its policy says otherwise.
     pub const RECLAIMS: u32 = 100;
     /// Life of an idempotency key unless the policy says otherwise: 24 h.
@@ -69,6 +81,21 @@ impl Limits {
     /// `Validation(PayloadTooLarge)`.
     pub fn check_result(&self, payload: Option<&[u8]>) -> Result<(), EngineError> {
         payload.map_or(Ok(()), |payload| check_payload(payload, "result", self.payload_bytes))
+    }
+
+    /// Refuses a batch of too many items or, in all, too many bytes.
+    ///
+    /// # Errors
+    /// `Validation(InvalidInput)`, `Validation(PayloadTooLarge)`.
+    pub fn check_batch(items: usize, bytes: usize) -> Result<(), EngineError> {
+        if items > Self::BATCH {
+            return Err(EngineError::invalid_input(format!("batch: {items} items, at most {}", Self::BATCH)));
+        }
+        if bytes > Self::BATCH_BYTES {
+            let text = format!("batch: {bytes} bytes, at most {}", Self::BATCH_BYTES);
+            return Err(EngineError::validation(ValidationKind::PayloadTooLarge, text));
+        }
+        Ok(())
     }
 
     /// Refuses a reason that is too long or has a U+0000.

@@ -20,6 +20,10 @@ pub enum Stem {
     Leases,
     /// How a worker gets a lease.
     Claims,
+    /// What happened, from a cursor.
+    Subscriptions,
+    /// The periodic work.
+    Scanners,
 }
 
 /// What a second, equal call by the same caller does.
@@ -96,6 +100,8 @@ operations! {
     Executions {
         /// Create an execution.
         CreateExecution "create_execution" Replays,
+        /// Create several executions.
+        CreateExecutions "create_executions" Replays Batches,
         /// Read a snapshot.
         DescribeExecution "describe_execution" Reads,
         /// Read the public state.
@@ -108,6 +114,16 @@ operations! {
         ListExecutions "list_executions" Reads Listings,
         /// Page over all lanes.
         ListLanes "list_lanes" Reads Listings,
+        /// Page over the attempts of an execution.
+        ListAttempts "list_attempts" Reads Listings,
+        /// End an execution from outside its lease.
+        CancelExecution "cancel_execution" Replays OperatorControl,
+        /// Move an execution within its lane.
+        ChangePriority "change_priority" Replays OperatorControl,
+        /// Let an execution that ended run again.
+        ReplayExecution "replay_execution" Replays OperatorControl,
+        /// Set or clear a label.
+        SetExecutionTag "set_execution_tag" Sets Tags,
     }
     Attempts {
         /// Tell how far the work is.
@@ -118,14 +134,54 @@ operations! {
         Fail "fail" Replays,
         /// End by the worker's own cancel.
         Cancel "cancel" Replays,
+        /// Give the lease back until an instant.
+        Delay "delay" Replays,
+        /// Give the lease back until other executions have ended.
+        WaitChildren "wait_children" Replays,
+        /// End several with success.
+        CompleteMany "complete_many" Replays Batches,
+        /// End with success and take the next piece of work.
+        CompleteAndClaim "complete_and_claim" Mints,
     }
     Leases {
         /// Move the deadline of a lease.
         Renew "renew" Sets,
+        /// Move the deadlines of several leases.
+        RenewMany "renew_many" Sets Batches,
+        /// Take a lease away.
+        RevokeLease "revoke_lease" Replays OperatorControl,
     }
     Claims {
         /// Take the next piece of work of a lane.
         Claim "claim" Mints,
+        /// Take several pieces of work of a lane.
+        ClaimMany "claim_many" Mints Batches,
+        /// Reserve the next piece of work of a lane.
+        ClaimForWorker "claim_for_worker" Mints Grants,
+        /// Redeem a grant.
+        ClaimExecution "claim_execution" Replays Grants,
+        /// Redeem a grant, if its execution can still be taken.
+        ClaimFromReclaim "claim_from_reclaim" Replays Grants,
+        /// Redeem a grant of an interrupted attempt.
+        ClaimResumedExecution "claim_resumed_execution" Replays Grants,
+        /// Tell why an execution waits.
+        ExplainUnclaimed "explain_unclaimed" Reads Explanations,
+    }
+    Subscriptions {
+        /// What happened to leases, from a cursor.
+        SubscribeLeaseHistory "subscribe_lease_history" Reads LeaseHistory,
+        /// What ended, from a cursor.
+        SubscribeCompletion "subscribe_completion" Reads Completions,
+        /// What operators did, from a cursor.
+        SubscribeOperatorEvents "subscribe_operator_events" Reads OperatorEvents,
+        /// What ends from now on.
+        SubscribeCompletions "subscribe_completions" Reads Completions,
+        /// What ends from now on, filtered.
+        SubscribeCompletionsFiltered "subscribe_completions_filtered" Reads Completions,
+    }
+    Scanners {
+        /// One bounded pass of periodic work.
+        Scan "scan" Replays Scanners,
     }
 }
 

@@ -22,9 +22,15 @@ pub struct ExecutionPolicy {
     /// When a failed attempt is retried; without it never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_policy: Option<RetryPolicy>,
+    /// How long an attempt and the whole execution may take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_policy: Option<TimeoutPolicy>,
     /// How often another worker may take over after a lease ended; 100 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_reclaim_count: Option<u32>,
+    /// How often the execution may run again after its end; 10 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_replay_count: Option<u32>,
     /// What a worker must offer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routing_requirements: Option<RoutingRequirements>,
@@ -107,6 +113,22 @@ impl Default for Backoff {
     }
 }
 
+/// How long an attempt and the whole execution may take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimeoutPolicy {
+    /// Milliseconds of an attempt under its lease, counted anew from each acquisition; no renewal leads beyond.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt_timeout_ms: Option<u64>,
+    /// Milliseconds of the whole execution, counted from its creation and anew from each replay, unless the create
+    /// names a deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_deadline_ms: Option<u64>,
+    /// The same as [`ExecutionPolicy::max_reclaim_count`]; only one of the two may be given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_reclaim_count: Option<u32>,
+}
+
 /// What a worker must offer to get an execution.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -168,6 +190,45 @@ impl ExecutionPolicy {
         self
     }
 
+    /// The same with time limits.
+    #[must_use]
+    pub const fn timeouts(mut self, timeouts: TimeoutPolicy) -> Self {
+        self.timeout_policy = Some(timeouts);
+        self
+    }
+
+    /// The same with another number of replays.
+    #[must_use]
+    pub fn max_replay_count(mut self, count: u32) -> Self {
+        self.max_replay_count = Some(count);
+        self
+    }
+
+    /// Reclaims at most.
+    #[must_use]
+    pub fn reclaims_max(&self) -> u32 {
+        let nested = self.timeout_policy.and_then(|timeouts| timeouts.max_reclaim_count);
+        self.max_reclaim_count.or(nested).unwrap_or(Limits::RECLAIMS)
+    }
+
+    /// Replays at most.
+    #[must_use]
+    pub fn replays_max(&self) -> u32 {
+        self.max_replay_count.unwrap_or(Limits::REPLAYS)
+    }
+
+    /// How long an attempt may take, in milliseconds.
+    #[must_use]
+    pub fn attempt_timeout_ms(&self) -> Option<u64> {
+        self.timeout_policy.and_then(|timeouts| timeouts.attempt_timeout_ms)
+    }
+
+    /// How long the execution may take from its creation or replay, in milliseconds.
+    #[must_use]
+    pub fn execution_deadline_ms(&self) -> Option<u64> {
+        self.timeout_policy.and_then(|timeouts| timeouts.execution_deadline_ms)
+    }
+
     /// The same with another number of reclaims.
     #[must_use]
     pub fn max_reclaim_count(mut self, count: u32) -> Self {
@@ -202,6 +263,18 @@ impl ExecutionPolicy {
         }
         if self.dedup_window_ms.is_some_and(|ms| ms == 0 || ms > Limits::DURATION_MS) {
             return Err(outside("dedup_window_ms"));
+        }
+        if let Some(timeouts) = &self.timeout_policy {
+            if timeouts.attempt_timeout_ms.is_some_and(|ms| ms == 0 || ms > Limits::DURATION_MS) {
+                return Err(outside("timeout_policy.attempt_timeout_ms"));
+            }
+            if timeouts.execution_deadline_ms.is_some_and(|ms| ms == 0 || ms > Limits::DURATION_MS) {
+                return Err(outside("timeout_policy.execution_deadline_ms"));
+            }
+            if timeouts.max_reclaim_count.is_some() && self.max_reclaim_count.is_some() {
+                let twice = "max_reclaim_count: given twice";
+                return Err(EngineError::validation(ValidationKind::InvalidPolicyJson, twice));
+            }
         }
         let Some(retry) = &self.retry_policy else { return Ok(()) };
         if retry.retryable_categories.len() > Limits::RETRY_CATEGORIES
@@ -258,6 +331,8 @@ mod tests {
             (r#"{"retry_policy":{"backoff":{"type":"exponential","multiplier":0.5}}}"#, "multiplier"),
             (r#"{"suspension_policy":{}}"#, "suspension_policy"),
             (r#"{"dedup_window_ms":0}"#, "dedup_window_ms"),
+            (r#"{"timeout_policy":{"attempt_timeout_ms":0}}"#, "attempt_timeout_ms"),
+            (r#"{"max_reclaim_count":1,"timeout_policy":{"max_reclaim_count":1}}"#, "given twice"),
         ] {
             let text = refusal(json);
             assert!(text.starts_with("Validation(InvalidPolicyJson)") && text.contains(part), "{json}: {text}");

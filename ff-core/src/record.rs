@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    AttemptId, AttemptIndex, AttemptState, AttemptSummary, BlockingReason, ContentionKind, EligibilityState,
-    EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, Fence, LaneId, LeaseEpoch, LeaseId, LeaseStatus,
-    LeaseSummary, LifecyclePhase, Namespace, OwnershipState, Progress, PublicState, StateKind, StateVector,
-    TerminalOutcome, TimestampMs, WorkerInstanceId,
+    AttemptId, AttemptIndex, AttemptInfo, AttemptPhase, AttemptState, AttemptSummary, BlockingReason, CapabilitySet,
+    ContentionKind, EligibilityState, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, FailureClass,
+    GrantKey, LaneId, LeaseEpoch, LeaseFence, LeaseId, LeaseStatus, LeaseSummary, LifecyclePhase, Namespace,
+    OwnershipState, Progress, PublicState, ReleaseReason, StateKind, StateVector, TerminalOutcome, TimestampMs,
+    UnclaimedReason, WorkerId, WorkerInstanceId,
 };
 
 /// The lease columns of an execution; they stay after the lease has ended, until the next acquisition.
@@ -26,6 +27,30 @@ pub struct LeaseRecord {
     pub expires_at: TimestampMs,
     /// When it was last renewed.
     pub last_renewed_at: Option<TimestampMs>,
+}
+
+/// The latest grant of an execution; it stays until another grant or acquisition replaces it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantRecord {
+    /// What redeems it.
+    pub grant_key: GrantKey,
+    /// The worker it names.
+    pub worker_id: WorkerId,
+    /// The process of that worker.
+    pub worker_instance_id: WorkerInstanceId,
+    /// When it lapses or lapsed.
+    pub expires_at: TimestampMs,
+    /// True once the latest lease came from it.
+    pub redeemed: bool,
+}
+
+/// What redeeming a grant would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redeeming {
+    /// Hand out a lease.
+    First,
+    /// Return the lease that it handed out and that is live.
+    Repeated,
 }
 
 /// One execution as a store keeps it.
@@ -54,6 +79,8 @@ pub struct ExecutionRecord {
     pub execution_deadline_at: Option<TimestampMs>,
     /// The latest lease.
     pub lease: Option<LeaseRecord>,
+    /// The latest grant.
+    pub grant: Option<GrantRecord>,
     /// How many leases there have been.
     pub lease_epoch: LeaseEpoch,
     /// How many attempts there have been.
@@ -62,6 +89,8 @@ pub struct ExecutionRecord {
     pub retry_count: u32,
     /// Take-overs so far.
     pub lease_reclaim_count: u32,
+    /// Replays so far.
+    pub replay_count: u32,
     /// When it was created.
     pub created_at: TimestampMs,
     /// When it was first claimed.
@@ -130,8 +159,8 @@ impl ExecutionRecord {
 
     /// The fence of the latest lease.
     #[must_use]
-    pub fn fence(&self) -> Option<Fence> {
-        self.lease.as_ref().map(|lease| Fence {
+    pub fn fence(&self) -> Option<LeaseFence> {
+        self.lease.as_ref().map(|lease| LeaseFence {
             lease_id: lease.lease_id,
             lease_epoch: self.lease_epoch,
             attempt_id: lease.attempt_id,
@@ -143,7 +172,7 @@ impl ExecutionRecord {
     ///
     /// # Errors
     /// `Contention(ExecutionNotActive)`, `State(LeaseRevoked)`, `State(LeaseExpired)`, `State(StaleLease)`.
-    pub fn check_fence(&self, fence: &Fence, now: TimestampMs) -> Result<(), EngineError> {
+    pub fn check_fence(&self, fence: &LeaseFence, now: TimestampMs) -> Result<(), EngineError> {
         let state = self.state_at(now);
         if state.lifecycle_phase != LifecyclePhase::Active {
             return Err(EngineError::Contention(ContentionKind::ExecutionNotActive {
@@ -231,6 +260,7 @@ impl ExecutionRecord {
             total_attempt_count: self.total_attempt_count,
             retry_count: self.retry_count,
             lease_reclaim_count: self.lease_reclaim_count,
+            replay_count: self.replay_count,
             failure_reason: self.failure_reason,
             failure_category: self.failure_category,
             cancellation_reason: self.cancellation_reason,
@@ -239,9 +269,105 @@ impl ExecutionRecord {
         }
     }
 
-    /// The latest attempt; none before the first claim and while a retry waits for its own.
+    /// The grant that reserves the execution at `now`.
+    #[must_use]
+    pub fn live_grant(&self, now: TimestampMs) -> Option<&GrantRecord> {
+        self.grant.as_ref().filter(|grant| !grant.redeemed && !grant.expires_at.has_come(now))
+    }
+
+    /// Whether `claim_execution` may redeem a grant at `now`, in the order of its errors.
+    ///
+    /// # Errors
+    /// `Contention` with `ExecutionNotLeaseable`, `LeaseConflict`, `InvalidClaimGrant` or `ClaimGrantExpired`.
+    pub fn check_grant(
+        &self,
+        grant_key: &GrantKey,
+        worker: (&WorkerId, &WorkerInstanceId),
+        now: TimestampMs,
+    ) -> Result<Redeeming, EngineError> {
+        let state = self.state_at(now);
+        let named = self
+            .grant
+            .as_ref()
+            .filter(|grant| grant.grant_key == *grant_key && (&grant.worker_id, &grant.worker_instance_id) == worker);
+        let leased = state.ownership_state == OwnershipState::Leased;
+        if leased && named.is_some_and(|grant| grant.redeemed) {
+            return Ok(Redeeming::Repeated);
+        }
+        let active = state.lifecycle_phase == LifecyclePhase::Active;
+        let refusal = if !active && state.eligibility_state != EligibilityState::EligibleNow {
+            ContentionKind::ExecutionNotLeaseable
+        } else if leased {
+            ContentionKind::LeaseConflict
+        } else {
+            match named.filter(|grant| !grant.redeemed) {
+                None => ContentionKind::InvalidClaimGrant,
+                Some(grant) if grant.expires_at.has_come(now) => ContentionKind::ClaimGrantExpired,
+                Some(_) => return Ok(Redeeming::First),
+            }
+        };
+        Err(EngineError::Contention(refusal))
+    }
+
+    /// What `explain_unclaimed` answers at `now` about a worker that offers `offered`.
+    #[must_use]
+    pub fn unclaimed_reason(
+        &self,
+        required: &CapabilitySet,
+        offered: &CapabilitySet,
+        now: TimestampMs,
+    ) -> UnclaimedReason {
+        let state = self.state_at(now);
+        let reason = state.blocking_reason;
+        match (state.lifecycle_phase, &self.lease) {
+            (LifecyclePhase::Terminal, _) => return UnclaimedReason::Ended { outcome: state.terminal_outcome },
+            (LifecyclePhase::Suspended, _) => return UnclaimedReason::Suspended,
+            (_, Some(lease)) if state.ownership_state == OwnershipState::Leased => {
+                return UnclaimedReason::Leased {
+                    lease_epoch: self.lease_epoch,
+                    worker_instance_id: lease.worker_instance_id.clone(),
+                    expires_at: lease.expires_at,
+                };
+            }
+            _ => {}
+        }
+        match (state.eligibility_state, self.delay_until) {
+            (EligibilityState::NotEligibleUntilTime, Some(due_at)) => {
+                return UnclaimedReason::Delayed { due_at, reason };
+            }
+            (EligibilityState::EligibleNow | EligibilityState::NotApplicable, _) => {}
+            _ => return UnclaimedReason::Blocked { reason },
+        }
+        let missing = offered.missing(required);
+        if !missing.is_empty() {
+            return UnclaimedReason::MissingCapabilities { missing };
+        }
+        match self.live_grant(now) {
+            Some(grant) => UnclaimedReason::Reserved {
+                worker_instance_id: grant.worker_instance_id.clone(),
+                expires_at: grant.expires_at,
+            },
+            None => UnclaimedReason::Claimable,
+        }
+    }
+
+    /// An attempt as readers see it at `now`: a deadline that has come has ended the open one.
+    #[must_use]
+    pub fn attempt_at(&self, mut attempt: AttemptInfo, now: TimestampMs) -> AttemptInfo {
+        let open = matches!(attempt.phase, AttemptPhase::Started | AttemptPhase::Suspended);
+        if open && self.is_past_deadline(now) {
+            attempt.phase = AttemptPhase::EndedFailure;
+            attempt.ended_at = self.completed_at(now);
+            attempt.failure_reason = Some(ReleaseReason::ExecutionDeadline.as_str().to_owned());
+            attempt.failure_category = Some(FailureClass::Timeout.as_str().to_owned());
+        }
+        attempt
+    }
+
+    /// The latest attempt; none before the first claim and while a retry or a replay waits for its own.
     fn current_attempt(&self, state: StateVector) -> Option<AttemptSummary> {
-        let pending = state.attempt_state == AttemptState::PendingRetryAttempt;
+        let pending =
+            matches!(state.attempt_state, AttemptState::PendingRetryAttempt | AttemptState::PendingReplayAttempt);
         self.lease
             .as_ref()
             .filter(|_| !pending)

@@ -280,6 +280,12 @@ impl StateVector {
         }
     }
 
+    /// The state of an execution whose lease an operator took away and that nobody has taken over.
+    #[must_use]
+    pub const fn revoked() -> Self {
+        Self { ownership_state: OwnershipState::LeaseRevoked, ..Self::lapsed() }
+    }
+
     /// The state of an execution that ended with `outcome`; `attempt` is `None` if it never started.
     #[must_use]
     pub const fn terminal(outcome: TerminalOutcome, attempt: AttemptState) -> Self {
@@ -343,12 +349,13 @@ mod tests {
 
     #[test]
     fn the_states_of_the_transition_table_are_legal() {
-        for attempt in [AttemptState::PendingFirstAttempt, AttemptState::PendingRetryAttempt] {
+        for attempt in AttemptState::ALL.iter().copied().filter(|state| *state != AttemptState::RunningAttempt) {
             assert!(StateVector::eligible(attempt).is_legal());
             assert!(StateVector::delayed(BlockingReason::WaitingForDelay, attempt).is_legal());
         }
         assert!(StateVector::leased().is_legal());
         assert!(StateVector::lapsed().is_legal());
+        assert!(StateVector::revoked().is_legal());
         assert!(StateVector::terminal(TerminalOutcome::Success, AttemptState::AttemptTerminal).is_legal());
         assert!(!StateVector::terminal(TerminalOutcome::None, AttemptState::AttemptTerminal).is_legal());
     }

@@ -39,19 +39,21 @@ pub(crate) fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), EngineEr
     if tags.len() > Limits::TAGS {
         return Err(EngineError::invalid_input(format!("tags: {}, at most {}", tags.len(), Limits::TAGS)));
     }
-    for (key, value) in tags {
-        if !is_tag_key(key) {
-            return Err(EngineError::validation(
-                ValidationKind::InvalidTagKey,
-                format!(
-                    "tag key {key:?}: at most {} bytes of the form [a-z][a-z0-9_]*.[a-z0-9_][a-z0-9_.]*",
-                    Limits::TAG_KEY_BYTES
-                ),
-            ));
-        }
-        check_text(value, "tag value", Limits::TAG_VALUE_BYTES)?;
+    tags.iter().try_for_each(|(key, value)| check_tag(key, value))
+}
+
+/// Refuses a key that is not `namespace.name`, and a key or value that is too long.
+pub(crate) fn check_tag(key: &str, value: &str) -> Result<(), EngineError> {
+    if !is_tag_key(key) {
+        return Err(EngineError::validation(
+            ValidationKind::InvalidTagKey,
+            format!(
+                "tag key {key:?}: at most {} bytes of the form [a-z][a-z0-9_]*.[a-z0-9_][a-z0-9_.]*",
+                Limits::TAG_KEY_BYTES
+            ),
+        ));
     }
-    Ok(())
+    check_text(value, "tag value", Limits::TAG_VALUE_BYTES)
 }
 
 fn is_tag_key(key: &str) -> bool {

@@ -4,11 +4,14 @@
 --   cr creator identity                     en payload encoding     p  priority          q  required capabilities
 --   c  created_at       t  last_transition_at       m  last_mutation_at
 --   b  started_at       z  completed_at             d  delay_until         x  execution_deadline_at
---   mr reclaims at most (100 if absent)             rr retry rule: retries_max initial_ms max_ms multiplier saturates_at jitter
+--   mr reclaims at most (100 if absent)             mp replays at most (10 if absent)          rn replays so far
+--   to attempt time-out in ms                       ta when the attempt of the lease runs out of time
+--   xr deadline in ms from creation or replay       rr retry rule: retries_max initial_ms max_ms multiplier saturates_at jitter
 --   e  lease epoch      n  attempts so far          rc retries so far      lc reclaims so far
 --   li lease id         ai attempt id               wi worker instance     la acquired_at   le expires_at   lr last_renewed_at
 --   eb the holder operation that ended the latest lease, until the next acquisition
 --   pp progress percent     pu progress told at
+--   gk grant key            gw its worker           gi its worker instance  ge its expires_at   gr 1 once redeemed
 -- Longer text stands in `<root>:txt:<id>`: failure_reason failure_category cancellation_reason cancelled_by
 -- progress_message retry_categories.
 
@@ -28,6 +31,6 @@ ff.count = function(counter)
   return tonumber(counter or 0)
 end
 
-ff.max_reclaims = function(core)
-  return tonumber(core.mr or MAX_RECLAIMS)
+ff.is_out_of_reclaims = function(core)
+  return ff.count(core.lc) >= tonumber(core.mr or MAX_RECLAIMS)
 end

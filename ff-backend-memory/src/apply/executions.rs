@@ -31,7 +31,7 @@ pub(super) fn create_execution(
     let execution_id = args.execution_id;
     let mut row = Box::new(row_of(args, now));
     let public_state = row.record.state.public_state();
-    let place = Place::of(&row.record);
+    let place = Place::of(&row);
     #[cfg(feature = "flaws")]
     let place = flaw::row(state, args.effective_delay_until().is_some(), place);
     state.index.register(&row.record);
@@ -71,12 +71,14 @@ fn row_of(args: &CreateExecutionArgs, now: TimestampMs) -> StoredExecution {
         priority: args.effective_priority(),
         state,
         delay_until,
-        execution_deadline_at: args.execution_deadline_at,
+        execution_deadline_at: args.execution_deadline_at.or_else(|| after(args.policy.execution_deadline_ms(), now)),
         lease: None,
+        grant: None,
         lease_epoch: LeaseEpoch::default(),
         total_attempt_count: 0,
         retry_count: 0,
         lease_reclaim_count: 0,
+        replay_count: 0,
         created_at: now,
         started_at: None,
         completed_at: None,
@@ -97,11 +99,20 @@ fn row_of(args: &CreateExecutionArgs, now: TimestampMs) -> StoredExecution {
         result: None,
         required: args.required_capabilities(),
         retry_rule: RetryRule::of(args.policy.retry_policy.as_ref()),
-        max_reclaims: args.policy.max_reclaim_count.unwrap_or(Limits::RECLAIMS),
+        max_reclaims: args.policy.reclaims_max(),
+        max_replays: args.policy.replays_max(),
+        attempt_timeout_ms: args.policy.attempt_timeout_ms(),
+        attempt_timeout_at: None,
+        deadline_after_ms: args.policy.execution_deadline_ms().filter(|_| args.execution_deadline_at.is_none()),
         ended_by: None,
         place: Place::default(),
         attempts: Vec::new(),
     }
+}
+
+/// The instant `ms` after `now`.
+pub(super) fn after(ms: Option<u64>, now: TimestampMs) -> Option<TimestampMs> {
+    ms.map(|ms| now.plus(Duration::from_millis(ms)))
 }
 
 /// The row of an execution that a read names, if there is one.

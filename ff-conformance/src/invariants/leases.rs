@@ -26,8 +26,12 @@ const fn ends_with(reason: ReleaseReason) -> Option<TerminalOutcome> {
         ReleaseReason::Completed => Some(TerminalOutcome::Success),
         ReleaseReason::FailedTerminal | ReleaseReason::MaxReclaimsExceeded => Some(TerminalOutcome::Failed),
         ReleaseReason::Cancelled => Some(TerminalOutcome::Cancelled),
-        ReleaseReason::ExecutionDeadline => Some(TerminalOutcome::Expired),
-        ReleaseReason::FailedRetryScheduled => None,
+        ReleaseReason::AttemptTimeout | ReleaseReason::ExecutionDeadline => Some(TerminalOutcome::Expired),
+        ReleaseReason::FailedRetryScheduled
+        | ReleaseReason::AttemptTimeoutRetryScheduled
+        | ReleaseReason::WorkerDelay
+        | ReleaseReason::WaitingChildren
+        | ReleaseReason::Operator => None,
     }
 }
 
@@ -77,7 +81,7 @@ fn follows(cx: &Cx, before: Option<&LeaseHistoryEvent>, event: &LeaseHistoryEven
         (LeaseEventKind::Reclaimed, Some(LeaseEventKind::Expired | LeaseEventKind::Revoked)) => true,
         (LeaseEventKind::Acquired, None) => true,
         (LeaseEventKind::Acquired, Some(LeaseEventKind::Released)) => {
-            reason == Some(ReleaseReason::FailedRetryScheduled)
+            reason.is_some_and(|reason| ends_with(reason).is_none())
         }
         _ => false,
     };
