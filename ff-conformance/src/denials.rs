@@ -2,72 +2,19 @@
 
 mod probes;
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{fmt::Debug, time::Duration};
 
-use ff_core::{
-    AttemptId, AttemptIndex, BackendTag, EngineBackend, EngineError, ErrorClass, Handle, HandleKind, HandlePayload,
-    LeaseEpoch, LeaseFence, LeaseId, Operation,
-};
-use futures::future::BoxFuture;
+use ff_core::{EngineError, ErrorClass, Operation};
+pub(crate) use probes::Subject;
+use probes::{Asked, probe_of};
 
-use self::probes::probe_of;
-use crate::{
-    Claimed, Cx, Dump, Expect, FailureKind, Stop, TTL, Verdict, equals,
-    forgeries::{damaged, foreign},
-    report::time_factor,
-    satisfies,
-};
+use crate::{Cx, Dump, Expect, FailureKind, Stop, Verdict, equals, report::time_factor, satisfies};
 
 /// How soon a denial comes.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// What a call answered; nobody looks at what it returned.
 type Answer = Result<(), EngineError>;
-
-/// One call of a probe, made when it is awaited.
-struct Asked {
-    /// What its arguments are.
-    arguments: &'static str,
-    call: BoxFuture<'static, Answer>,
-}
-
-fn asked<T>(arguments: &'static str, call: impl Future<Output = Result<T, EngineError>> + Send + 'static) -> Asked {
-    Asked { arguments, call: Box::pin(async move { call.await.map(drop) }) }
-}
-
-/// What the arguments of a probe are made of.
-pub(crate) struct Subject {
-    client: Arc<dyn EngineBackend>,
-    claimed: Claimed,
-    foreign: Vec<Handle>,
-}
-
-impl Subject {
-    /// Arguments around a lease that is held.
-    pub(crate) fn held(client: &Arc<dyn EngineBackend>, claimed: Claimed) -> Result<Self, Stop> {
-        let foreign = foreign(&claimed)?;
-        Ok(Self { client: Arc::clone(client), claimed, foreign })
-    }
-
-    /// Arguments around a lease of an execution that never was, for a store that is empty.
-    pub(crate) fn unknown(cx: &Cx, client: &Arc<dyn EngineBackend>) -> Result<Self, Stop> {
-        let payload = HandlePayload {
-            execution_id: cx.execution()?.execution_id,
-            attempt_index: AttemptIndex(0),
-            fence: LeaseFence { lease_id: LeaseId::new(), lease_epoch: LeaseEpoch(1), attempt_id: AttemptId::new() },
-            lease_ttl: TTL,
-            lane_id: cx.lane()?,
-            worker_instance_id: cx.worker("worker", TTL)?.worker_instance_id,
-        };
-        let handle = payload.seal(BackendTag::try_new(client.backend_label())?, HandleKind::Fresh);
-        Self::held(client, Claimed { handle, payload })
-    }
-
-    /// Handles that decode to nothing, and those of another backend.
-    fn junk_handles(&self) -> impl Iterator<Item = Handle> + '_ {
-        damaged(&self.claimed).into_iter().chain(self.foreign.iter().cloned())
-    }
-}
 
 /// Calls `op` with good arguments on behalf of `subject`.
 ///

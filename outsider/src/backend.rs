@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use ff_backend_memory::{Answer, Op};
 use ff_core::{
-    Attempts, BackendIdentity, BackendTag, Capabilities, Capability, CapabilitySet, ClaimPolicy, Claims,
-    CreateExecutionArgs, CreateExecutionResult, Durability, EngineBackend, EngineError, ExecutionId, ExecutionInfo,
-    ExecutionSnapshot, Executions, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseRenewal, Leases,
-    ListExecutionsPage, ListLanesPage, Operation, OrderScope, PageLimit, PrepareOutcome, Properties, PublicState,
-    Supports, WakeUp, async_trait,
+    AttemptIndex, Attempts, BackendIdentity, BackendTag, CancelExecutionArgs, CancelExecutionResult, Capabilities,
+    Capability, CapabilitySet, ChangePriorityArgs, ChangePriorityResult, ClaimExecutionArgs, ClaimExecutionResult,
+    ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult,
+    Claims, CompleteArgs, CompletionBackend, CompletionStream, CompletionSubscription, CreateExecutionArgs,
+    CreateExecutionResult, Durability, EngineBackend, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot,
+    Executions, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseHistorySubscription, LeaseRenewal,
+    Leases, ListAttemptsPage, ListExecutionsPage, ListLanesPage, Operation, OperatorSubscription, OrderScope,
+    PageLimit, PrepareOutcome, Properties, PublicState, ReclaimToken, ReplayExecutionArgs, ReplayExecutionResult,
+    RevokeLeaseArgs, RevokeLeaseResult, ScanArgs, ScanReport, ScannerFilter, Scanners, SetExecutionTagArgs,
+    StreamCursor, Subscriptions, Supports, TimestampMs, UnclaimedReason, WakeUp, async_trait,
 };
 
 use crate::{
@@ -19,6 +24,20 @@ use crate::{
 
 /// The label in the handles of the rules that the steps follow.
 const RULES: &str = "memory";
+
+/// What a journal does not do.
+const LACKING: [Capability; 10] = [
+    Capability::Listings,
+    Capability::Batches,
+    Capability::OperatorControl,
+    Capability::Tags,
+    Capability::Grants,
+    Capability::Explanations,
+    Capability::LeaseHistory,
+    Capability::Completions,
+    Capability::OperatorEvents,
+    Capability::Scanners,
+];
 
 /// How long a waiting claim pauses between two looks.
 const POLL: Duration = Duration::from_millis(20);
@@ -75,6 +94,38 @@ impl Executions for Journal {
     async fn list_lanes(&self, _cursor: Option<LaneId>, _limit: PageLimit) -> Result<ListLanesPage, EngineError> {
         Err(EngineError::unavailable(Operation::ListLanes))
     }
+
+    async fn create_executions(
+        &self,
+        _batch: Vec<CreateExecutionArgs>,
+    ) -> Result<Vec<Result<CreateExecutionResult, EngineError>>, EngineError> {
+        Err(EngineError::unavailable(Operation::CreateExecutions))
+    }
+
+    async fn cancel_execution(&self, _args: CancelExecutionArgs) -> Result<CancelExecutionResult, EngineError> {
+        Err(EngineError::unavailable(Operation::CancelExecution))
+    }
+
+    async fn change_priority(&self, _args: ChangePriorityArgs) -> Result<ChangePriorityResult, EngineError> {
+        Err(EngineError::unavailable(Operation::ChangePriority))
+    }
+
+    async fn replay_execution(&self, _args: ReplayExecutionArgs) -> Result<ReplayExecutionResult, EngineError> {
+        Err(EngineError::unavailable(Operation::ReplayExecution))
+    }
+
+    async fn list_attempts(
+        &self,
+        _id: &ExecutionId,
+        _cursor: Option<AttemptIndex>,
+        _limit: PageLimit,
+    ) -> Result<ListAttemptsPage, EngineError> {
+        Err(EngineError::unavailable(Operation::ListAttempts))
+    }
+
+    async fn set_execution_tag(&self, _args: SetExecutionTagArgs) -> Result<(), EngineError> {
+        Err(EngineError::unavailable(Operation::SetExecutionTag))
+    }
 }
 
 #[async_trait]
@@ -103,6 +154,30 @@ impl Attempts for Journal {
         self.check_open()?;
         self.step(&Op::Cancel { handle: known(handle)?, reason: reason.to_owned() }).map(drop)
     }
+
+    async fn delay(&self, handle: &Handle, delay_until: TimestampMs) -> Result<(), EngineError> {
+        self.check_open()?;
+        self.step(&Op::Delay { handle: known(handle)?, delay_until }).map(drop)
+    }
+
+    async fn wait_children(&self, handle: &Handle) -> Result<(), EngineError> {
+        self.check_open()?;
+        self.step(&Op::WaitChildren { handle: known(handle)? }).map(drop)
+    }
+
+    async fn complete_many(&self, _batch: Vec<CompleteArgs>) -> Result<Vec<Result<(), EngineError>>, EngineError> {
+        Err(EngineError::unavailable(Operation::CompleteMany))
+    }
+
+    async fn complete_and_claim(
+        &self,
+        _handle: &Handle,
+        _payload: Option<Vec<u8>>,
+        _capabilities: &CapabilitySet,
+        _policy: ClaimPolicy,
+    ) -> Result<Option<Handle>, EngineError> {
+        Err(EngineError::unavailable(Operation::CompleteAndClaim))
+    }
 }
 
 #[async_trait]
@@ -110,6 +185,14 @@ impl Leases for Journal {
     async fn renew(&self, handle: &Handle) -> Result<LeaseRenewal, EngineError> {
         self.check_open()?;
         answer!(self, Renew, Op::Renew { handle: known(handle)? })
+    }
+
+    async fn renew_many(&self, _handles: &[Handle]) -> Result<Vec<Result<LeaseRenewal, EngineError>>, EngineError> {
+        Err(EngineError::unavailable(Operation::RenewMany))
+    }
+
+    async fn revoke_lease(&self, _args: RevokeLeaseArgs) -> Result<RevokeLeaseResult, EngineError> {
+        Err(EngineError::unavailable(Operation::RevokeLease))
     }
 }
 
@@ -136,6 +219,88 @@ impl Claims for Journal {
             rest -= wait;
         }
     }
+
+    async fn claim_many(
+        &self,
+        _lane: &LaneId,
+        _capabilities: &CapabilitySet,
+        _policy: ClaimPolicy,
+        _limit: PageLimit,
+    ) -> Result<Vec<Handle>, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimMany))
+    }
+
+    async fn claim_for_worker(&self, _args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimForWorker))
+    }
+
+    async fn claim_execution(&self, _args: ClaimExecutionArgs) -> Result<ClaimExecutionResult, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimExecution))
+    }
+
+    async fn claim_from_reclaim(&self, _token: ReclaimToken) -> Result<Option<Handle>, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimFromReclaim))
+    }
+
+    async fn claim_resumed_execution(
+        &self,
+        _args: ClaimResumedExecutionArgs,
+    ) -> Result<ClaimResumedExecutionResult, EngineError> {
+        Err(EngineError::unavailable(Operation::ClaimResumedExecution))
+    }
+
+    async fn explain_unclaimed(
+        &self,
+        _id: &ExecutionId,
+        _capabilities: &CapabilitySet,
+    ) -> Result<Option<UnclaimedReason>, EngineError> {
+        Err(EngineError::unavailable(Operation::ExplainUnclaimed))
+    }
+}
+
+#[async_trait]
+impl Subscriptions for Journal {
+    async fn subscribe_lease_history(
+        &self,
+        _cursor: StreamCursor,
+        _filter: &ScannerFilter,
+    ) -> Result<LeaseHistorySubscription, EngineError> {
+        Err(EngineError::unavailable(Operation::SubscribeLeaseHistory))
+    }
+
+    async fn subscribe_completion(
+        &self,
+        _cursor: StreamCursor,
+        _filter: &ScannerFilter,
+    ) -> Result<CompletionSubscription, EngineError> {
+        Err(EngineError::unavailable(Operation::SubscribeCompletion))
+    }
+
+    async fn subscribe_operator_events(
+        &self,
+        _cursor: StreamCursor,
+        _filter: &ScannerFilter,
+    ) -> Result<OperatorSubscription, EngineError> {
+        Err(EngineError::unavailable(Operation::SubscribeOperatorEvents))
+    }
+}
+
+#[async_trait]
+impl CompletionBackend for Journal {
+    async fn subscribe_completions(&self) -> Result<CompletionStream, EngineError> {
+        Err(EngineError::unavailable(Operation::SubscribeCompletions))
+    }
+
+    async fn subscribe_completions_filtered(&self, _filter: &ScannerFilter) -> Result<CompletionStream, EngineError> {
+        Err(EngineError::unavailable(Operation::SubscribeCompletionsFiltered))
+    }
+}
+
+#[async_trait]
+impl Scanners for Journal {
+    async fn scan(&self, _args: ScanArgs) -> Result<ScanReport, EngineError> {
+        Err(EngineError::unavailable(Operation::Scan))
+    }
 }
 
 #[async_trait]
@@ -147,7 +312,7 @@ impl EngineBackend for Journal {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             identity: BackendIdentity { label: LABEL.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
-            supports: Supports::all().without(Capability::Listings),
+            supports: LACKING.iter().fold(Supports::all(), |supports, lacking| supports.without(*lacking)),
             properties: Properties {
                 // The system writes within half a minute, in the order of the lines.
                 durability: Durability::Bounded(Duration::from_secs(30)),

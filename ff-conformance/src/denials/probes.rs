@@ -1,49 +1,145 @@
-//! What the suite asks of an operation that a backend may lack: good arguments first, then junk.
+//! The calls with which the suite asks for each operation that a capability gates.
 
 use std::sync::Arc;
 
 use ff_core::{
-    AttemptIndex, CancelExecutionArgs, CancelSource, Capability, CapabilitySet, ChangePriorityArgs, ClaimExecutionArgs,
-    ClaimForWorkerArgs, ClaimGrant, ClaimPolicy, CompleteArgs, CreateExecutionArgs, ExecutionId, GrantKey, Handle,
-    LaneId, Namespace, Operation, PageLimit, ReplayExecutionArgs, RevokeLeaseArgs, ScanArgs, ScanCursor, ScannerFilter,
-    ScannerKind, SetExecutionTagArgs, StreamCursor, TimestampMs, WorkerId,
+    AttemptId, AttemptIndex, BackendTag, CancelExecutionArgs, CancelSource, Capability, CapabilitySet,
+    ChangePriorityArgs, ClaimExecutionArgs, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant, ClaimPolicy,
+    CompleteArgs, CreateExecutionArgs, EngineBackend, EngineError, ExecutionId, GrantKey, Handle, HandleKind,
+    HandlePayload, LeaseEpoch, LeaseFence, LeaseId, Operation, PageLimit, ReplayExecutionArgs, RevokeLeaseArgs,
+    ScanArgs, ScanCursor, ScannerFilter, ScannerKind, SetExecutionTagArgs, StreamCursor, TimestampMs,
+};
+use futures::future::BoxFuture;
+
+use crate::{
+    Claimed, Cx, Stop, TTL,
+    forgeries::{damaged, foreign},
 };
 
-use super::{Asked, Subject, asked};
-use crate::TTL;
+/// One call of a probe, made when it is awaited.
+pub(super) struct Asked {
+    /// What its arguments are.
+    pub(super) arguments: &'static str,
+    /// The call; nobody looks at what it returns.
+    pub(super) call: BoxFuture<'static, Result<(), EngineError>>,
+}
+
+/// Arguments that an operation would take.
+const GOOD: &str = "good arguments";
+
+/// What the arguments of a probe are made of.
+#[derive(Clone)]
+pub(crate) struct Subject {
+    client: Arc<dyn EngineBackend>,
+    claimed: Claimed,
+    foreign: Vec<Handle>,
+    args: CreateExecutionArgs,
+    policy: ClaimPolicy,
+}
+
+impl Subject {
+    /// Arguments around a lease that is held.
+    pub(crate) fn held(cx: &Cx, client: &Arc<dyn EngineBackend>, claimed: Claimed) -> Result<Self, Stop> {
+        let foreign = foreign(&claimed)?;
+        let (args, policy) = (cx.execution()?, cx.worker("worker", TTL)?);
+        Ok(Self { client: Arc::clone(client), claimed, foreign, args, policy })
+    }
+
+    /// Arguments around a lease of an execution that never was, for a store that is empty.
+    pub(crate) fn unknown(cx: &Cx, client: &Arc<dyn EngineBackend>) -> Result<Self, Stop> {
+        let payload = HandlePayload {
+            execution_id: cx.execution()?.execution_id,
+            attempt_index: AttemptIndex(0),
+            fence: LeaseFence { lease_id: LeaseId::new(), lease_epoch: LeaseEpoch(1), attempt_id: AttemptId::new() },
+            lease_ttl: TTL,
+            lane_id: cx.lane()?,
+            worker_instance_id: cx.worker("worker", TTL)?.worker_instance_id,
+        };
+        let handle = payload.seal(BackendTag::try_new(client.backend_label())?, HandleKind::Fresh);
+        Self::held(cx, client, Claimed { handle, payload })
+    }
+
+    fn id(&self) -> ExecutionId {
+        self.claimed.payload.execution_id
+    }
+
+    /// An id of a partition that no store has.
+    fn beyond(&self) -> ExecutionId {
+        ExecutionId::from_parts(u16::MAX, self.id().as_uuid())
+    }
+
+    /// Handles that decode to nothing, and those of another backend.
+    fn junk_handles(&self) -> Vec<Handle> {
+        damaged(&self.claimed).into_iter().chain(self.foreign.iter().cloned()).collect()
+    }
+
+    /// A grant that nobody gave.
+    fn forged_grant(&self) -> ClaimGrant {
+        ClaimGrant {
+            execution_id: self.id(),
+            grant_key: GrantKey::new(),
+            expires_at: TimestampMs::from_ms(i64::MAX),
+            lane_id: self.claimed.payload.lane_id.clone(),
+        }
+    }
+
+    fn redeeming(&self, grant: ClaimGrant) -> ClaimExecutionArgs {
+        let ClaimPolicy { worker_id, worker_instance_id, lease_ttl, .. } = self.policy.clone();
+        ClaimExecutionArgs::new(grant, worker_id, worker_instance_id, lease_ttl)
+    }
+
+    /// A grant of the next piece of work, else one that nobody gave.
+    async fn granted(self) -> ClaimExecutionArgs {
+        let ClaimPolicy { worker_id, worker_instance_id, lease_ttl, .. } = self.policy.clone();
+        let args = ClaimForWorkerArgs::new(self.args.lane_id.clone(), worker_id, worker_instance_id, lease_ttl);
+        let grant = match self.client.claim_for_worker(args).await {
+            Ok(ClaimForWorkerOutcome::Granted(grant)) => grant,
+            Ok(ClaimForWorkerOutcome::NoWork) | Err(_) => self.forged_grant(),
+        };
+        self.redeeming(grant)
+    }
+
+    fn asks<T, F>(&self, arguments: &'static str, call: impl FnOnce(Self) -> F + Send + 'static) -> Asked
+    where
+        F: Future<Output = Result<T, EngineError>> + Send + 'static,
+    {
+        let subject = self.clone();
+        Asked { arguments, call: Box::pin(async move { call(subject).await.map(drop) }) }
+    }
+}
 
 /// The calls with which the suite asks for one operation: with good arguments first, then with junk.
 pub(super) type Probe = fn(&Subject) -> Vec<Asked>;
 
 /// The probe of an operation that a capability gates.
 pub(super) const fn probe_of(op: Operation) -> Option<Probe> {
-    match op {
-        Operation::ListExecutions => Some(list_executions),
-        Operation::ListLanes => Some(list_lanes),
-        Operation::ListAttempts => Some(list_attempts),
-        Operation::Progress => Some(progress),
-        Operation::CreateExecutions => Some(create_executions),
-        Operation::CompleteMany => Some(complete_many),
-        Operation::RenewMany => Some(renew_many),
-        Operation::ClaimMany => Some(claim_many),
-        Operation::CancelExecution => Some(cancel_execution),
-        Operation::ChangePriority => Some(change_priority),
-        Operation::ReplayExecution => Some(replay_execution),
-        Operation::RevokeLease => Some(revoke_lease),
-        Operation::SetExecutionTag => Some(set_execution_tag),
-        Operation::ClaimForWorker => Some(claim_for_worker),
-        Operation::ClaimExecution => Some(claim_execution),
-        Operation::ClaimFromReclaim => Some(claim_from_reclaim),
-        Operation::ClaimResumedExecution => Some(claim_resumed_execution),
-        Operation::ExplainUnclaimed => Some(explain_unclaimed),
-        Operation::SubscribeLeaseHistory => Some(subscribe_lease_history),
-        Operation::SubscribeCompletion => Some(subscribe_completion),
-        Operation::SubscribeOperatorEvents => Some(subscribe_operator_events),
-        Operation::SubscribeCompletions => Some(subscribe_completions),
-        Operation::SubscribeCompletionsFiltered => Some(subscribe_completions_filtered),
-        Operation::Scan => Some(scan),
-        _ => None,
-    }
+    Some(match op {
+        Operation::CreateExecutions => create_executions,
+        Operation::ListExecutions => list_executions,
+        Operation::ListLanes => list_lanes,
+        Operation::ListAttempts => list_attempts,
+        Operation::CancelExecution => cancel_execution,
+        Operation::ChangePriority => change_priority,
+        Operation::ReplayExecution => replay_execution,
+        Operation::SetExecutionTag => set_execution_tag,
+        Operation::Progress => progress,
+        Operation::CompleteMany => complete_many,
+        Operation::RenewMany => renew_many,
+        Operation::RevokeLease => revoke_lease,
+        Operation::ClaimMany => claim_many,
+        Operation::ClaimForWorker => claim_for_worker,
+        Operation::ClaimExecution => claim_execution,
+        Operation::ClaimFromReclaim => claim_from_reclaim,
+        Operation::ClaimResumedExecution => claim_resumed_execution,
+        Operation::ExplainUnclaimed => explain_unclaimed,
+        Operation::SubscribeLeaseHistory => subscribe_lease_history,
+        Operation::SubscribeCompletion => subscribe_completion,
+        Operation::SubscribeOperatorEvents => subscribe_operator_events,
+        Operation::SubscribeCompletions => subscribe_completions,
+        Operation::SubscribeCompletionsFiltered => subscribe_completions_filtered,
+        Operation::Scan => scan,
+        _ => return None,
+    })
 }
 
 /// A gated operation without a probe does not compile.
@@ -59,246 +155,239 @@ const _: () = {
     }
 };
 
-const GOOD: &str = "good arguments";
-const NO_HANDLE: &str = "a handle that is none";
-const NO_EXECUTION: &str = "an execution beyond all partitions";
-
-/// Asks a method of one argument with each of these, the good ones first.
-macro_rules! ask {
-    ($subject:ident, $method:ident: $($what:expr => $argument:expr),* $(,)?) => { vec![$({
-        let (client, argument) = (Arc::clone(&$subject.client), $argument);
-        asked($what, async move { client.$method(argument).await.map(drop) })
-    }),*] };
-}
-
-impl Subject {
-    fn id(&self) -> ExecutionId {
-        self.claimed.payload.execution_id
-    }
-
-    /// An id of a partition that no store has.
-    fn nowhere(&self) -> ExecutionId {
-        ExecutionId::from_parts(u16::MAX, self.id().as_uuid())
-    }
-
-    fn handle(&self) -> Handle {
-        self.claimed.handle.clone()
-    }
-
-    fn lane(&self) -> LaneId {
-        self.claimed.payload.lane_id.clone()
-    }
-
-    fn worker(&self) -> Option<WorkerId> {
-        WorkerId::try_new("worker").ok()
-    }
-
-    fn grant(&self, id: ExecutionId) -> ClaimGrant {
-        let expires_at = TimestampMs::from_ms(0);
-        ClaimGrant { execution_id: id, grant_key: GrantKey::new(), expires_at, lane_id: self.lane() }
-    }
-
-    fn redeem(&self, id: ExecutionId, worker: WorkerId) -> ClaimExecutionArgs {
-        ClaimExecutionArgs::new(self.grant(id), worker, self.claimed.payload.worker_instance_id.clone(), TTL)
-    }
-
-    fn policy(&self, worker: WorkerId) -> ClaimPolicy {
-        ClaimPolicy::new(worker, self.claimed.payload.worker_instance_id.clone(), TTL)
-    }
+fn create_executions(subject: &Subject) -> Vec<Asked> {
+    let mut beyond = subject.args.clone();
+    beyond.execution_id = subject.beyond();
+    vec![
+        subject.asks(GOOD, |with| async move { with.client.create_executions(vec![with.args]).await }),
+        subject.asks("an id beyond all partitions", |with| async move {
+            with.client.create_executions(vec![beyond.clone(), beyond]).await
+        }),
+        subject.asks("an empty batch", |with| async move { with.client.create_executions(Vec::new()).await }),
+    ]
 }
 
 fn list_executions(subject: &Subject) -> Vec<Asked> {
-    let page = |what, cursor| {
-        let client = Arc::clone(&subject.client);
-        asked(what, async move { client.list_executions(cursor, PageLimit::MAX).await })
+    let page = |arguments, cursor| {
+        subject.asks(arguments, move |with| async move { with.client.list_executions(cursor, PageLimit::MAX).await })
     };
-    vec![page(GOOD, None), page(GOOD, Some(subject.id())), page(NO_EXECUTION, Some(subject.nowhere()))]
+    vec![
+        page(GOOD, None),
+        page(GOOD, Some(subject.id())),
+        page("a cursor beyond all partitions", Some(subject.beyond())),
+    ]
 }
 
 fn list_lanes(subject: &Subject) -> Vec<Asked> {
-    let page = |what, cursor| {
-        let client = Arc::clone(&subject.client);
-        asked(what, async move { client.list_lanes(cursor, PageLimit::MAX).await })
-    };
-    vec![page(GOOD, None), page(GOOD, Some(subject.lane()))]
+    let page =
+        |cursor| subject.asks(GOOD, move |with| async move { with.client.list_lanes(cursor, PageLimit::MAX).await });
+    vec![page(None), page(Some(subject.args.lane_id.clone()))]
 }
 
 fn list_attempts(subject: &Subject) -> Vec<Asked> {
-    let page = |what, id: ExecutionId, cursor| {
-        let client = Arc::clone(&subject.client);
-        asked(what, async move { client.list_attempts(&id, cursor, PageLimit::MAX).await })
+    let page = |arguments, id: ExecutionId| {
+        subject.asks(arguments, move |with| async move { with.client.list_attempts(&id, None, PageLimit::MAX).await })
     };
-    vec![page(GOOD, subject.id(), None), page(NO_EXECUTION, subject.nowhere(), Some(AttemptIndex(u32::MAX)))]
-}
-
-fn progress(subject: &Subject) -> Vec<Asked> {
-    let told = |what, handle: Handle, percent, message: &str| {
-        let (client, message) = (Arc::clone(&subject.client), message.to_owned());
-        asked(what, async move { client.progress(&handle, percent, Some(message)).await })
-    };
-    let good = told(GOOD, subject.handle(), Some(40), "two of five");
-    let junk = told("a percent and a message out of range", subject.handle(), Some(u8::MAX), "\0");
-    let handles = subject.junk_handles().map(|handle| told(NO_HANDLE, handle, Some(1), ""));
-    [good, junk].into_iter().chain(handles).collect()
-}
-
-fn create_executions(subject: &Subject) -> Vec<Asked> {
-    let args = |id| {
-        let namespace = Namespace::try_new("suite").ok()?;
-        Some(CreateExecutionArgs::new(id, namespace, subject.lane(), "work"))
-    };
-    ask! { subject, create_executions:
-        GOOD => args(ExecutionId::from_parts(0, GrantKey::new().as_uuid())).into_iter().collect(),
-        NO_EXECUTION => args(subject.nowhere()).into_iter().collect(),
-    }
-}
-
-fn complete_many(subject: &Subject) -> Vec<Asked> {
-    ask! { subject, complete_many:
-        GOOD => vec![CompleteArgs::new(subject.handle(), None)],
-        NO_HANDLE => subject.junk_handles().map(|handle| CompleteArgs::new(handle, None)).collect(),
-    }
-}
-
-fn renew_many(subject: &Subject) -> Vec<Asked> {
-    let renewed = |what, handles: Vec<Handle>| {
-        let client = Arc::clone(&subject.client);
-        asked(what, async move { client.renew_many(&handles).await })
-    };
-    vec![renewed(GOOD, vec![subject.handle()]), renewed(NO_HANDLE, subject.junk_handles().collect())]
-}
-
-fn claim_many(subject: &Subject) -> Vec<Asked> {
-    let claimed = |what, worker: WorkerId, limit| {
-        let (client, lane, policy) = (Arc::clone(&subject.client), subject.lane(), subject.policy(worker));
-        asked(what, async move { client.claim_many(&lane, &CapabilitySet::default(), policy, limit).await })
-    };
-    subject.worker().into_iter().map(|worker| claimed(GOOD, worker, PageLimit::MAX)).collect()
+    vec![page(GOOD, subject.id()), page("an id beyond all partitions", subject.beyond())]
 }
 
 fn cancel_execution(subject: &Subject) -> Vec<Asked> {
-    let (good, nowhere) = (subject.id(), subject.nowhere());
-    ask! { subject, cancel_execution:
-        GOOD => CancelExecutionArgs::new(good, "no longer needed"),
-        NO_EXECUTION => CancelExecutionArgs::new(nowhere, ""),
-        "a fenced source without a fence" => CancelExecutionArgs::new(good, "").source(CancelSource::LeaseHolder),
-    }
+    let call = |arguments, args: CancelExecutionArgs| {
+        subject.asks(arguments, move |with| async move { with.client.cancel_execution(args).await })
+    };
+    let unfenced = CancelExecutionArgs::new(subject.id(), "\0").source(CancelSource::LeaseHolder);
+    vec![
+        call(GOOD, CancelExecutionArgs::new(subject.id(), "no longer wanted")),
+        call("an id beyond all partitions", CancelExecutionArgs::new(subject.beyond(), "x")),
+        call("no fence where one is needed", unfenced),
+    ]
 }
 
 fn change_priority(subject: &Subject) -> Vec<Asked> {
-    ask! { subject, change_priority:
-        GOOD => ChangePriorityArgs::new(subject.id(), 7),
-        NO_EXECUTION => ChangePriorityArgs::new(subject.nowhere(), -1),
-    }
+    let call = |arguments, id| {
+        let args = ChangePriorityArgs::new(id, i32::MAX);
+        subject.asks(arguments, move |with| async move { with.client.change_priority(args).await })
+    };
+    vec![call(GOOD, subject.id()), call("an id beyond all partitions", subject.beyond())]
 }
 
 fn replay_execution(subject: &Subject) -> Vec<Asked> {
-    ask! { subject, replay_execution:
-        GOOD => ReplayExecutionArgs::new(subject.id()),
-        NO_EXECUTION => ReplayExecutionArgs::new(subject.nowhere()),
-    }
-}
-
-fn revoke_lease(subject: &Subject) -> Vec<Asked> {
-    ask! { subject, revoke_lease:
-        GOOD => RevokeLeaseArgs::new(subject.id(), "stuck"),
-        NO_EXECUTION => RevokeLeaseArgs::new(subject.nowhere(), "\0"),
-    }
+    let call = |arguments, id| {
+        let args = ReplayExecutionArgs::new(id);
+        subject.asks(arguments, move |with| async move { with.client.replay_execution(args).await })
+    };
+    vec![call(GOOD, subject.id()), call("an id beyond all partitions", subject.beyond())]
 }
 
 fn set_execution_tag(subject: &Subject) -> Vec<Asked> {
-    ask! { subject, set_execution_tag:
-        GOOD => SetExecutionTagArgs::new(subject.id(), "suite.probe", "yes"),
-        "a key that is none" => SetExecutionTagArgs::new(subject.id(), "", ""),
-    }
+    let call = |arguments, args: SetExecutionTagArgs| {
+        subject.asks(arguments, move |with| async move { with.client.set_execution_tag(args).await })
+    };
+    vec![
+        call(GOOD, SetExecutionTagArgs::new(subject.id(), "order.kind", "book")),
+        call("a key that is none", SetExecutionTagArgs::new(subject.id(), "", "\0")),
+        call("an id beyond all partitions", SetExecutionTagArgs::clear(subject.beyond(), "order.kind")),
+    ]
+}
+
+fn progress(subject: &Subject) -> Vec<Asked> {
+    let call = |arguments, handle: Handle, percent, message: &str| {
+        let message = Some(message.to_owned());
+        subject.asks(arguments, move |with| async move { with.client.progress(&handle, percent, message).await })
+    };
+    let held = || subject.claimed.handle.clone();
+    let mut calls = vec![
+        call(GOOD, held(), Some(40), "two of five"),
+        call("a percent and a message out of range", held(), Some(u8::MAX), "\0"),
+    ];
+    calls.extend(subject.junk_handles().into_iter().map(|handle| call("a handle that is none", handle, None, "")));
+    calls
+}
+
+fn complete_many(subject: &Subject) -> Vec<Asked> {
+    let call = |arguments, handles: Vec<Handle>| {
+        let batch = handles.into_iter().map(|handle| CompleteArgs::new(handle, None)).collect();
+        subject.asks(arguments, move |with| async move { with.client.complete_many(batch).await })
+    };
+    vec![
+        call(GOOD, vec![subject.claimed.handle.clone()]),
+        call("handles that are none", subject.junk_handles()),
+        call("an empty batch", Vec::new()),
+    ]
+}
+
+fn renew_many(subject: &Subject) -> Vec<Asked> {
+    let call = |arguments, handles: Vec<Handle>| {
+        subject.asks(arguments, move |with| async move { with.client.renew_many(&handles).await })
+    };
+    vec![
+        call(GOOD, vec![subject.claimed.handle.clone()]),
+        call("handles that are none", subject.junk_handles()),
+        call("an empty batch", Vec::new()),
+    ]
+}
+
+fn revoke_lease(subject: &Subject) -> Vec<Asked> {
+    let call = |arguments, args: RevokeLeaseArgs| {
+        subject.asks(arguments, move |with| async move { with.client.revoke_lease(args).await })
+    };
+    vec![
+        call(GOOD, RevokeLeaseArgs::new(subject.id(), "stuck")),
+        call("a reason that is none", RevokeLeaseArgs::new(subject.id(), "\0")),
+        call("an id beyond all partitions", RevokeLeaseArgs::new(subject.beyond(), "stuck")),
+    ]
+}
+
+fn claim_many(subject: &Subject) -> Vec<Asked> {
+    let call = |arguments, policy: ClaimPolicy| {
+        subject.asks(arguments, move |with| async move {
+            with.client.claim_many(&with.args.lane_id, &CapabilitySet::default(), policy, PageLimit::MAX).await
+        })
+    };
+    let mut endless = subject.policy.clone();
+    endless.lease_ttl = std::time::Duration::MAX;
+    vec![call(GOOD, subject.policy.clone()), call("a lease life out of range", endless)]
 }
 
 fn claim_for_worker(subject: &Subject) -> Vec<Asked> {
-    let args = |worker, ttl| {
-        let instance = subject.claimed.payload.worker_instance_id.clone();
-        ClaimForWorkerArgs::new(subject.lane(), worker, instance, ttl)
+    let call = |arguments, ttl| {
+        let ClaimPolicy { worker_id, worker_instance_id, .. } = subject.policy.clone();
+        let args = ClaimForWorkerArgs::new(subject.args.lane_id.clone(), worker_id, worker_instance_id, ttl);
+        subject.asks(arguments, move |with| async move { with.client.claim_for_worker(args).await })
     };
-    let calls = subject.worker().into_iter().flat_map(|worker| {
-        let (good, junk) = (args(worker.clone(), TTL), args(worker, std::time::Duration::ZERO));
-        ask! { subject, claim_for_worker: GOOD => good, "a grant without a life" => junk }
-    });
-    calls.collect()
+    vec![call(GOOD, TTL), call("a grant life out of range", std::time::Duration::MAX)]
 }
 
 fn claim_execution(subject: &Subject) -> Vec<Asked> {
-    let calls = subject.worker().into_iter().flat_map(|worker| {
-        ask! { subject, claim_execution:
-            GOOD => subject.redeem(subject.id(), worker.clone()),
-            NO_EXECUTION => subject.redeem(subject.nowhere(), worker),
-        }
-    });
-    calls.collect()
+    let forged = subject.redeeming(subject.forged_grant());
+    vec![
+        subject.asks(GOOD, |with| async move {
+            let client = Arc::clone(&with.client);
+            client.claim_execution(with.granted().await).await
+        }),
+        subject.asks("a grant that is none", |with| async move { with.client.claim_execution(forged).await }),
+    ]
 }
 
 fn claim_from_reclaim(subject: &Subject) -> Vec<Asked> {
-    let calls = subject.worker().into_iter().flat_map(|worker| {
-        ask! { subject, claim_from_reclaim:
-            GOOD => subject.redeem(subject.id(), worker.clone()),
-            NO_EXECUTION => subject.redeem(subject.nowhere(), worker),
-        }
-    });
-    calls.collect()
+    let forged = subject.redeeming(subject.forged_grant());
+    vec![
+        subject.asks(GOOD, |with| async move {
+            let client = Arc::clone(&with.client);
+            client.claim_from_reclaim(with.granted().await).await
+        }),
+        subject.asks("a grant that is none", |with| async move { with.client.claim_from_reclaim(forged).await }),
+    ]
 }
 
 fn claim_resumed_execution(subject: &Subject) -> Vec<Asked> {
-    let calls = subject.worker().into_iter().flat_map(|worker| {
-        ask! { subject, claim_resumed_execution:
-            GOOD => subject.redeem(subject.id(), worker.clone()),
-            NO_EXECUTION => subject.redeem(subject.nowhere(), worker),
-        }
-    });
-    calls.collect()
+    let forged = subject.redeeming(subject.forged_grant());
+    vec![
+        subject.asks(GOOD, |with| async move {
+            let client = Arc::clone(&with.client);
+            client.claim_resumed_execution(with.granted().await).await
+        }),
+        subject.asks("a grant that is none", |with| async move { with.client.claim_resumed_execution(forged).await }),
+    ]
 }
 
 fn explain_unclaimed(subject: &Subject) -> Vec<Asked> {
-    let explained = |what, id: ExecutionId| {
-        let client = Arc::clone(&subject.client);
-        asked(what, async move { client.explain_unclaimed(&id, &CapabilitySet::default()).await })
+    let call = |arguments, id: ExecutionId| {
+        subject.asks(arguments, move |with| async move {
+            with.client.explain_unclaimed(&id, &CapabilitySet::default()).await
+        })
     };
-    vec![explained(GOOD, subject.id()), explained(NO_EXECUTION, subject.nowhere())]
+    vec![call(GOOD, subject.id()), call("an id beyond all partitions", subject.beyond())]
 }
 
-/// A subscription from each kind of cursor.
-macro_rules! subscriptions {
-    ($($method:ident),*) => { $(
-        fn $method(subject: &Subject) -> Vec<Asked> {
-            let opened = |what, cursor| {
-                let client = Arc::clone(&subject.client);
-                asked(what, async move { client.$method(cursor, &ScannerFilter::new()).await.map(drop) })
-            };
-            vec![
-                opened(GOOD, StreamCursor::Start),
-                opened(GOOD, StreamCursor::End),
-                opened("a cursor that is none", StreamCursor::At(vec![0xff])),
-            ]
-        }
-    )* };
+/// A cursor and a filter for good, and a cursor that nobody handed out.
+fn cursors() -> [(&'static str, StreamCursor); 3] {
+    [(GOOD, StreamCursor::Start), (GOOD, StreamCursor::End), ("a cursor that is none", StreamCursor::At(vec![0xff, 0]))]
 }
 
-subscriptions! { subscribe_lease_history, subscribe_completion, subscribe_operator_events }
+fn subscribe_lease_history(subject: &Subject) -> Vec<Asked> {
+    let call = |(arguments, cursor)| {
+        subject.asks(arguments, move |with| async move {
+            with.client.subscribe_lease_history(cursor, &ScannerFilter::new()).await
+        })
+    };
+    cursors().into_iter().map(call).collect()
+}
+
+fn subscribe_completion(subject: &Subject) -> Vec<Asked> {
+    let call = |(arguments, cursor)| {
+        subject.asks(arguments, move |with| async move {
+            with.client.subscribe_completion(cursor, &ScannerFilter::new()).await
+        })
+    };
+    cursors().into_iter().map(call).collect()
+}
+
+fn subscribe_operator_events(subject: &Subject) -> Vec<Asked> {
+    let call = |(arguments, cursor)| {
+        subject.asks(arguments, move |with| async move {
+            with.client.subscribe_operator_events(cursor, &ScannerFilter::new()).await
+        })
+    };
+    cursors().into_iter().map(call).collect()
+}
 
 fn subscribe_completions(subject: &Subject) -> Vec<Asked> {
-    let client = Arc::clone(&subject.client);
-    vec![asked(GOOD, async move { client.subscribe_completions().await.map(drop) })]
+    vec![subject.asks(GOOD, |with| async move { with.client.subscribe_completions().await })]
 }
 
 fn subscribe_completions_filtered(subject: &Subject) -> Vec<Asked> {
-    let opened = |what, filter: ScannerFilter| {
-        let client = Arc::clone(&subject.client);
-        asked(what, async move { client.subscribe_completions_filtered(&filter).await.map(drop) })
+    let call = |arguments, filter: ScannerFilter| {
+        subject.asks(arguments, move |with| async move { with.client.subscribe_completions_filtered(&filter).await })
     };
-    vec![opened(GOOD, ScannerFilter::new()), opened("a label that is none", ScannerFilter::new().instance_tag("", ""))]
+    vec![call(GOOD, ScannerFilter::new()), call("a tag that is none", ScannerFilter::new().instance_tag("", "\0"))]
 }
 
 fn scan(subject: &Subject) -> Vec<Asked> {
-    let cursor = Some(ScanCursor::from_text("nowhere"));
-    ask! { subject, scan:
-        GOOD => ScanArgs::new(ScannerKind::LeaseExpiry),
-        "a cursor that is none" => ScanArgs::new(ScannerKind::Retention).cursor(cursor),
-    }
+    let call =
+        |arguments, args: ScanArgs| subject.asks(arguments, move |with| async move { with.client.scan(args).await });
+    vec![
+        call(GOOD, ScanArgs::new(ScannerKind::LeaseExpiry)),
+        call("a cursor that is none", ScanArgs::new(ScannerKind::Retention).cursor(Some(ScanCursor::from_text("\0")))),
+    ]
 }

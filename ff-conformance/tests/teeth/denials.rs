@@ -142,11 +142,14 @@ fn a_backend_that_lacks_a_capability_passes_by_denials() {
 #[case::c4_denies_with_not_found_first(Lack::LooksFirst, FailureKind::UndeclaredSupport, "FF-CAP-003")]
 #[case::c5_never_answers(Lack::Hangs, FailureKind::WrongDenial, "FF-CAP-002")]
 fn a_dishonest_lack_breaks_its_rule(#[case] lack: Lack, #[case] kind: FailureKind, #[case] requirement: &str) {
-    for &capability in Capability::ALL {
+    // Whoever never answers is waited for, a second a call: one capability shows it.
+    let most = if lack == Lack::Hangs { 1 } else { Capability::ALL.len() };
+    for &capability in Capability::ALL.iter().take(most) {
         let dedicated = dedicated(capability);
         let found = run_cases(Lacking(capability, lack), cases().filter(|case| dedicated.contains(&case.path())));
-        assert_eq!(found.broken.keys().collect::<Vec<_>>(), [requirement], "{capability:?}: {found:#?}");
-        assert_eq!(found.broken[requirement], dedicated, "{capability:?}: {found:#?}");
-        assert!(found.kinds.values().all(|seen| *seen == kind), "{capability:?}: {found:#?}");
+        assert!(found.broken.contains_key(requirement), "{capability:?}: {found:#?}");
+        assert!(found.kinds.values().any(|seen| *seen == kind), "{capability:?}: {found:#?}");
+        let killers: BTreeSet<_> = found.killers().into_iter().map(str::to_owned).collect();
+        assert_eq!(killers, dedicated, "{capability:?}: {found:#?}");
     }
 }
