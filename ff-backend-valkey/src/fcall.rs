@@ -10,8 +10,8 @@ use std::{
 
 use ff_core::{BackendTimeouts, HandlePayload};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, ProtocolVersion, PushInfo, PushKind, RedisResult,
-    ToRedisArgs, aio::MultiplexedConnection,
+    AsyncConnectionConfig, Client, Cmd, FromRedisValue, ProtocolVersion, PushInfo, PushKind, RedisResult, ToRedisArgs,
+    aio::MultiplexedConnection,
 };
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 

@@ -300,7 +300,9 @@ impl Cx {
     /// # Errors
     /// `Stop::NotRun` without a clock control.
     pub async fn now(&self) -> Result<TimestampMs, Stop> {
-        Ok(self.clock()?.now().await?)
+        let now = self.clock()?.now().await?;
+        self.recorder.store_time(now);
+        Ok(now)
     }
 
     /// Sets the store's clock.
@@ -311,7 +313,9 @@ impl Cx {
         let clock = self.clock()?;
         let step = clock.now().await?.as_ms() - now.as_ms();
         self.stepped_back_ms.fetch_max(step, Ordering::Relaxed);
-        Ok(clock.set(now).await?)
+        clock.set(now).await?;
+        self.recorder.store_time(now);
+        Ok(())
     }
 
     /// The largest step back of the store's clock so far: later instants may lie so far before earlier ones.

@@ -56,7 +56,7 @@ mod words;
 pub mod worker_capabilities;
 
 pub use async_trait::async_trait;
-pub use case::{Case, Level, Requirement};
+pub use case::{Case, Exemption, Level, Refusals, Requirement};
 pub use controls::{AttemptFacts, ClockControl, Control, Controls, Dump, DumpControl, Held, HoldControl};
 pub use cx::{Claimed, Cx, TTL};
 pub use expect::{
@@ -66,7 +66,7 @@ pub use harness::{Client, Environment, Harness, HarnessError, Identity, Store, T
 pub use matrix::Matrix;
 pub use proxy::{Fault, Proxy};
 pub use recorder::{Call, Hits, Recorder};
-pub use registry::{CASES, REGISTRY_SHA256, REQUIREMENTS};
+pub use registry::{CASES, EXEMPTIONS, REFUSALS, REGISTRY_SHA256, REQUIREMENTS};
 pub use report::{CaseReport, Event, Report};
 pub use run::{execute, run, runtime};
 pub use verdict::{Failure, FailureKind, Outcome, Place, Stop, Verdict};

@@ -5,9 +5,15 @@ mod diff;
 mod event;
 mod facts;
 mod files;
+mod goals;
+mod html;
 mod junit;
+mod layout;
 mod markdown;
 mod merge;
+pub mod properties;
+#[cfg(feature = "command")]
+mod schema;
 mod tally;
 mod verify;
 
@@ -16,13 +22,18 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 
 pub use badge::badge;
-pub use diff::diff;
+pub use diff::{REMEDY, diff, drift};
 pub use event::{CaseReport, Event};
 pub use facts::{Declared, Host, Profile, Provenance, Stopwatch, SuiteFacts, time_factor};
-pub use files::{Found, folder, read_events, read_report, write_file};
+pub use files::{Found, folder, read_events, read_report, read_reports, run_id, write_file};
+pub use goals::refusals;
+pub use html::html;
 pub use junit::junit;
+pub use layout::text;
 pub use markdown::{markdown, summary};
 pub use merge::{Invalid, merge};
+#[cfg(feature = "command")]
+pub use schema::verify_text;
 pub use tally::Tally;
 pub use verify::verify;
 
@@ -171,6 +182,13 @@ impl fmt::Display for Conclusion {
 }
 
 impl Report {
+    /// The form that is committed: without the time that each case took, which is another in each run.
+    #[must_use]
+    pub fn published(mut self) -> Self {
+        self.cases.iter_mut().for_each(|case| case.ms = None);
+        self
+    }
+
     /// The counts of the cases of `stem`.
     #[must_use]
     pub fn tally(&self, stem: &str) -> Tally {

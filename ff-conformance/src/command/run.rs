@@ -6,13 +6,13 @@ mod progress;
 
 use std::{
     io::{self, IsTerminal},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use ff_conformance::{
     Case, Matrix, Report,
-    report::{self, Provenance},
+    report::{self, Invalid, Provenance},
     servers::{Kind, Servers, Wanted},
 };
 
@@ -27,6 +27,9 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Ok(cases) => cases,
         Err(text) => return complain(&text),
     };
+    if let Some(text) = unpublishable(&arguments) {
+        return complain(&text);
+    }
     let runtime = match ff_conformance::runtime() {
         Ok(runtime) => runtime,
         Err(text) => return complain(&text),
@@ -53,6 +56,14 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         }
         code
     })
+}
+
+/// Why the reports of this run could not be committed, as far as that is known before it.
+fn unpublishable(arguments: &Arguments) -> Option<String> {
+    let folder = arguments.reports.as_ref()?;
+    let dirty = git::state().dirty;
+    dirty
+        .then(|| format!("{}: a report names the commit that it is about: commit your changes first", folder.display()))
 }
 
 fn interrupted(number: u8) -> ExitCode {
@@ -111,17 +122,14 @@ fn write(arguments: &Arguments, reports: &[Report]) -> Result<(), String> {
     let folder = arguments.out.clone().unwrap_or_else(report::folder);
     let mut files: Vec<(PathBuf, String)> = Vec::new();
     for report in reports {
-        let text = serde_json::to_string_pretty(report).map_err(|error| error.to_string())? + "\n";
-        files.push((folder.join(format!("{}.json", report.profile.id)), text.clone()));
+        let text = report::text(report).map_err(|error| error.to_string())?;
+        files.push((folder.join(format!("{}.json", report.profile.id)), text));
         if let Some(folder) = &arguments.reports {
-            let wrong = report::verify(report);
-            if !wrong.is_empty() {
-                return Err(format!("{}: not fit to be published:\n  {}", report.profile.id, wrong.join("\n  ")));
-            }
-            files.push((folder.join(format!("{}.json", report.profile.id)), text));
+            files.extend(published(report, folder)?);
         }
     }
     files.push((folder.join("report.md"), report::markdown(reports)));
+    files.push((folder.join("report.html"), report::html(reports)));
     println!();
     for (file, text) in files {
         report::write_file(&file, &text).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -133,8 +141,23 @@ fn write(arguments: &Arguments, reports: &[Report]) -> Result<(), String> {
     Ok(())
 }
 
+/// The report in the form that is committed, unless what lies in `folder` says the same.
+fn published(report: &Report, folder: &Path) -> Result<Option<(PathBuf, String)>, String> {
+    let file = folder.join(format!("{}.json", report.profile.id));
+    let same = |old: Result<Report, Invalid>| old.is_ok_and(|old| report::diff(&old, report).is_empty());
+    if same(report::read_report(&file)) {
+        return Ok(None);
+    }
+    let text = report::text(&report.clone().published()).map_err(|error| error.to_string())?;
+    let wrong = report::verify_text(&text);
+    if !wrong.is_empty() {
+        return Err(format!("{}: not fit to be published:\n  {}", report.profile.id, wrong.join("\n  ")));
+    }
+    Ok(Some((file, text)))
+}
+
 /// A path as seen from here, if it lies below.
-fn shown(file: &std::path::Path) -> PathBuf {
+fn shown(file: &Path) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     file.strip_prefix(here).unwrap_or(file).to_path_buf()
 }

@@ -3,9 +3,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem::discriminant,
+    path::PathBuf,
 };
 
 use super::{CaseReport, Report};
+
+/// What to do when a run says something else than what is committed.
+pub const REMEDY: &str = "run `./dev reports` and commit what it writes, if this is meant";
 
 /// What differs between `old` and `new`; empty if they say the same about the backend.
 #[must_use]
@@ -18,7 +22,10 @@ pub fn diff(old: &Report, new: &Report) -> Vec<String> {
     };
     same("backend", old.identity.name.clone(), new.identity.name.clone());
     same("profile", old.profile.id.clone(), new.profile.id.clone());
+    same("topology", format!("{:?}", old.profile.topology), format!("{:?}", new.profile.topology));
+    same("settings", format!("{:?}", old.profile.settings), format!("{:?}", new.profile.settings));
     same("controls", format!("{:?}", old.profile.controls), format!("{:?}", new.profile.controls));
+    same("suite", old.suite.version.clone(), new.suite.version.clone());
     same("registry", old.suite.registry_sha256.clone(), new.suite.registry_sha256.clone());
     same("declared", format!("{:?}", old.declared), format!("{:?}", new.declared));
     same("goals unmet", format!("{:?}", old.coverage.goals_unmet), format!("{:?}", new.coverage.goals_unmet));
@@ -29,6 +36,18 @@ pub fn diff(old: &Report, new: &Report) -> Vec<String> {
             (Some(old), Some(new)) if discriminant(&old.outcome) == discriminant(&new.outcome) => {}
             (old, new) => differences.push(format!("{name}: {}, now {}", word(old), word(new))),
         }
+    }
+    differences
+}
+
+/// What differs between the reports that are committed and those of a run; a profile that is not committed is no drift.
+#[must_use]
+pub fn drift(committed: &[(PathBuf, Report)], run: &[(PathBuf, Report)]) -> Vec<String> {
+    let mut differences = Vec::new();
+    for (_, new) in run {
+        let old = committed.iter().find(|(_, old)| old.profile.id == new.profile.id);
+        let own = old.map(|(_, old)| diff(old, new)).unwrap_or_default();
+        differences.extend(own.iter().map(|difference| format!("{}: {difference}", new.profile.id)));
     }
     differences
 }

@@ -3,9 +3,11 @@
 mod api;
 mod cases;
 mod files;
+mod ineligible;
 mod links;
 mod lua;
 mod parity;
+mod refusals;
 mod registry;
 mod requirements;
 mod sql;
