@@ -198,7 +198,7 @@ impl Report {
     /// True if a case of `stem` was run, or could not be for another reason than that nobody asked for it.
     #[must_use]
     pub fn executed(&self, stem: &str) -> bool {
-        self.cases.iter().any(|case| case.stem() == stem && case.outcome != event::not_executed())
+        self.cases.iter().any(|case| case.stem() == stem && case.was_executed())
     }
 
     /// Why the whole column could not be judged, if no server was found: the reason that all cases share.

@@ -11,8 +11,8 @@ use std::{
 };
 
 use ff_conformance::{
-    Case, Matrix, Report,
-    report::{self, Invalid, Provenance},
+    CASES, Case, Matrix, Report,
+    report::{self, Conclusion, Provenance},
     servers::{Kind, Servers, Wanted},
 };
 
@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Ok(cases) => cases,
         Err(text) => return complain(&text),
     };
-    if let Some(text) = unpublishable(&arguments) {
+    if let Some(text) = unpublishable(&arguments, cases.len()) {
         return complain(&text);
     }
     let runtime = match ff_conformance::runtime() {
@@ -59,11 +59,13 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
 }
 
 /// Why the reports of this run could not be committed, as far as that is known before it.
-fn unpublishable(arguments: &Arguments) -> Option<String> {
-    let folder = arguments.reports.as_ref()?;
+fn unpublishable(arguments: &Arguments, cases: usize) -> Option<String> {
+    let folder = arguments.reports.as_ref()?.display();
+    if cases < CASES.len() {
+        return Some(format!("{folder}: a committed report is one of all cases: leave `--case` out"));
+    }
     let dirty = git::state().dirty;
-    dirty
-        .then(|| format!("{}: a report names the commit that it is about: commit your changes first", folder.display()))
+    dirty.then(|| format!("{folder}: a report names the commit that it is about: commit your changes first"))
 }
 
 fn interrupted(number: u8) -> ExitCode {
@@ -117,23 +119,18 @@ async fn judge(arguments: &Arguments, cases: &[&'static Case], servers: Option<&
     ExitCode::from(report::exit_code(&reports))
 }
 
-/// Writes a report for each profile and one document over all of them, and says where.
+/// Writes a report for each profile and two documents over all of them, then what is committed, and says where.
 fn write(arguments: &Arguments, reports: &[Report]) -> Result<(), String> {
     let folder = arguments.out.clone().unwrap_or_else(report::folder);
-    let mut files: Vec<(PathBuf, String)> = Vec::new();
+    println!();
     for report in reports {
         let text = report::text(report).map_err(|error| error.to_string())?;
-        files.push((folder.join(format!("{}.json", report.profile.id)), text));
-        if let Some(folder) = &arguments.reports {
-            files.extend(published(report, folder)?);
-        }
+        write_file(&folder.join(format!("{}.json", report.profile.id)), &text)?;
     }
-    files.push((folder.join("report.md"), report::markdown(reports)));
-    files.push((folder.join("report.html"), report::html(reports)));
-    println!();
-    for (file, text) in files {
-        report::write_file(&file, &text).map_err(|error| format!("{}: {error}", file.display()))?;
-        println!("wrote {}", shown(&file).display());
+    write_file(&folder.join("report.md"), &report::markdown(reports))?;
+    write_file(&folder.join("report.html"), &report::html(reports))?;
+    if let Some(folder) = &arguments.reports {
+        publish(reports, folder)?;
     }
     if io::stdout().is_terminal() {
         println!("verdicts: certified 0, failed 1, partial 2, invalid {INVALID}");
@@ -141,19 +138,33 @@ fn write(arguments: &Arguments, reports: &[Report]) -> Result<(), String> {
     Ok(())
 }
 
-/// The report in the form that is committed, unless what lies in `folder` says the same.
-fn published(report: &Report, folder: &Path) -> Result<Option<(PathBuf, String)>, String> {
-    let file = folder.join(format!("{}.json", report.profile.id));
-    let same = |old: Result<Report, Invalid>| old.is_ok_and(|old| report::diff(&old, report).is_empty());
-    if same(report::read_report(&file)) {
-        return Ok(None);
+/// Writes the form that is committed, all reports or none; one that says what is there already is left alone.
+fn publish(reports: &[Report], folder: &Path) -> Result<(), String> {
+    let mut files = Vec::new();
+    for report in reports {
+        let (id, file) = (&report.profile.id, folder.join(format!("{}.json", report.profile.id)));
+        if report.footer.verdict == Conclusion::Failed {
+            return Err(format!("{id}: has failed: nothing was written to {}", folder.display()));
+        }
+        let same = |old: Report| report::verify(&old).is_empty() && report::diff(&old, report).is_empty();
+        if report::read_report(&file).is_ok_and(same) {
+            println!("kept  {}: this run says the same", shown(&file).display());
+            continue;
+        }
+        let text = report::text(&report.clone().published()).map_err(|error| error.to_string())?;
+        let wrong = report::verify_text(&text);
+        if !wrong.is_empty() {
+            return Err(format!("{id}: not fit to be published:\n  {}", wrong.join("\n  ")));
+        }
+        files.push((file, text));
     }
-    let text = report::text(&report.clone().published()).map_err(|error| error.to_string())?;
-    let wrong = report::verify_text(&text);
-    if !wrong.is_empty() {
-        return Err(format!("{}: not fit to be published:\n  {}", report.profile.id, wrong.join("\n  ")));
-    }
-    Ok(Some((file, text)))
+    files.iter().try_for_each(|(file, text)| write_file(file, text))
+}
+
+fn write_file(file: &Path, text: &str) -> Result<(), String> {
+    report::write_file(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+    println!("wrote {}", shown(file).display());
+    Ok(())
 }
 
 /// A path as seen from here, if it lies below.

@@ -23,7 +23,6 @@ pub fn diff(old: &Report, new: &Report) -> Vec<String> {
     same("backend", old.identity.name.clone(), new.identity.name.clone());
     same("profile", old.profile.id.clone(), new.profile.id.clone());
     same("topology", format!("{:?}", old.profile.topology), format!("{:?}", new.profile.topology));
-    same("settings", format!("{:?}", old.profile.settings), format!("{:?}", new.profile.settings));
     same("controls", format!("{:?}", old.profile.controls), format!("{:?}", new.profile.controls));
     same("suite", old.suite.version.clone(), new.suite.version.clone());
     same("registry", old.suite.registry_sha256.clone(), new.suite.registry_sha256.clone());

@@ -68,6 +68,12 @@ impl CaseReport {
         self.methods.iter().any(|method| method == op.as_str())
     }
 
+    /// True unless nobody ran it.
+    #[must_use]
+    pub fn was_executed(&self) -> bool {
+        self.outcome != not_executed()
+    }
+
     /// The stem of the case.
     #[must_use]
     pub fn stem(&self) -> &str {

@@ -2,12 +2,12 @@
 
 use ff_core::{Capability, Operation};
 
-use super::{CaseReport, Declared, event};
+use super::{CaseReport, Declared};
 use crate::{Case, EXEMPTIONS, Hits, Level, REFUSALS, Requirement, Topology};
 
 /// The goals that a run did not meet; a run of some cases has none, it is partial by them.
 pub(super) fn unmet(cases: &[CaseReport], hits: &Hits, declared: Option<&Declared>, topology: Topology) -> Vec<String> {
-    let idle = |case: &CaseReport| case.outcome == event::not_executed() || case.no_server().is_some();
+    let idle = |case: &CaseReport| !case.was_executed() || case.no_server().is_some();
     if cases.iter().any(idle) {
         return Vec::new();
     }

@@ -64,7 +64,7 @@ pub(crate) fn check(tree: &Tree, requirements: &[RequirementSource]) -> Problems
         if !entry.link.starts_with("https://") && !tree.exists(place) {
             bad("the link leads nowhere");
         }
-        if entry.requirement.is_some() == !entry.methods.is_empty() {
+        if entry.requirement.is_some() != entry.methods.is_empty() {
             bad("names either a requirement or methods");
         }
         if let Some(id) = &entry.requirement {

@@ -3,6 +3,7 @@
 mod api;
 mod cases;
 mod files;
+mod footnotes;
 mod ineligible;
 mod links;
 mod lua;
@@ -13,6 +14,7 @@ mod requirements;
 mod sql;
 mod stems;
 mod style;
+mod teeth;
 mod tokens;
 
 use files::{Tree, report};
@@ -25,6 +27,13 @@ fn the_registry_lists_every_case() {
 #[test]
 fn every_requirement_has_a_case() {
     report(&requirements::check(&Tree::read()));
+}
+
+#[test]
+fn the_list_of_rules_without_teeth_only_shrinks() {
+    let tree = Tree::read();
+    let (requirements, _) = requirements::read(&tree);
+    report(&teeth::check(&tree, &requirements));
 }
 
 #[test]
