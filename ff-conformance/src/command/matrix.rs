@@ -1,7 +1,6 @@
 //! `ff-conformance matrix`: the matrix of reports that exist.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -12,7 +11,7 @@ use ff_conformance::{
     report::{self, Invalid},
 };
 
-use crate::command::{colours, complain};
+use crate::command::{complain, shown};
 
 /// The arguments of `ff-conformance matrix`.
 #[derive(Debug, Args)]
@@ -34,7 +33,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     if arguments.markdown {
         print!("{}", matrix.markdown());
     } else {
-        print!("{}", matrix.terminal(colours(&io::stdout())));
+        print!("{}", shown(&matrix));
     }
     ExitCode::from(report::exit_code(&reports))
 }

@@ -1,7 +1,6 @@
 //! `ff-conformance report`: joins events, shows reports in other forms, checks and compares them.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -12,7 +11,7 @@ use ff_conformance::{
     report::{self, Found, Invalid, Provenance},
 };
 
-use crate::command::{INVALID, colours, complain, git, matrix};
+use crate::command::{INVALID, complain, git, matrix, shown};
 
 /// The arguments of `ff-conformance report`.
 #[derive(Debug, Args)]
@@ -104,7 +103,7 @@ fn merge(folder: &Path) -> Result<ExitCode, Invalid> {
     if reports.is_empty() {
         return Err(Invalid::new(format!("{} holds no events: run the tests first", folder.display())));
     }
-    print!("\n{}", Matrix::of(&reports).terminal(colours(&io::stdout())));
+    print!("\n{}", shown(&Matrix::of(&reports)));
     print!("{}", report::summary(&reports));
     Ok(ExitCode::from(report::exit_code(&reports)))
 }

@@ -19,7 +19,7 @@ use ff_conformance::{
 pub(crate) use args::Arguments;
 use args::Backend;
 
-use crate::command::{INVALID, colours, complain, git, servers::Signals};
+use crate::command::{INVALID, complain, git, servers::Signals, shown};
 
 /// Runs the subcommand.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
@@ -111,7 +111,7 @@ async fn judge(arguments: &Arguments, cases: &[&'static Case], servers: Option<&
             Err(invalid) => return complain(&format!("{backend}: {invalid}")),
         }
     }
-    print!("\n{}", Matrix::of(&reports).terminal(colours(&io::stdout())));
+    print!("\n{}", shown(&Matrix::of(&reports)));
     print!("{}", report::summary(&reports));
     if let Err(text) = write(arguments, &reports) {
         return complain(&text);
@@ -148,7 +148,7 @@ fn publish(reports: &[Report], folder: &Path) -> Result<(), String> {
         }
         let same = |old: Report| report::verify(&old).is_empty() && report::diff(&old, report).is_empty();
         if report::read_report(&file).is_ok_and(same) {
-            println!("kept  {}: this run says the same", shown(&file).display());
+            println!("kept  {}: this run says the same", from_here(&file).display());
             continue;
         }
         let text = report::text(&report.clone().published()).map_err(|error| error.to_string())?;
@@ -163,12 +163,12 @@ fn publish(reports: &[Report], folder: &Path) -> Result<(), String> {
 
 fn write_file(file: &Path, text: &str) -> Result<(), String> {
     report::write_file(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
-    println!("wrote {}", shown(file).display());
+    println!("wrote {}", from_here(file).display());
     Ok(())
 }
 
 /// A path as seen from here, if it lies below.
-fn shown(file: &Path) -> PathBuf {
+fn from_here(file: &Path) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     file.strip_prefix(here).unwrap_or(file).to_path_buf()
 }

@@ -1,6 +1,6 @@
 //! What a whole run has to have seen: every operation at work, and every refusal that its docs list.
 
-use ff_core::{Capability, Operation};
+use ff_core::Operation;
 
 use super::{CaseReport, Declared};
 use crate::{Case, EXEMPTIONS, Hits, Level, REFUSALS, Requirement, Topology};
@@ -14,7 +14,11 @@ pub(super) fn unmet(cases: &[CaseReport], hits: &Hits, declared: Option<&Declare
     let called = |op: &&Operation| cases.iter().any(|case| covers_must(case) && case.calls(**op));
     let missing = Operation::ALL.iter().filter(|op| !called(op) && !exempt(**op, None, topology));
     let mut goals: Vec<_> = missing.map(|op| format!("{op}: no case of a MUST calls it")).collect();
-    for refusals in REFUSALS.iter().filter(|refusals| has(refusals.op, declared)) {
+    // A case that needs what the backend lacks may be the one that would have shown a refusal.
+    if declared.is_some_and(|declared| declared.capabilities.values().any(|there| !there)) {
+        return goals;
+    }
+    for refusals in REFUSALS {
         let seen = hits.get(refusals.op.as_str());
         let met = |code: &str| seen.is_some_and(|seen| seen.keys().any(|answer| is_of(answer, code)));
         let codes = refusals.codes.iter().filter(|code| !met(code) && !exempt(refusals.op, Some(code), topology));
@@ -42,12 +46,6 @@ fn exempt(op: Operation, code: Option<&str>, topology: Topology) -> bool {
     EXEMPTIONS.iter().any(|exemption| {
         exemption.op == op && exemption.code == code && exemption.topology.is_none_or(|only| only == topology)
     })
-}
-
-/// True unless the backend says that it does not have `op`.
-fn has(op: Operation, declared: Option<&Declared>) -> bool {
-    let lacks = |gate: Capability| declared.is_some_and(|declared| declared.lacks(gate));
-    !Capability::of(op).is_some_and(lacks)
 }
 
 /// True if `answer` is `listed` or a closer form of it: `Transport(Closed, No)` of `Transport(Closed)` and of `Transport`.

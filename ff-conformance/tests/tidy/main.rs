@@ -16,6 +16,7 @@ mod stems;
 mod style;
 mod teeth;
 mod tokens;
+mod workflows;
 
 use files::{Tree, report};
 
@@ -59,6 +60,11 @@ fn sql_keeps_its_rules() {
 #[test]
 fn lua_keeps_its_rules() {
     report(&lua::check(&Tree::read()));
+}
+
+#[test]
+fn workflows_call_tasks_that_exist() {
+    report(&workflows::check(&Tree::read()));
 }
 
 #[test]
