@@ -26,7 +26,7 @@ pub use diff::{REMEDY, diff, drift};
 pub use event::{CaseReport, Event};
 pub use facts::{Declared, Host, Profile, Provenance, Stopwatch, SuiteFacts, time_factor};
 pub use files::{Found, folder, read_events, read_report, read_reports, run_id, write_file};
-pub use goals::refusals;
+pub use goals::{refusals, refused};
 pub use html::html;
 pub use junit::junit;
 pub use layout::text;
@@ -37,7 +37,7 @@ pub use schema::verify_text;
 pub use tally::Tally;
 pub use verify::verify;
 
-use crate::{Hits, Identity};
+use crate::{Hits, Identity, Outcome};
 
 /// The schema that a report names.
 pub const SCHEMA: &str = "ff-conformance-report/v1";
@@ -199,6 +199,13 @@ impl Report {
     #[must_use]
     pub fn executed(&self, stem: &str) -> bool {
         self.cases.iter().any(|case| case.stem() == stem && case.was_executed())
+    }
+
+    /// True if all cases of the rule `id` need what cannot exist where this store lives.
+    #[must_use]
+    pub fn cannot_judge(&self, id: &str) -> bool {
+        let mut covering = self.cases.iter().filter(|case| case.covers.iter().any(|covered| covered == id)).peekable();
+        covering.peek().is_some() && covering.all(|case| matches!(case.outcome, Outcome::Ineligible { .. }))
     }
 
     /// Why the whole column could not be judged, if no server was found: the reason that all cases share.

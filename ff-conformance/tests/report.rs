@@ -1,12 +1,13 @@
 //! The report of a run: how cases become a verdict, and what makes a set of events worthless.
 #![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
 
+use ff_backend_memory::MemoryBackend;
 use ff_conformance::{
     CASES, Call, Event, FailureKind, Matrix, Outcome, REFUSALS, Report,
     backends::memory::Memory,
-    report::{self, Conclusion, Provenance, Status},
+    report::{self, Conclusion, Declared, Provenance, Status},
 };
-use ff_core::Operation;
+use ff_core::{EngineBackend, Operation};
 
 /// The events of a whole run on memory; `change` makes it another run.
 fn events(change: impl Fn(&mut Event)) -> Vec<Event> {
@@ -243,6 +244,10 @@ fn drift_is_told_by_profile_and_a_new_profile_is_none() {
     assert!(drift.iter().all(|line| line.starts_with("memory: ")), "{drift:?}");
     assert!(drift.iter().any(|line| line.contains("passed, now denied")), "{drift:?}");
     assert_eq!(report::drift(&[], &run), Vec::<String>::new());
+    let mut other = merged(events(|_| {}));
+    other.declared = Some(Declared::of(&MemoryBackend::new().capabilities()));
+    let absent = report::diff(&committed[0].1, &other);
+    assert!(absent.contains(&"declared order: absent, now store".to_owned()), "{absent:?}");
 }
 
 #[test]

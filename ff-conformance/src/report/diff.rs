@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use super::{CaseReport, Report};
+use super::{CaseReport, Declared, Report, properties};
 
 /// What to do when a run says something else than what is committed.
 pub const REMEDY: &str = "run `./dev reports` and commit what it writes, if this is meant";
@@ -26,9 +26,13 @@ pub fn diff(old: &Report, new: &Report) -> Vec<String> {
     same("controls", format!("{:?}", old.profile.controls), format!("{:?}", new.profile.controls));
     same("suite", old.suite.version.clone(), new.suite.version.clone());
     same("registry", old.suite.registry_sha256.clone(), new.suite.registry_sha256.clone());
-    same("declared", format!("{:?}", old.declared), format!("{:?}", new.declared));
     same("goals unmet", format!("{:?}", old.coverage.goals_unmet), format!("{:?}", new.coverage.goals_unmet));
     same("verdict", old.footer.verdict.to_string(), new.footer.verdict.to_string());
+    let (was, is) = (declared(old), declared(new));
+    for name in was.keys().chain(is.keys()).collect::<BTreeSet<_>>() {
+        let value = |of: &BTreeMap<String, String>| of.get(name).cloned().unwrap_or_else(|| "absent".to_owned());
+        same(&format!("declared {name}"), value(&was), value(&is));
+    }
     let (old, new) = (by_name(old), by_name(new));
     for name in old.keys().chain(new.keys()).collect::<BTreeSet<_>>() {
         match (old.get(name), new.get(name)) {
@@ -49,6 +53,14 @@ pub fn drift(committed: &[(PathBuf, Report)], run: &[(PathBuf, Report)]) -> Vec<
         differences.extend(own.iter().map(|difference| format!("{}: {difference}", new.profile.id)));
     }
     differences
+}
+
+/// What a backend says of itself, one value by its name.
+fn declared(report: &Report) -> BTreeMap<String, String> {
+    let Some(Declared { capabilities, properties, limits }) = &report.declared else { return BTreeMap::new() };
+    let capabilities = capabilities.iter().map(|(name, there)| (name, there.to_string()));
+    let values = properties.iter().chain(limits).map(|(name, value)| (name, properties::word(value)));
+    capabilities.chain(values).map(|(name, value)| (name.clone(), value)).collect()
 }
 
 fn by_name(report: &Report) -> BTreeMap<&str, &CaseReport> {

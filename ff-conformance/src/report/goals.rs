@@ -19,9 +19,8 @@ pub(super) fn unmet(cases: &[CaseReport], hits: &Hits, declared: Option<&Declare
         return goals;
     }
     for refusals in REFUSALS {
-        let seen = hits.get(refusals.op.as_str());
-        let met = |code: &str| seen.is_some_and(|seen| seen.keys().any(|answer| is_of(answer, code)));
-        let codes = refusals.codes.iter().filter(|code| !met(code) && !exempt(refusals.op, Some(code), topology));
+        let open = |code: &&&str| !refused(hits, refusals.op, code) && !exempt(refusals.op, Some(code), topology);
+        let codes = refusals.codes.iter().filter(open);
         goals.extend(codes.map(|code| format!("{}: never answered {code}, which its docs list", refusals.op)));
     }
     goals
@@ -32,9 +31,13 @@ pub(super) fn unmet(cases: &[CaseReport], hits: &Hits, declared: Option<&Declare
 pub fn refusals(hits: &Hits, op: Operation, topology: Topology) -> (usize, usize) {
     let listed = REFUSALS.iter().filter(|refusals| refusals.op == op).flat_map(|refusals| refusals.codes);
     let listed: Vec<_> = listed.filter(|code| !exempt(op, Some(code), topology)).collect();
-    let seen = hits.get(op.as_str());
-    let met = |code: &&&&str| seen.is_some_and(|seen| seen.keys().any(|answer| is_of(answer, code)));
-    (listed.iter().filter(met).count(), listed.len())
+    (listed.iter().filter(|code| refused(hits, op, code)).count(), listed.len())
+}
+
+/// True if `op` was refused with `code`, or with a closer form of it.
+#[must_use]
+pub fn refused(hits: &Hits, op: Operation, code: &str) -> bool {
+    hits.get(op.as_str()).is_some_and(|seen| seen.keys().any(|answer| is_of(answer, code)))
 }
 
 fn covers_must(case: &CaseReport) -> bool {

@@ -109,7 +109,9 @@ pub(crate) fn requirements(reports: &[Report]) -> String {
         let _ = write!(text, "| {} {} |", requirement.id, requirement.text.replace('|', "\\|"));
         for report in reports {
             let status = report.requirements.get(requirement.id).copied();
-            let _ = write!(text, " {} |", status.map_or("❔", super::Status::sign));
+            let sign =
+                if report.cannot_judge(requirement.id) { "—" } else { status.map_or("❔", super::Status::sign) };
+            let _ = write!(text, " {sign} |");
         }
         text.push('\n');
     }

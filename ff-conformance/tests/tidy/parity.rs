@@ -43,6 +43,7 @@ pub(crate) fn check(tree: &Tree) -> Problems {
         problems.extend(missing(&columns));
         let own = tree.ending(".json").filter(|(path, _)| is_own(path));
         problems.extend(own.flat_map(|(path, text)| stale(path, text)));
+        problems.extend(columns.iter().flat_map(|column| seen(tree, &column.report)));
     }
     if !problems.is_empty() || columns.is_empty() {
         return problems;
@@ -81,6 +82,23 @@ fn stale(path: &str, text: &str) -> Problems {
     let wrong = report::verify_text(text);
     let first = wrong.first().map(|first| format!("{path}: {first}; {}", report::REMEDY));
     first.into_iter().collect()
+}
+
+/// What `ineligible.toml` says that nobody sees, and this report shows.
+fn seen(tree: &Tree, report: &Report) -> Problems {
+    let (entries, _) = ineligible::read(tree);
+    let hits = &report.coverage.methods;
+    let here = entries.iter().filter(|entry| entry.topology.is_none_or(|only| only == report.profile.topology));
+    let seen = here.flat_map(|entry| entry.methods.iter().map(move |op| (op, entry.refusal.as_deref())));
+    let seen = seen.filter(|(op, refusal)| match refusal {
+        Some(code) => report::refused(hits, **op, code),
+        None => report.cases.iter().any(|case| case.calls(**op)),
+    });
+    let told = |(op, refusal): (&Operation, Option<&str>)| {
+        let what = refusal.unwrap_or("calls");
+        format!("{}: the report on {} shows {op}: {what}; strike it out", ineligible::FILE, report.profile.id)
+    };
+    seen.map(told).collect()
 }
 
 struct Document {
@@ -198,9 +216,7 @@ impl Document {
                 let excuse = self.excuses.get(&rule.id).filter(|_| status == Status::Untested);
                 let mark = excuse.map(|reason| notes.mark(reason)).unwrap_or_default();
                 let covers = |case: &CaseReport| case.covers.contains(&rule.id);
-                let mut covering = report.cases.iter().filter(|case| covers(case));
-                let cannot = covering.all(|case| matches!(case.outcome, Outcome::Ineligible { .. }));
-                if status == Status::NotRun && cannot {
+                if report.cannot_judge(&rule.id) {
                     return format!("—{}", reasons(report, covers, notes));
                 }
                 format!("{}{mark}", status.sign())

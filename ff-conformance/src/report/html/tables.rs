@@ -86,9 +86,9 @@ pub(super) fn rules(reports: &[Report]) -> String {
             .iter()
             .map(|report| {
                 let state = report.requirements.get(rule.id).copied().unwrap_or(Status::Untested);
-                let look = status(state);
+                let look = if report.cannot_judge(rule.id) { ("none", "–", "ineligible") } else { status(state) };
                 format!(
-                    "<td data-label=\"{}\" class=\"result\">{}</td>",
+                    "<td data-label=\"{}\" class=\"result\"><div>{}</div></td>",
                     Text(&report.profile.id),
                     pill(look, look.2, None)
                 )
