@@ -111,6 +111,8 @@ fn a_goal_that_is_not_met_makes_a_run_partial() {
     let report = merged(events(silent));
     assert_eq!(report.coverage.goals_unmet, ["renew: never answered State(StaleLease), which its docs list"]);
     assert_eq!(report.footer.verdict, Conclusion::Partial);
+    let summary = report::summary(std::slice::from_ref(&report));
+    assert!(summary.contains("memory: goals not met\n  renew: never answered"), "{summary}");
     // A goal that was struck out is found again.
     let mut embellished = report.clone();
     embellished.coverage.goals_unmet.clear();

@@ -123,7 +123,7 @@ fn line(text: &mut String, line: &str) {
     text.push('\n');
 }
 
-/// Failures of one profile that a terminal shows with their details.
+/// Failures of one profile that a terminal shows with their details, and unmet goals that it shows at all.
 const SHOWN: usize = 5;
 
 /// What failed in `reports`, for a terminal: the first failures with details, the others by name; empty if nothing did.
@@ -146,9 +146,22 @@ pub fn summary(reports: &[Report]) -> String {
                 line(&mut text, &format!("{space}{}", brief.lines().next().unwrap_or_default()));
             }
         }
-        for goal in &report.coverage.goals_unmet {
-            line(&mut text, &format!("\n{}: goal not met: {goal}", report.profile.id));
-        }
+        goals(&mut text, report);
     }
     text
+}
+
+/// The first goals that a run did not meet, and how many more there are.
+fn goals(text: &mut String, report: &Report) {
+    let unmet = &report.coverage.goals_unmet;
+    if unmet.is_empty() {
+        return;
+    }
+    line(text, &format!("\n{}: goals not met", report.profile.id));
+    for goal in unmet.iter().take(SHOWN) {
+        line(text, &format!("  {goal}"));
+    }
+    if unmet.len() > SHOWN {
+        line(text, &format!("  … {} more in the report", unmet.len() - SHOWN));
+    }
 }
