@@ -126,6 +126,11 @@ impl fmt::Display for Text<'_> {
     }
 }
 
+/// `1 case`, `2 cases`.
+fn cases_of(count: usize) -> String {
+    format!("{count} case{}", if count == 1 { "" } else { "s" })
+}
+
 /// Prose with what stands between backticks as code.
 fn prose(text: &str) -> String {
     let mut told = String::new();

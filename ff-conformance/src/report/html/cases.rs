@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Text, head, look, parts, pill, place, prose, section, tally};
+use super::{Text, cases_of, head, look, parts, pill, place, prose, section, tally};
 use crate::{
     CASES, Case, Outcome,
     matrix::stems,
@@ -51,8 +51,8 @@ fn group(stem: &str, reports: &[Report]) -> String {
         ""
     };
     format!(
-        "<details class=\"stem\" id=\"cases-{stem}\"{open}><summary><span class=\"name\">{stem}</span> <span class=\"soft\"><span class=\"left\"></span>{} cases</span><span class=\"tallies\">{tallies}</span></summary>\n<table class=\"rows stack\">\n{}<tbody>\n{rows}</tbody></table></details>\n",
-        own.len(),
+        "<details class=\"stem\" id=\"cases-{stem}\"{open}><summary><span class=\"name\">{stem}</span> <span class=\"soft\"><span class=\"left\"></span>{}</span><span class=\"tallies\">{tallies}</span></summary>\n<table class=\"rows stack\">\n{}<tbody>\n{rows}</tbody></table></details>\n",
+        cases_of(own.len()),
         head(&["case"], reports),
     )
 }

@@ -2,7 +2,7 @@
 
 use ff_core::{Capability, Operation};
 
-use super::{Text, head, pill, prose, scrolling, section, status, tally, tone};
+use super::{Text, cases_of, head, pill, prose, scrolling, section, status, tally, tone};
 use crate::{
     CASES, REQUIREMENTS,
     matrix::stems,
@@ -71,7 +71,7 @@ fn operation(report: &Report, op: Operation) -> String {
     let refusals = if listed > 0 { format!("{seen} of {listed} refusals") } else { "no refusals".to_owned() };
     format!(
         "<div>{}<details class=\"more\"><summary>{refusals}</summary>{}</details></div>",
-        pill(look, &format!("{cases} cases"), None),
+        pill(look, &cases_of(cases), None),
         list.join("<br>")
     )
 }
@@ -81,6 +81,7 @@ pub(super) fn rules(reports: &[Report]) -> String {
     let mut rows = String::from("<tbody>\n");
     for rule in REQUIREMENTS {
         let cases = CASES.iter().filter(|case| case.covers.contains(&rule.id)).count();
+        let cases = cases_of(cases);
         let level = format!("{:?}", rule.level).to_uppercase();
         let cells: String = reports
             .iter()
@@ -96,7 +97,7 @@ pub(super) fn rules(reports: &[Report]) -> String {
             .collect();
         let text = format!("{} {level} {}", rule.id, rule.text).to_lowercase();
         rows.push_str(&format!(
-            "<tr id=\"{id}\" data-text=\"{text}\"><td class=\"what\"><code>{id}</code> <span class=\"soft ids\">{level} · <a href=\"#cases\" data-query=\"{query}\">{cases} cases</a></span><p>{rule}</p></td>{cells}</tr>\n",
+            "<tr id=\"{id}\" data-text=\"{text}\"><td class=\"what\"><code>{id}</code> <span class=\"soft ids\">{level} · <a href=\"#cases\" data-query=\"{query}\">{cases}</a></span><p>{rule}</p></td>{cells}</tr>\n",
             id = rule.id,
             text = Text(&text),
             query = rule.id.to_lowercase(),
