@@ -339,7 +339,9 @@ impl Cx {
     /// # Errors
     /// `Stop::NotRun` without a clock control.
     pub async fn now(&self) -> Result<TimestampMs, Stop> {
-        Ok(self.clock()?.now().await?)
+        let now = self.clock()?.now().await?;
+        self.recorder.store_time(now);
+        Ok(now)
     }
 
     /// Sets the store's clock.
@@ -354,6 +356,7 @@ impl Cx {
         *locked(&self.stands_at) = None;
         clock.set(now).await?;
         *locked(&self.stands_at) = Some(now);
+        self.recorder.store_time(now);
         Ok(())
     }
 

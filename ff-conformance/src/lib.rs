@@ -62,7 +62,7 @@ mod words;
 pub mod worker_capabilities;
 
 pub use async_trait::async_trait;
-pub use case::{Case, Level, Requirement};
+pub use case::{Case, Exemption, Level, Refusals, Requirement};
 #[cfg(feature = "certify")]
 pub use certify::certify;
 pub use controls::{AttemptFacts, ClockControl, Control, Controls, Dump, DumpControl, Held, HoldControl};
@@ -76,7 +76,7 @@ pub use matrix::Matrix;
 pub use opened::{TempFolder, controlled_store, store};
 pub use proxy::{Fault, Proxy};
 pub use recorder::{Call, Hits, Recorder};
-pub use registry::{CASES, REGISTRY_SHA256, REQUIREMENTS};
+pub use registry::{CASES, EXEMPTIONS, REFUSALS, REGISTRY_SHA256, REQUIREMENTS};
 pub use report::{CaseReport, Event, Report};
 pub use run::{execute, run, runtime};
 pub use scrutiny::Diagnosis;

@@ -10,8 +10,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use ff_core::{Capabilities, EngineBackend, EngineError};
+use ff_core::{Capabilities, EngineBackend, EngineError, TimestampMs};
 use futures::FutureExt;
+use serde::{Deserialize, Serialize};
 pub(crate) use tell::tell;
 
 use crate::{Intercept, Intercepted};
@@ -23,12 +24,15 @@ pub type Hits = BTreeMap<String, BTreeMap<String, u64>>;
 const LAST: usize = 50;
 
 /// One call of a case, for a reader.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Call {
+    /// The store's time when it began, in milliseconds since the Unix epoch; `None` if the suite does not know it.
+    pub at_ms: Option<i64>,
     /// The client that made it.
     pub client: String,
     /// The method with its arguments, cut; a payload is told by its length.
-    pub text: String,
+    pub call: String,
     /// What came back, cut; `None` while nothing has.
     pub answer: Option<String>,
 }
@@ -36,7 +40,7 @@ pub struct Call {
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let answer = self.answer.as_deref().unwrap_or("(no answer)");
-        write!(f, "{}: {} -> {answer}", self.client, self.text)
+        write!(f, "{}: {} -> {answer}", self.client, self.call)
     }
 }
 
@@ -59,6 +63,7 @@ struct Record {
     /// The first panic of the backend: the method, and what it said.
     panic: Option<(&'static str, String)>,
     sealed: bool,
+    store_time: Option<TimestampMs>,
 }
 
 impl Recorder {
@@ -71,6 +76,11 @@ impl Recorder {
     /// Notes that a check named `requirement`.
     pub fn checked(&self, requirement: &str) {
         *self.record().checks.entry(requirement.to_owned()).or_default() += 1;
+    }
+
+    /// Notes where the store's clock stands from now on; it is the suite that moves it.
+    pub fn store_time(&self, now: TimestampMs) {
+        self.record().store_time = Some(now);
     }
 
     /// `backend` under the eyes of this recorder, as client `name`.
@@ -134,13 +144,14 @@ impl Recorder {
     }
 
     /// Notes a call that begins, and returns its number.
-    fn begins(&self, client: &str, method: &'static str, text: String) -> usize {
+    fn begins(&self, client: &str, method: &'static str, call: String) -> usize {
         let mut record = self.record();
         if record.calls.len() == LAST {
             record.calls.pop_front();
             record.forgotten += 1;
         }
-        record.calls.push_back(Call { client: client.to_owned(), text, answer: None });
+        let at_ms = record.store_time.map(TimestampMs::as_ms);
+        record.calls.push_back(Call { at_ms, client: client.to_owned(), call, answer: None });
         let number = record.forgotten + record.calls.len() - 1;
         record.under_way.insert(number, method);
         number
@@ -227,5 +238,14 @@ mod tests {
         assert_eq!(calls.len(), LAST);
         assert_eq!(calls[0].to_string(), "a: call(0) -> yes");
         assert_eq!(calls[LAST - 1].to_string(), format!("a: call({}) -> (no answer)", LAST - 1));
+    }
+
+    #[test]
+    fn a_call_is_told_with_the_time_of_the_store() {
+        let recorder = Recorder::new();
+        recorder.begins("a", "early", "early()".to_owned());
+        recorder.store_time(TimestampMs::from_ms(7));
+        recorder.begins("a", "late", "late()".to_owned());
+        assert_eq!(recorder.calls().iter().map(|call| call.at_ms).collect::<Vec<_>>(), [None, Some(7)]);
     }
 }

@@ -1,9 +1,10 @@
 //! Every case and every requirement; the test `tidy` writes this file.
 
-use ff_core::Capability;
+#[rustfmt::skip]
+use ff_core::{Capability, Operation};
 
 #[rustfmt::skip]
-use crate::{Case, Control, Level, Requirement, executions, idempotency, payloads, snapshots, pages, attempts, retries, backoffs, deadlines, leases, fences, reclaims, claims, priorities, worker_capabilities, promotions, waits, arguments, errors, capabilities, boot, holds, clocks, durability, round_trips};
+use crate::{Case, Control, Exemption, Level, Refusals, Requirement, executions, idempotency, payloads, snapshots, pages, attempts, retries, backoffs, deadlines, leases, fences, reclaims, claims, priorities, worker_capabilities, promotions, waits, arguments, errors, capabilities, boot, holds, clocks, durability, round_trips};
 
 /// Hands every case to the macro `$then`, behind further arguments: `stem { case, … } …`.
 #[rustfmt::skip]
@@ -462,4 +463,37 @@ pub const REQUIREMENTS: &[Requirement] = &[
     Requirement { id: "FF-DUR-004", level: Level::Must, text: "A change and the events that tell of it are there together or not at all, also when the reply was lost." },
     Requirement { id: "FF-CON-001", level: Level::Must, text: "Calls that meet at one execution take effect one after the other: each is answered by what the one before left." },
     Requirement { id: "FF-CON-004", level: Level::Should, text: "An operation is one request and one reply once its connection is made and its statement prepared, and two where the first reply is to look again." },
+];
+
+/// The refusals that the docs of each operation list.
+#[rustfmt::skip]
+pub const REFUSALS: &[Refusals] = &[
+    Refusals { op: Operation::Ping, codes: &["Transport"] },
+    Refusals { op: Operation::Prepare, codes: &["Validation(InvalidInput)"] },
+    Refusals { op: Operation::CreateExecution, codes: &["Validation(InvalidInput)", "Validation(InvalidPolicyJson)", "Validation(InvalidTagKey)", "Validation(PayloadTooLarge)"] },
+    Refusals { op: Operation::DescribeExecution, codes: &["Validation(Corruption)", "Validation(InvalidInput)"] },
+    Refusals { op: Operation::ReadExecutionState, codes: &["Validation(Corruption)", "Validation(InvalidInput)"] },
+    Refusals { op: Operation::ReadExecutionInfo, codes: &["Validation(Corruption)", "Validation(InvalidInput)"] },
+    Refusals { op: Operation::GetExecutionResult, codes: &["Validation(Corruption)", "Validation(InvalidInput)"] },
+    Refusals { op: Operation::Progress, codes: &["Contention(ExecutionNotActive)", "NotFound(Execution)", "State(LeaseExpired)", "State(LeaseRevoked)", "State(StaleLease)", "Validation(Corruption)", "Validation(HandleFromOtherBackend)", "Validation(InvalidInput)"] },
+    Refusals { op: Operation::Complete, codes: &["Contention(ExecutionNotActive)", "NotFound(Execution)", "State(LeaseExpired)", "State(LeaseRevoked)", "State(StaleLease)", "Validation(Corruption)", "Validation(HandleFromOtherBackend)", "Validation(PayloadTooLarge)"] },
+    Refusals { op: Operation::Fail, codes: &["Contention(ExecutionNotActive)", "NotFound(Execution)", "State(LeaseExpired)", "State(LeaseRevoked)", "State(StaleLease)", "Validation(Corruption)", "Validation(HandleFromOtherBackend)", "Validation(InvalidInput)"] },
+    Refusals { op: Operation::Cancel, codes: &["Contention(ExecutionNotActive)", "NotFound(Execution)", "State(LeaseExpired)", "State(LeaseRevoked)", "State(StaleLease)", "Validation(Corruption)", "Validation(HandleFromOtherBackend)", "Validation(InvalidInput)"] },
+    Refusals { op: Operation::Renew, codes: &["Contention(ExecutionNotActive)", "NotFound(Execution)", "State(LeaseExpired)", "State(LeaseRevoked)", "State(StaleLease)", "Validation(Corruption)", "Validation(HandleFromOtherBackend)"] },
+    Refusals { op: Operation::Claim, codes: &["Validation(InvalidInput)"] },
+];
+
+/// What no run sees, from `ineligible.toml`.
+#[rustfmt::skip]
+pub const EXEMPTIONS: &[Exemption] = &[
+    Exemption { op: Operation::DescribeExecution, code: Some("Validation(Corruption)"), topology: None, reason: "Damage to a stored record needs a control that no harness has." },
+    Exemption { op: Operation::ReadExecutionState, code: Some("Validation(Corruption)"), topology: None, reason: "Damage to a stored record needs a control that no harness has." },
+    Exemption { op: Operation::ReadExecutionInfo, code: Some("Validation(Corruption)"), topology: None, reason: "Damage to a stored record needs a control that no harness has." },
+    Exemption { op: Operation::GetExecutionResult, code: Some("Validation(Corruption)"), topology: None, reason: "Damage to a stored record needs a control that no harness has." },
+    Exemption { op: Operation::Prepare, code: Some("Validation(InvalidInput)"), topology: None, reason: "A store of another version needs a control that no harness has; the tests of each backend make one." },
+    Exemption { op: Operation::Progress, code: Some("State(LeaseRevoked)"), topology: None, reason: "No operation revokes a lease." },
+    Exemption { op: Operation::Complete, code: Some("State(LeaseRevoked)"), topology: None, reason: "No operation revokes a lease." },
+    Exemption { op: Operation::Fail, code: Some("State(LeaseRevoked)"), topology: None, reason: "No operation revokes a lease." },
+    Exemption { op: Operation::Cancel, code: Some("State(LeaseRevoked)"), topology: None, reason: "No operation revokes a lease." },
+    Exemption { op: Operation::Renew, code: Some("State(LeaseRevoked)"), topology: None, reason: "No operation revokes a lease." },
 ];

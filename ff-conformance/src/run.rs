@@ -82,9 +82,13 @@ pub async fn execute(harness: &dyn Harness, case: &Case) -> Event {
     let watch = Stopwatch::start();
     let Driven { outcome, controls, measurements } = drive(harness, case, &recorder).await;
     let told = matches!(outcome, Outcome::Failed { .. } | Outcome::Errored { .. });
-    let calls = if told { recorder.calls() } else { Vec::new() };
-    let mut report = CaseReport::of(case, outcome, watch.elapsed_ms(), calls.iter().map(ToString::to_string).collect());
+    let mut report = CaseReport::of(case, outcome);
+    report.ms = Some(watch.elapsed_ms());
     report.measurements = measurements;
+    report.methods = recorder.hits().into_keys().collect();
+    if told {
+        report.operations = recorder.calls();
+    }
     Event::of(harness, report, &recorder, &controls, &watch)
 }
 
@@ -110,6 +114,8 @@ async fn drive(harness: &dyn Harness, case: &Case, recorder: &Arc<Recorder>) -> 
     };
     let cx = Cx::new(store, Arc::clone(recorder)).topology(harness.environment().topology);
     let controls = cx.controls().present();
+    // From here on every call is told with the time of the store; a clock that does not answer is the case's to tell.
+    let _ = guarded("clock", CLOSE_LIMIT, cx.now()).await;
     let mut outcome = visited(harness, case, &cx, recorder).await;
     if harness.identity() != identity {
         outcome = Diagnosis::ManyIdentities.into();

@@ -3,16 +3,21 @@
 mod api;
 mod cases;
 mod files;
+mod footnotes;
+mod ineligible;
 mod links;
 mod lua;
 mod parity;
 mod quotes;
+mod refusals;
 mod registry;
 mod requirements;
 mod sql;
 mod stems;
 mod style;
+mod teeth;
 mod tokens;
+mod workflows;
 
 use files::{Tree, report};
 
@@ -24,6 +29,13 @@ fn the_registry_lists_every_case() {
 #[test]
 fn every_requirement_has_a_case() {
     report(&requirements::check(&Tree::read()));
+}
+
+#[test]
+fn the_list_of_rules_without_teeth_only_shrinks() {
+    let tree = Tree::read();
+    let (requirements, _) = requirements::read(&tree);
+    report(&teeth::check(&tree, &requirements));
 }
 
 #[test]
@@ -49,6 +61,11 @@ fn sql_keeps_its_rules() {
 #[test]
 fn lua_keeps_its_rules() {
     report(&lua::check(&Tree::read()));
+}
+
+#[test]
+fn workflows_call_tasks_that_exist() {
+    report(&workflows::check(&Tree::read()));
 }
 
 #[test]
