@@ -1,0 +1,113 @@
+//! What stands beside one backend and sees its operations.
+
+use std::{sync::Arc, time::Instant};
+
+use ff_core::{EngineError, Operation};
+use tracing::{Instrument, Span};
+
+use crate::{Answer, Metrics};
+
+/// What sees every operation of one backend.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    backend: &'static str,
+    metrics: Option<Arc<Metrics>>,
+}
+
+impl Observer {
+    /// Spans only.
+    #[must_use]
+    pub const fn new(backend: &'static str) -> Self {
+        Self { backend, metrics: None }
+    }
+
+    /// Spans and metrics.
+    #[must_use]
+    pub const fn with_metrics(backend: &'static str, metrics: Arc<Metrics>) -> Self {
+        Self { backend, metrics: Some(metrics) }
+    }
+
+    /// The label of the backend.
+    #[must_use]
+    pub const fn backend(&self) -> &'static str {
+        self.backend
+    }
+
+    /// The instruments, if there are any.
+    #[must_use]
+    pub const fn metrics(&self) -> Option<&Arc<Metrics>> {
+        self.metrics.as_ref()
+    }
+}
+
+/// The span of an operation, named after it; its fields are empty until an argument fills them.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! span {
+    ($name:literal, $observer:expr) => {
+        $crate::tracing::info_span!(
+            target: "ff",
+            $name,
+            backend = $observer.backend(),
+            execution_id = $crate::tracing::field::Empty,
+            lane_id = $crate::tracing::field::Empty,
+            namespace = $crate::tracing::field::Empty,
+            worker_id = $crate::tracing::field::Empty,
+            worker_instance_id = $crate::tracing::field::Empty,
+            attempt_index = $crate::tracing::field::Empty,
+            lease_epoch = $crate::tracing::field::Empty,
+            scanner = $crate::tracing::field::Empty,
+            items = $crate::tracing::field::Empty,
+            outcome = $crate::tracing::field::Empty,
+            class = $crate::tracing::field::Empty,
+        )
+    };
+}
+
+/// Does `work` in `span`, and tells the span and the instruments what came of it.
+///
+/// Without a subscriber and without instruments it does nothing else.
+///
+/// # Errors
+/// Those of `work`.
+pub async fn watch<T: Answer>(
+    observer: &Observer,
+    op: Operation,
+    scanner: Option<&'static str>,
+    span: Span,
+    work: impl Future<Output = Result<T, EngineError>>,
+) -> Result<T, EngineError> {
+    match &observer.metrics {
+        None if span.is_disabled() => work.await,
+        None => traced(&span, work).await,
+        Some(metrics) => {
+            let running = metrics.begins(observer.backend, op);
+            #[expect(clippy::disallowed_methods, reason = "a length of time is measured; nothing follows from it")]
+            let begun = Instant::now();
+            let answer = traced(&span, work).await;
+            drop(running);
+            metrics.ended(observer.backend, op, answer.as_ref().err(), begun.elapsed());
+            if let Some(mut counted) = answer.as_ref().ok().and_then(Answer::counted) {
+                counted.scanner = scanner;
+                metrics.count(observer.backend, op, &counted);
+            }
+            answer
+        }
+    }
+}
+
+async fn traced<T>(span: &Span, work: impl Future<Output = Result<T, EngineError>>) -> Result<T, EngineError> {
+    let answer = work.instrument(span.clone()).await;
+    if !span.is_disabled() {
+        match &answer {
+            Ok(_) => {
+                span.record("outcome", "ok");
+            }
+            Err(error) => {
+                span.record("outcome", error.code());
+                span.record("class", tracing::field::debug(error.class()));
+            }
+        }
+    }
+    answer
+}
