@@ -19,6 +19,7 @@ use crate::{
     fcall::Call,
 };
 
+#[ff_observe::observed]
 #[async_trait]
 impl Claims for ValkeyBackend {
     async fn claim(

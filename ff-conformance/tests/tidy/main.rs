@@ -5,6 +5,7 @@ mod cases;
 mod files;
 mod links;
 mod lua;
+mod observed;
 mod parity;
 mod registry;
 mod requirements;
@@ -48,6 +49,11 @@ fn sql_keeps_its_rules() {
 #[test]
 fn lua_keeps_its_rules() {
     report(&lua::check(&Tree::read()));
+}
+
+#[test]
+fn every_operation_on_a_server_is_observed() {
+    report(&observed::check(&Tree::read()));
 }
 
 #[test]
