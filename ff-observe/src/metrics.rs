@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use ff_core::{EngineError, Operation};
 use opentelemetry::{
-    KeyValue,
+    KeyValue, Value,
     metrics::{Counter, Histogram, Meter, UpDownCounter},
 };
 
@@ -83,8 +83,8 @@ impl Metrics {
 
     pub(crate) fn ended(&self, backend: &'static str, op: Operation, error: Option<&EngineError>, took: Duration) {
         let (outcome, class) = error.map_or_else(
-            || ("ok".into(), "ok".into()),
-            |error| (error.code(), format!("{:?}", error.class()).to_lowercase()),
+            || (Value::from("ok"), Value::from("ok")),
+            |error| (error.code().into(), format!("{:?}", error.class()).to_lowercase().into()),
         );
         let attributes = [
             KeyValue::new("backend", backend),

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::ring,
@@ -30,14 +30,23 @@ impl Certificates {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "authority");
         let authority = params.self_signed(&key)?.pem();
         let issuer = Issuer::new(params, key);
         let issue = |names: &[&str]| -> Tried<(String, String)> {
             let names: Vec<String> = names.iter().map(ToString::to_string).collect();
             let key = KeyPair::generate()?;
-            Ok((CertificateParams::new(names)?.signed_by(&key, &issuer)?.pem(), key.serialize_pem()))
+            let mut params = CertificateParams::new(names.clone())?;
+            // A subject that is its issuer's would look self-signed.
+            params.distinguished_name.push(DnType::CommonName, names.concat());
+            Ok((params.signed_by(&key, &issuer)?.pem(), key.serialize_pem()))
         };
         Ok(Self { authority, server: issue(&["localhost", "127.0.0.1"])?, client: issue(&["worker"])? })
+    }
+
+    /// The certificate of the server, and its key.
+    pub(crate) fn server(&self) -> (&str, &str) {
+        (&self.server.0, &self.server.1)
     }
 
     /// What the server speaks; with `demands`, only to clients that the authority vouches for.
@@ -133,6 +142,11 @@ impl Address {
         let (user, place) = authority.rsplit_once('@').unwrap_or(("", authority));
         let [scheme, user, place, path] = [scheme, user, place, path].map(str::to_owned);
         Ok(Self { scheme, user, place, path })
+    }
+
+    /// The port of the place.
+    pub(crate) fn port(&self) -> Tried<u16> {
+        Ok(self.place.rsplit_once(':').ok_or("no port")?.1.parse()?)
     }
 
     /// The first address of the place.

@@ -2,6 +2,7 @@
 
 mod front;
 mod life;
+mod native;
 mod page;
 mod postgres;
 mod valkey;

@@ -131,8 +131,9 @@ async fn postgres_without_tls_is_plain_only_where_nothing_else_was_asked() -> Tr
     let database = Database::new("plain").await?;
     // This machine by an address that does not say so.
     let far = |mode: &str| -> Tried<PostgresConnection> {
-        let place = format!("0.0.0.0:{}", port(&database.url)?);
-        let url = Address::of(&database.url)?.at(place).url();
+        let address = Address::of(&database.url)?;
+        let place = format!("0.0.0.0:{}", address.port()?);
+        let url = address.at(place).url();
         let sign = if url.contains('?') { '&' } else { '?' };
         Ok(PostgresConnection::new(format!("{url}{sign}{mode}")).schema("ff"))
     };
@@ -142,11 +143,6 @@ async fn postgres_without_tls_is_plain_only_where_nothing_else_was_asked() -> Tr
     assert_eq!(code, "Transport(Connection, No)");
     assert!(text.contains("does not support TLS"), "{text}");
     database.drop().await
-}
-
-fn port(url: &str) -> Tried<u16> {
-    let end = url.rsplit_once(':').ok_or("a port")?.1;
-    Ok(end.split(['/', '?']).next().ok_or("a port")?.parse()?)
 }
 
 #[tokio::test]
