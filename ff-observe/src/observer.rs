@@ -111,3 +111,86 @@ async fn traced<T>(span: &Span, work: impl Future<Output = Result<T, EngineError
     }
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::pin,
+        task::{Context, Poll, Waker},
+    };
+
+    use ff_core::ScanReport;
+    use opentelemetry::metrics::MeterProvider;
+    use opentelemetry_sdk::metrics::{
+        InMemoryMetricExporter, PeriodicReader, SdkMeterProvider,
+        data::{AggregatedMetrics, MetricData},
+    };
+
+    use super::*;
+
+    struct Bench {
+        exporter: InMemoryMetricExporter,
+        provider: SdkMeterProvider,
+        observer: Observer,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let exporter = InMemoryMetricExporter::default();
+            let reader = PeriodicReader::builder(exporter.clone()).build();
+            let provider = SdkMeterProvider::builder().with_reader(reader).build();
+            let observer = Observer::with_metrics("test", Arc::new(Metrics::new(&provider.meter("test"))));
+            Self { exporter, provider, observer }
+        }
+
+        /// Begins an operation and looks at it once.
+        fn look<T: Answer>(&self, op: Operation, work: impl Future<Output = Result<T, EngineError>>) -> bool {
+            let watched = pin!(watch(&self.observer, op, Some("retention"), Span::none(), work));
+            let looked = watched.poll(&mut Context::from_waker(Waker::noop()));
+            matches!(looked, Poll::Ready(_))
+        }
+
+        /// The sum of a counter, with its attributes.
+        fn sum(&self, name: &str) -> (i64, String) {
+            self.provider.force_flush().unwrap();
+            let told = self.exporter.get_finished_metrics().unwrap();
+            let all = told.last().unwrap().scope_metrics().flat_map(|scope| scope.metrics());
+            let metric = all.into_iter().find(|metric| metric.name() == name).expect("the instrument");
+            let text = format!("{metric:?}");
+            let sum = match metric.data() {
+                AggregatedMetrics::U64(MetricData::Sum(sum)) => {
+                    sum.data_points().map(|point| i64::try_from(point.value()).unwrap()).sum()
+                }
+                AggregatedMetrics::I64(MetricData::Sum(sum)) => sum.data_points().map(|point| point.value()).sum(),
+                other => panic!("{other:?}"),
+            };
+            (sum, text)
+        }
+    }
+
+    #[test]
+    fn the_work_of_scans_is_counted_by_scanner() {
+        let bench = Bench::new();
+        let report = ScanReport { examined: 7, changed: 3, next_cursor: None };
+        assert!(bench.look(Operation::Scan, async { Ok(report) }));
+        let (examined, text) = bench.sum("ff.scan.examined");
+        assert_eq!((examined, bench.sum("ff.scan.changed").0), (7, 3));
+        assert!(text.contains("retention"), "{text}");
+    }
+
+    #[test]
+    fn an_operation_whose_caller_gave_up_is_not_running() {
+        let bench = Bench::new();
+        assert!(!bench.look(Operation::Renew, std::future::pending::<Result<(), EngineError>>()));
+        assert_eq!(bench.sum("ff.operations.running").0, 0);
+    }
+
+    #[test]
+    fn a_refusal_is_counted_by_its_code_and_class() {
+        let bench = Bench::new();
+        assert!(bench.look(Operation::Renew, async { Err::<(), _>(EngineError::contention()) }));
+        let (count, text) = bench.sum("ff.operations");
+        assert_eq!(count, 1);
+        assert!(text.contains("Contention(LeaseConflict)") && text.contains("retryable"), "{text}");
+    }
+}
