@@ -15,6 +15,7 @@ use crate::{
     tx::Statement,
 };
 
+#[ff_observe::observed]
 #[async_trait]
 impl Attempts for PostgresBackend {
     async fn progress(&self, handle: &Handle, percent: Option<u8>, message: Option<String>) -> Result<(), EngineError> {

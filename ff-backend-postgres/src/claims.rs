@@ -24,6 +24,7 @@ use crate::{
 /// Heads of each capability set that the first full look compares; each further look doubles it.
 const WINDOW: i64 = 16;
 
+#[ff_observe::observed]
 #[async_trait]
 impl Claims for PostgresBackend {
     async fn claim(

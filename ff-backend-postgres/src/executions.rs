@@ -32,6 +32,7 @@ impl PostgresBackend {
     }
 }
 
+#[ff_observe::observed]
 #[async_trait]
 impl Executions for PostgresBackend {
     async fn create_execution(&self, args: CreateExecutionArgs) -> Result<CreateExecutionResult, EngineError> {

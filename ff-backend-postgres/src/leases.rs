@@ -9,6 +9,7 @@ use crate::{
     row::{instant, number, outcome},
 };
 
+#[ff_observe::observed]
 #[async_trait]
 impl Leases for PostgresBackend {
     async fn renew(&self, handle: &Handle) -> Result<LeaseRenewal, EngineError> {

@@ -5,6 +5,7 @@ use ff_core::{EngineError, Operation, ScanArgs, ScanReport, Scanners};
 
 use crate::PostgresBackend;
 
+#[ff_observe::observed]
 #[async_trait]
 impl Scanners for PostgresBackend {
     async fn scan(&self, _args: ScanArgs) -> Result<ScanReport, EngineError> {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{backend::ValkeyBackend, error::ValkeyError, fcall::Call};
 
+#[ff_observe::observed]
 #[async_trait]
 impl Attempts for ValkeyBackend {
     async fn progress(&self, handle: &Handle, percent: Option<u8>, message: Option<String>) -> Result<(), EngineError> {

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use ff_core::{
     BackendConfig, BackendTimeouts, Capabilities, Durability, EngineBackend, EngineError, ExecutionId, Handle,
-    HandlePayload, Limits, PartitionConfig, PrepareOutcome,
+    HandlePayload, Limits, Operation, PartitionConfig, PrepareOutcome,
 };
+use ff_observe::{Metrics, Observer, watch};
 use redis::Client;
 
 use crate::{
@@ -32,6 +33,7 @@ pub struct ValkeyBackend {
     pub(crate) limits: Limits,
     durability: Durability,
     partitions: PartitionConfig,
+    observer: Observer,
 }
 
 impl ValkeyBackend {
@@ -44,9 +46,37 @@ impl ValkeyBackend {
     /// that is too old or may evict keys, a library that is too new, and a partition count that is not the store's.
     /// `Transport` if the server cannot be reached, refuses the credentials, or is a replica (`ReadOnly`).
     pub async fn connect(config: BackendConfig) -> Result<Arc<Self>, EngineError> {
-        let client = config::client(&config)?;
+        Self::open(config, Observer::new(LABEL)).await
+    }
+
+    /// The same with `partition_config` in place of the one in `config`, and with instruments.
+    ///
+    /// # Errors
+    /// Those of [`Self::connect`].
+    pub async fn connect_with_metrics(
+        config: BackendConfig,
+        partition_config: PartitionConfig,
+        metrics: Arc<Metrics>,
+    ) -> Result<Arc<Self>, EngineError> {
+        let backend = Self::open(config.partitions(partition_config), Observer::with_metrics(LABEL, metrics)).await?;
+        if let Some(metrics) = backend.observer.metrics() {
+            backend.server.show_pool(metrics);
+        }
+        Ok(backend)
+    }
+
+    async fn open(config: BackendConfig, observer: Observer) -> Result<Arc<Self>, EngineError> {
+        let span = ff_observe::span!("connect", observer);
+        let seen = observer.clone();
+        watch(&seen, Operation::Connect, None, span, Self::reach(config, observer)).await
+    }
+
+    async fn reach(config: BackendConfig, observer: Observer) -> Result<Arc<Self>, EngineError> {
+        let (client, credentials) = config::client(&config)?;
         library::check_count(config.partitions.count().get())?;
         let mut backend = Self::new(client, config.timeouts, config.partitions);
+        backend.server = backend.server.signing(credentials);
+        backend.observer = observer;
         backend.durability = config::inspect(&backend.server).await?;
         match backend.server.check().await {
             Ok(()) | Err(ValkeyError::NotPrepared(_)) => Ok(Arc::new(backend)),
@@ -71,7 +101,13 @@ impl ValkeyBackend {
             limits: Limits::of_partitions(count),
             durability: Durability::None,
             partitions,
+            observer: Observer::new(LABEL),
         }
+    }
+
+    /// What sees the operations.
+    pub(crate) const fn observer(&self) -> &Observer {
+        &self.observer
     }
 
     /// The content of a handle that this backend minted, for an execution that the store may hold.
@@ -92,6 +128,7 @@ impl ValkeyBackend {
     }
 }
 
+#[ff_observe::observed]
 #[async_trait]
 impl EngineBackend for ValkeyBackend {
     fn backend_label(&self) -> &'static str {

@@ -21,6 +21,7 @@ use crate::{
     reply::Items,
 };
 
+#[ff_observe::observed]
 #[async_trait]
 impl Claims for ValkeyBackend {
     async fn claim(

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ff_core::{Applied, EngineError, StateKind, TransportKind};
+use ff_core::{Applied, CredentialError, EngineError, StateKind, TransportKind};
 use redis::{ErrorKind, RedisError};
 
 use crate::backend::LABEL;
@@ -14,6 +14,8 @@ pub(crate) enum ValkeyError {
     Closed,
     /// The library is not there, or too old.
     NotPrepared(String),
+    /// No connection was tried: the source of credentials had none.
+    Credentials(CredentialError),
     /// The fault lies before the request was handed to a connection.
     Unsent(RedisError),
     /// The fault lies behind it, or the server refused.
@@ -49,6 +51,7 @@ impl From<ValkeyError> for EngineError {
             ValkeyError::Closed => say(TransportKind::Closed, Applied::No, "the backend was shut down".to_owned()),
             ValkeyError::NotPrepared(text) => say(TransportKind::NotPrepared, Applied::No, text),
             ValkeyError::Reply(text) => say(TransportKind::Protocol, Applied::Maybe, text),
+            ValkeyError::Credentials(source) => say(TransportKind::Auth, Applied::No, source.to_string()),
             ValkeyError::Refused(error) => error,
             ValkeyError::Unsent(source) => {
                 let kind = server_code(&source).map_or_else(|| client_kind(&source), transport_kind);
@@ -227,5 +230,6 @@ mod tests {
         assert_eq!(code(ValkeyError::Sent(late())), "Transport(Timeout, Maybe)");
         assert_eq!(code(ValkeyError::Unsent(late())), "Transport(Timeout, No)");
         assert_eq!(code(ValkeyError::Closed), "Transport(Closed, No)");
+        assert_eq!(code(ValkeyError::Credentials("no token".into())), "Transport(Auth, No)");
     }
 }

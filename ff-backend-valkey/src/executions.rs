@@ -18,6 +18,7 @@ use crate::{
     reply::{self, Row},
 };
 
+#[ff_observe::observed]
 #[async_trait]
 impl Executions for ValkeyBackend {
     async fn create_execution(&self, args: CreateExecutionArgs) -> Result<CreateExecutionResult, EngineError> {

@@ -5,6 +5,7 @@ use ff_core::{EngineError, Handle, LeaseRenewal, Leases, Limits, Operation, Revo
 
 use crate::{backend::ValkeyBackend, error::ValkeyError, fcall::Call};
 
+#[ff_observe::observed]
 #[async_trait]
 impl Leases for ValkeyBackend {
     async fn renew(&self, handle: &Handle) -> Result<LeaseRenewal, EngineError> {

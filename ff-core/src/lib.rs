@@ -36,7 +36,8 @@ pub use claims::{
     ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, ReclaimToken, UnclaimedReason,
 };
 pub use config::{
-    BackendConfig, BackendConnection, BackendTimeouts, PartitionConfig, PostgresConnection, SecretUrl, ValkeyConnection,
+    BackendConfig, BackendConnection, BackendTimeouts, ClientCertificate, CredentialError, CredentialSource,
+    Credentials, PartitionConfig, PostgresConnection, SecretUrl, TlsConfig, ValkeyConnection,
 };
 pub use error::{
     Applied, ConflictKind, ContentionKind, EngineError, Entity, ErrorClass, StateKind, TransportFault, TransportKind,
