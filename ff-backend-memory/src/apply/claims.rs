@@ -1,5 +1,7 @@
 //! How a worker gets a lease: what falls due is made ready, then the first row that the worker may take is taken.
 
+pub(super) mod grants;
+
 use std::{sync::Arc, time::Duration};
 
 use ff_core::{
