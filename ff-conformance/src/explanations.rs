@@ -41,12 +41,11 @@ pub async fn explain_unclaimed_tells_that_work_is_claimable(cx: &Cx) -> Verdict 
 pub async fn explain_unclaimed_tells_how_work_ended(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let deadline = after(cx.now().await?, 1000);
-    let expired = cx.created(&a, cx.execution()?.priority(-1).execution_deadline_at(deadline)).await?;
     let ended = [
         (completed(cx, &a).await?.payload.execution_id, TerminalOutcome::Success),
         (failed(cx, &a).await?.payload.execution_id, TerminalOutcome::Failed),
         (cancelled(cx, &a).await?.payload.execution_id, TerminalOutcome::Cancelled),
-        (expired, TerminalOutcome::Expired),
+        (cx.created(&a, cx.execution()?.execution_deadline_at(deadline)).await?, TerminalOutcome::Expired),
     ];
     cx.set_time(deadline).await?;
     for (id, outcome) in ended {

@@ -312,7 +312,7 @@ pub async fn a_grant_is_not_redeemed_for_a_life_outside_its_range(cx: &Cx) -> Ve
     let own = redeems(cx, &granted(cx, &a, "worker").await?, "worker")?;
     let written = cx.dump().await?;
     for way in Way::ALL {
-        for ttl in [Duration::ZERO, Duration::from_micros(1500), Duration::MAX] {
+        for ttl in [Duration::ZERO, Duration::from_micros(999), Duration::MAX] {
             let mut args = own.clone();
             args.lease_ttl = ttl;
             check!(cx, "FF-CLM-011", redeem(&a, way, args).await, refused("Validation(InvalidInput)"));
