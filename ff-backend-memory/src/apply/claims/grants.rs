@@ -10,6 +10,8 @@ use ff_core::{
 };
 
 use super::{arrival, pick, promote, take};
+#[cfg(feature = "flaws")]
+use crate::flaw;
 use crate::{Mint, Place, State, StoredExecution, capabilities::LABEL};
 
 pub(in crate::apply) fn claim_for_worker(
@@ -18,17 +20,27 @@ pub(in crate::apply) fn claim_for_worker(
     now: TimestampMs,
     mint: &mut dyn Mint,
 ) -> Result<ClaimForWorkerOutcome, EngineError> {
-    let expires_at = now.plus(Duration::from_millis(args.checked_ttl_ms()?));
+    let life = args.checked_ttl_ms();
+    #[cfg(feature = "flaws")]
+    let life = flaw::grant_life(state, life);
+    let expires_at = now.plus(Duration::from_millis(life?));
     promote(state, &args.lane_id, now, mint)?;
-    let Some(id) = pick(state, &args.lane_id, &args.worker_capabilities, now) else {
+    let offered = &args.worker_capabilities;
+    #[cfg(feature = "flaws")]
+    let offered = &flaw::offered(state, offered);
+    let Some(id) = pick(state, &args.lane_id, offered, now) else {
         return Ok(ClaimForWorkerOutcome::NoWork);
     };
+    #[cfg(feature = "flaws")]
+    let planted = state.flaw;
     let (row, index, events) = state.parts(&id)?;
     // What time has done to the row is written down, so that the grant is all that it waits for.
     if row.record.state.ownership_state == OwnershipState::Leased {
         events.lease(row, LeaseEventKind::Expired, None, now);
         row.record.state = StateVector::lapsed();
         row.record.last_transition_at = now;
+        #[cfg(feature = "flaws")]
+        flaw::lapse_written(planted, row);
     } else if row.record.state.eligibility_state == EligibilityState::NotEligibleUntilTime {
         row.record.state = StateVector::eligible(row.record.state.attempt_state);
     }
@@ -42,6 +54,8 @@ pub(in crate::apply) fn claim_for_worker(
     });
     row.record.last_mutation_at = now;
     let place = Place::of(row);
+    #[cfg(feature = "flaws")]
+    let place = flaw::reserved(planted, row, place);
     index.place(row, place);
     let lane_id = row.record.lane_id.clone();
     Ok(ClaimForWorkerOutcome::Granted(ClaimGrant { execution_id: id, grant_key, expires_at, lane_id }))
@@ -84,7 +98,10 @@ pub(in crate::apply) fn explain_unclaimed(
     now: TimestampMs,
 ) -> Result<Option<UnclaimedReason>, EngineError> {
     id.check_partition(state.limits.partitions)?;
-    Ok(state.execution(id).map(|row| row.record.unclaimed_reason(&row.required, capabilities, now)))
+    let reason = state.execution(id).map(|row| row.record.unclaimed_reason(&row.required, capabilities, now));
+    #[cfg(feature = "flaws")]
+    let reason = reason.map(|reason| flaw::explained(state, reason));
+    Ok(reason)
 }
 
 /// What work a grant may be redeemed for.
@@ -104,15 +121,22 @@ fn redeem(
     mint: &mut dyn Mint,
 ) -> Result<Handle, EngineError> {
     let lease_ttl = Duration::from_millis(args.check(&state.limits)?);
+    #[cfg(feature = "flaws")]
+    let lease_ttl = flaw::redeemed_life(state, lease_ttl);
     let (id, worker) = (args.grant.execution_id, (&args.worker_id, &args.worker_instance_id));
     let row = state.row(&id)?;
     let verdict = row.record.check_grant(&args.grant.grant_key, worker, now);
+    #[cfg(feature = "flaws")]
+    let verdict = flaw::redeeming(state.flaw, row, args, now, verdict);
     let is_taken = matches!(
         verdict,
         Err(EngineError::Contention(ContentionKind::ExecutionNotLeaseable | ContentionKind::LeaseConflict))
     );
     let kind = if verdict == Ok(Redeeming::Repeated) { latest_kind(row) } else { arrival(row).2 };
-    if redeemable == Redeemable::Interrupted && kind != HandleKind::Resumed && !is_taken {
+    let interrupted = redeemable == Redeemable::Interrupted;
+    #[cfg(feature = "flaws")]
+    let interrupted = flaw::asks_for_interrupted(state, interrupted);
+    if interrupted && kind != HandleKind::Resumed && !is_taken {
         return Err(EngineError::Contention(ContentionKind::NotAResumedExecution));
     }
     match verdict? {
