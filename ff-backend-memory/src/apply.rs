@@ -14,6 +14,7 @@ use ff_core::{
     OwnershipState, ReleaseReason, StateVector, TerminalOutcome, TimestampMs,
 };
 
+use self::claims::grants;
 #[cfg(feature = "flaws")]
 use crate::flaw;
 use crate::{Answer, Mint, Op, Outcome, Place, State, StoredExecution, capabilities::LABEL};
@@ -70,6 +71,15 @@ fn dispatch(state: &mut State, op: &Op, now: TimestampMs, mint: &mut dyn Mint) -
         Op::Renew { handle } => leases::renew(state, handle, now).map(Answer::Renew),
         Op::Claim { lane, capabilities, policy } => {
             claims::claim(state, lane, capabilities, policy, now, mint).map(Answer::Claim)
+        }
+        Op::ClaimForWorker(args) => grants::claim_for_worker(state, args, now, mint).map(Answer::ClaimForWorker),
+        Op::ClaimExecution(args) => grants::claim_execution(state, args, now, mint).map(Answer::ClaimExecution),
+        Op::ClaimFromReclaim(token) => grants::claim_from_reclaim(state, token, now, mint).map(Answer::Claim),
+        Op::ClaimResumedExecution(args) => {
+            grants::claim_resumed_execution(state, args, now, mint).map(Answer::ClaimExecution)
+        }
+        Op::ExplainUnclaimed { id, capabilities } => {
+            grants::explain_unclaimed(state, id, capabilities, now).map(Answer::ExplainUnclaimed)
         }
     }
 }

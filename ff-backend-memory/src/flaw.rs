@@ -1,6 +1,7 @@
 //! Planted faults that the conformance suite must find.
 
 mod planted;
+mod routing;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,10 @@ use std::fmt;
 pub(crate) use planted::{
     decide_due, duplicate, ended, list_executions, next_epoch, pick, progress, promotable, refused, repeated, result,
     retry, retry_scheduled, row, split_claim, verdict,
+};
+pub(crate) use routing::{
+    asks_for_interrupted, attempt_limit, checked, created, explained, given_back, grant_life, kind, lapse_written,
+    offered, redeemed_life, redeeming, reserved,
 };
 
 macro_rules! flaws {
@@ -88,6 +93,40 @@ flaws! {
     W1 = "W1",
     /// A refused call of a holder leaves a mark.
     X1 = "X1",
+    /// An interrupted attempt is not resumed: another one starts.
+    Rs = "RS",
+    /// Work that its holder gave back waits a millisecond longer.
+    Dl = "DL",
+    /// The time of an attempt is not limited.
+    Tl = "TL",
+    /// A lease that lapsed before its attempt's time is written down as a time-out once that time has come.
+    Ta = "TA",
+    /// A deadline that counts from the creation is forgotten.
+    Xd = "XD",
+    /// A policy outside its ranges is accepted.
+    Xp = "XP",
+    /// Reserved work can be claimed.
+    Gv = "GV",
+    /// Work whose grant lapsed never comes back.
+    Gl = "GL",
+    /// Any worker redeems a grant.
+    Gw = "GW",
+    /// A grant that was redeemed is not recognised while its lease is live.
+    Gr = "GR",
+    /// The grant of work that has ended is refused as invalid.
+    Ge = "GE",
+    /// What was asked for as an interrupted attempt may be anything.
+    Gi = "GI",
+    /// A reservation ignores what its worker offers.
+    Gc = "GC",
+    /// A grant may live for any time.
+    Gt = "GT",
+    /// A reservation writes a lapse down as if it were old.
+    Gx = "GX",
+    /// Reserved work is explained as claimable.
+    Gu = "GU",
+    /// A lease that came from a grant lives a millisecond longer than was asked for.
+    Gk = "GK",
 }
 
 impl fmt::Display for Flaw {

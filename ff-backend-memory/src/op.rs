@@ -1,9 +1,10 @@
 //! The operations of the contract as values, and what they answer.
 
 use ff_core::{
-    CapabilitySet, ClaimPolicy, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo,
+    CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimPolicy,
+    ClaimResumedExecutionArgs, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo,
     ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseRenewal, ListExecutionsPage,
-    ListLanesPage, Operation, PageLimit, PublicState, TimestampMs,
+    ListLanesPage, Operation, PageLimit, PublicState, ReclaimToken, TimestampMs, UnclaimedReason,
 };
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +105,21 @@ pub enum Op {
         /// How many at most.
         limit: PageLimit,
     },
+    /// Reserve the next piece of work of a lane.
+    ClaimForWorker(Box<ClaimForWorkerArgs>),
+    /// Redeem a grant.
+    ClaimExecution(Box<ClaimExecutionArgs>),
+    /// Redeem a grant, if its execution can still be taken.
+    ClaimFromReclaim(Box<ReclaimToken>),
+    /// Redeem a grant of an interrupted attempt.
+    ClaimResumedExecution(Box<ClaimResumedExecutionArgs>),
+    /// Tell why an execution waits.
+    ExplainUnclaimed {
+        /// The execution.
+        id: ExecutionId,
+        /// What the worker offers.
+        capabilities: CapabilitySet,
+    },
 }
 
 impl Op {
@@ -127,6 +143,11 @@ impl Op {
             Self::Renew { .. } => Operation::Renew,
             Self::ClaimMany { .. } => Operation::ClaimMany,
             Self::Claim { .. } => Operation::Claim,
+            Self::ClaimForWorker(_) => Operation::ClaimForWorker,
+            Self::ClaimExecution(_) => Operation::ClaimExecution,
+            Self::ClaimFromReclaim(_) => Operation::ClaimFromReclaim,
+            Self::ClaimResumedExecution(_) => Operation::ClaimResumedExecution,
+            Self::ExplainUnclaimed { .. } => Operation::ExplainUnclaimed,
         }
     }
 }
@@ -155,10 +176,16 @@ pub enum Answer {
     Fail(FailOutcome),
     /// Of `renew`.
     Renew(LeaseRenewal),
-    /// Of `claim`.
+    /// Of `claim` and `claim_from_reclaim`.
     Claim(Option<Handle>),
     /// Of `claim_many`.
     ClaimMany(Vec<Handle>),
+    /// Of `claim_for_worker`.
+    ClaimForWorker(ClaimForWorkerOutcome),
+    /// Of `claim_execution` and `claim_resumed_execution`.
+    ClaimExecution(ClaimExecutionResult),
+    /// Of `explain_unclaimed`.
+    ExplainUnclaimed(Option<UnclaimedReason>),
 }
 
 /// The answer of an operation, or its refusal.

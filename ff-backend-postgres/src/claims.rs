@@ -1,5 +1,7 @@
 //! `Claims` on PostgreSQL.
 
+mod grants;
+
 use std::{pin::Pin, time::Duration};
 
 use async_trait::async_trait;
@@ -7,7 +9,7 @@ use ff_core::{
     AttemptId, AttemptIndex, BackendTag, CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs,
     ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, EngineError,
     ExecutionId, Handle, HandleKind, HandlePayload, Jitter, LaneId, LeaseEpoch, LeaseFence, LeaseId, Limits, Operation,
-    PageLimit, ReclaimToken, UnclaimedReason,
+    PageLimit, ReclaimToken, UnclaimedReason, WorkerInstanceId,
 };
 use sqlx::{Row, postgres::PgRow};
 use tokio::time::Sleep;
@@ -46,31 +48,31 @@ impl Claims for PostgresBackend {
         claim_many(self, lane, capabilities, policy, limit).await.map_err(|error| error.at(Operation::ClaimMany))
     }
 
-    async fn claim_for_worker(&self, _args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimForWorker))
+    async fn claim_for_worker(&self, args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError> {
+        grants::claim_for_worker(self, &args).await.map_err(|error| error.at(Operation::ClaimForWorker))
     }
 
-    async fn claim_execution(&self, _args: ClaimExecutionArgs) -> Result<ClaimExecutionResult, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimExecution))
+    async fn claim_execution(&self, args: ClaimExecutionArgs) -> Result<ClaimExecutionResult, EngineError> {
+        grants::claim_execution(self, &args).await.map_err(|error| error.at(Operation::ClaimExecution))
     }
 
-    async fn claim_from_reclaim(&self, _token: ReclaimToken) -> Result<Option<Handle>, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimFromReclaim))
+    async fn claim_from_reclaim(&self, token: ReclaimToken) -> Result<Option<Handle>, EngineError> {
+        grants::claim_from_reclaim(self, &token).await.map_err(|error| error.at(Operation::ClaimFromReclaim))
     }
 
     async fn claim_resumed_execution(
         &self,
-        _args: ClaimResumedExecutionArgs,
+        args: ClaimResumedExecutionArgs,
     ) -> Result<ClaimResumedExecutionResult, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimResumedExecution))
+        grants::claim_resumed_execution(self, &args).await.map_err(|error| error.at(Operation::ClaimResumedExecution))
     }
 
     async fn explain_unclaimed(
         &self,
-        _id: &ExecutionId,
-        _capabilities: &CapabilitySet,
+        id: &ExecutionId,
+        capabilities: &CapabilitySet,
     ) -> Result<Option<UnclaimedReason>, EngineError> {
-        Err(EngineError::unavailable(Operation::ExplainUnclaimed))
+        grants::explain_unclaimed(self, id, capabilities).await.map_err(|error| error.at(Operation::ExplainUnclaimed))
     }
 }
 
@@ -251,24 +253,29 @@ impl<'a> Claimer<'a> {
     }
 
     fn handle(&self, row: &PgRow) -> Result<Handle, PgError> {
-        let payload = HandlePayload {
-            execution_id: word(row, "id")?,
-            attempt_index: AttemptIndex(number(row, "attempt_index")?),
-            fence: LeaseFence {
-                lease_id: LeaseId::from_uuid(row.try_get("lease_id")?),
-                lease_epoch: LeaseEpoch(number(row, "lease_epoch")?),
-                attempt_id: AttemptId::from_uuid(row.try_get("attempt_id")?),
-            },
-            lease_ttl: Duration::from_millis(self.ttl_ms),
-            lane_id: self.lane.clone(),
-            worker_instance_id: self.policy.worker_instance_id.clone(),
-        };
-        let kind = match row.try_get("kind")? {
-            "fresh" => HandleKind::Fresh,
-            "resumed" => HandleKind::Resumed,
-            "reclaimed" => HandleKind::Reclaimed,
-            other => return Err(EngineError::corrupt(format!("kind {other:?}")).into()),
-        };
-        Ok(payload.seal(BackendTag::try_new(LABEL)?, kind))
+        handle(row, self.lane.clone(), self.ttl_ms, &self.policy.worker_instance_id)
     }
+}
+
+/// The lease of a row that was taken in `lane`.
+fn handle(row: &PgRow, lane_id: LaneId, ttl_ms: u64, worker_instance_id: &WorkerInstanceId) -> Result<Handle, PgError> {
+    let payload = HandlePayload {
+        execution_id: word(row, "id")?,
+        attempt_index: AttemptIndex(number(row, "attempt_index")?),
+        fence: LeaseFence {
+            lease_id: LeaseId::from_uuid(row.try_get("lease_id")?),
+            lease_epoch: LeaseEpoch(number(row, "lease_epoch")?),
+            attempt_id: AttemptId::from_uuid(row.try_get("attempt_id")?),
+        },
+        lease_ttl: Duration::from_millis(ttl_ms),
+        lane_id,
+        worker_instance_id: worker_instance_id.clone(),
+    };
+    let kind = match row.try_get("kind")? {
+        "fresh" => HandleKind::Fresh,
+        "resumed" => HandleKind::Resumed,
+        "reclaimed" => HandleKind::Reclaimed,
+        other => return Err(EngineError::corrupt(format!("kind {other:?}")).into()),
+    };
+    Ok(payload.seal(BackendTag::try_new(LABEL)?, kind))
 }

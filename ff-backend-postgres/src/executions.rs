@@ -173,7 +173,12 @@ async fn result(backend: &PostgresBackend, id: &ExecutionId) -> Result<Option<Ve
     Ok(row.map(|row| row.try_get("payload")).transpose()?)
 }
 
-async fn by_id(backend: &PostgresBackend, id: &ExecutionId, sql: &'static str) -> Result<Option<PgRow>, PgError> {
+/// The row of a statement that reads one execution.
+pub(crate) async fn by_id(
+    backend: &PostgresBackend,
+    id: &ExecutionId,
+    sql: &'static str,
+) -> Result<Option<PgRow>, PgError> {
     id.check_partition(backend.limits().partitions)?;
     let id = id.to_string();
     backend.store().await?.row(|| sqlx::query(sql).bind(&id)).await

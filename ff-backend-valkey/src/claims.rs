@@ -1,13 +1,15 @@
 //! How a worker gets a lease.
 
+mod grants;
+
 use std::{pin::Pin, time::Duration};
 
 use async_trait::async_trait;
 use ff_core::{
     AttemptId, AttemptIndex, BackendTag, CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs,
-    ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, EngineError,
-    ExecutionId, Handle, HandleKind, HandlePayload, LaneId, LeaseEpoch, LeaseFence, LeaseId, Operation, PageLimit,
-    ReclaimToken, UnclaimedReason,
+    ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, ContentionKind,
+    EngineError, ExecutionId, Handle, HandleKind, HandlePayload, LaneId, LeaseEpoch, LeaseFence, LeaseId, PageLimit,
+    ReclaimToken, UnclaimedReason, WorkerInstanceId,
 };
 use tokio::time::{Sleep, sleep};
 
@@ -57,31 +59,36 @@ impl Claims for ValkeyBackend {
         }
     }
 
-    async fn claim_for_worker(&self, _args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimForWorker))
+    async fn claim_for_worker(&self, args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError> {
+        Ok(grants::claim_for_worker(self, &args).await?)
     }
 
-    async fn claim_execution(&self, _args: ClaimExecutionArgs) -> Result<ClaimExecutionResult, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimExecution))
+    async fn claim_execution(&self, args: ClaimExecutionArgs) -> Result<ClaimExecutionResult, EngineError> {
+        grants::redeem(self, &args, false).await.map(ClaimExecutionResult::Claimed)
     }
 
-    async fn claim_from_reclaim(&self, _token: ReclaimToken) -> Result<Option<Handle>, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimFromReclaim))
+    async fn claim_from_reclaim(&self, token: ReclaimToken) -> Result<Option<Handle>, EngineError> {
+        match grants::redeem(self, &token, false).await {
+            Err(EngineError::Contention(ContentionKind::ExecutionNotLeaseable | ContentionKind::LeaseConflict)) => {
+                Ok(None)
+            }
+            answer => answer.map(Some),
+        }
     }
 
     async fn claim_resumed_execution(
         &self,
-        _args: ClaimResumedExecutionArgs,
+        args: ClaimResumedExecutionArgs,
     ) -> Result<ClaimResumedExecutionResult, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimResumedExecution))
+        grants::redeem(self, &args, true).await.map(ClaimResumedExecutionResult::Claimed)
     }
 
     async fn explain_unclaimed(
         &self,
-        _id: &ExecutionId,
-        _capabilities: &CapabilitySet,
+        id: &ExecutionId,
+        capabilities: &CapabilitySet,
     ) -> Result<Option<UnclaimedReason>, EngineError> {
-        Err(EngineError::unavailable(Operation::ExplainUnclaimed))
+        Ok(grants::explain_unclaimed(self, id, capabilities).await?)
     }
 }
 
@@ -126,7 +133,7 @@ impl<'a> Claimer<'a> {
 
     /// One look for one row.
     async fn look(&self) -> Result<Option<Handle>, ValkeyError> {
-        self.handle(&mut self.backend.items(minting(self.call("ff_claim"))).await?)
+        self.taken(&mut self.backend.items(minting(self.call("ff_claim"))).await?)
     }
 
     /// One look for as many rows as the limit says.
@@ -135,7 +142,7 @@ impl<'a> Claimer<'a> {
         let mut reply = self.backend.items(call).await?;
         let mut taken = Vec::new();
         while let Some(mut item) = reply.next_items()? {
-            taken.extend(self.handle(&mut item)?);
+            taken.extend(self.taken(&mut item)?);
         }
         Ok(taken)
     }
@@ -153,33 +160,42 @@ impl<'a> Claimer<'a> {
             .arg(jitter_millionths())
     }
 
-    /// What `ff.take` answers, as a handle.
-    fn handle(&self, reply: &mut Items) -> Result<Option<Handle>, ValkeyError> {
-        match reply.text()?.as_str() {
-            "none" => return Ok(None),
-            "claimed" => {}
-            other => return Err(ValkeyError::Reply(format!("{other:?} was not expected"))),
-        }
-        let execution_id = execution_id(&reply.text()?)?;
-        let lease_epoch = LeaseEpoch(reply.number()?);
-        let attempt_index = AttemptIndex(reply.number()?);
-        let kind = match reply.text()?.as_str() {
-            "fresh" => HandleKind::Fresh,
-            "resumed" => HandleKind::Resumed,
-            "reclaimed" => HandleKind::Reclaimed,
-            other => return Err(ValkeyError::Reply(format!("{other:?} was not expected"))),
-        };
-        let (attempt_id, lease_id) = (reply.parsed()?, reply.parsed()?);
-        let payload = HandlePayload {
-            execution_id,
-            attempt_index,
-            fence: LeaseFence { lease_id, lease_epoch, attempt_id },
-            lease_ttl: Duration::from_millis(self.ttl_ms),
-            lane_id: self.lane.clone(),
-            worker_instance_id: self.policy.worker_instance_id.clone(),
-        };
-        Ok(Some(payload.seal(BackendTag::try_new(LABEL)?, kind)))
+    fn taken(&self, reply: &mut Items) -> Result<Option<Handle>, ValkeyError> {
+        handle(reply, self.lane.clone(), self.ttl_ms, &self.policy.worker_instance_id)
     }
+}
+
+/// What `ff.take` answers of a row of `lane_id`, as a handle.
+fn handle(
+    reply: &mut Items,
+    lane_id: LaneId,
+    ttl_ms: u64,
+    worker_instance_id: &WorkerInstanceId,
+) -> Result<Option<Handle>, ValkeyError> {
+    match reply.text()?.as_str() {
+        "none" => return Ok(None),
+        "claimed" => {}
+        other => return Err(ValkeyError::Reply(format!("{other:?} was not expected"))),
+    }
+    let execution_id = execution_id(&reply.text()?)?;
+    let lease_epoch = LeaseEpoch(reply.number()?);
+    let attempt_index = AttemptIndex(reply.number()?);
+    let kind = match reply.text()?.as_str() {
+        "fresh" => HandleKind::Fresh,
+        "resumed" => HandleKind::Resumed,
+        "reclaimed" => HandleKind::Reclaimed,
+        other => return Err(ValkeyError::Reply(format!("{other:?} was not expected"))),
+    };
+    let (attempt_id, lease_id) = (reply.parsed()?, reply.parsed()?);
+    let payload = HandlePayload {
+        execution_id,
+        attempt_index,
+        fence: LeaseFence { lease_id, lease_epoch, attempt_id },
+        lease_ttl: Duration::from_millis(ttl_ms),
+        lane_id,
+        worker_instance_id: worker_instance_id.clone(),
+    };
+    Ok(Some(payload.seal(BackendTag::try_new(LABEL)?, kind)))
 }
 
 /// The same with the ids of one more lease and attempt.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ff_core::{Applied, CredentialError, EngineError, StateKind, TransportKind};
+use ff_core::{Applied, ContentionKind, CredentialError, EngineError, StateKind, TransportKind};
 use redis::{ErrorKind, RedisError};
 
 use crate::backend::LABEL;
@@ -104,6 +104,11 @@ fn refusal(code: &str) -> Option<EngineError> {
         "LEASE_REVOKED" => EngineError::State(StateKind::LeaseRevoked),
         "LEASE_EXPIRED" => EngineError::State(StateKind::LeaseExpired),
         "STALE_LEASE" => EngineError::State(StateKind::StaleLease),
+        "NOT_LEASEABLE" => EngineError::Contention(ContentionKind::ExecutionNotLeaseable),
+        "LEASE_CONFLICT" => EngineError::Contention(ContentionKind::LeaseConflict),
+        "NOT_RESUMED" => EngineError::Contention(ContentionKind::NotAResumedExecution),
+        "INVALID_GRANT" => EngineError::Contention(ContentionKind::InvalidClaimGrant),
+        "GRANT_EXPIRED" => EngineError::Contention(ContentionKind::ClaimGrantExpired),
         _ => return None,
     })
 }

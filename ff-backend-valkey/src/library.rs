@@ -49,6 +49,9 @@ const FILES: &[(&str, &str)] = files! {
     "leases/renew.lua"
     "claims/claim.lua"
     "claims/claim_many.lua"
+    "claims/claim_for_worker.lua"
+    "claims/claim_execution.lua"
+    "claims/explain_unclaimed.lua"
 };
 
 /// The text of the function library that `prepare` loads.

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 
 use ff_core::{
-    AttemptIndex, AttemptState, BlockingReason, ContentionKind, EligibilityState, EngineError, ExecutionId,
-    ExecutionRecord, GrantRecord, LeaseEpoch, LeaseRecord, LifecyclePhase, OwnershipState, Progress, StateVector,
-    TerminalOutcome, TimestampMs,
+    AttemptIndex, AttemptState, BlockingReason, CapabilitySet, ContentionKind, EligibilityState, EngineError,
+    ExecutionId, ExecutionRecord, GrantRecord, LeaseEpoch, LeaseRecord, LifecyclePhase, OwnershipState, Progress,
+    StateVector, TerminalOutcome, TimestampMs,
 };
 use redis::Value;
 
@@ -203,6 +203,12 @@ impl Row {
     /// How the input is encoded.
     pub(crate) fn encoding(&self) -> Result<Option<String>, EngineError> {
         self.optional("en")
+    }
+
+    /// What a worker must offer.
+    pub(crate) fn required_capabilities(&self) -> Result<CapabilitySet, EngineError> {
+        let joined: Option<String> = self.optional("q")?;
+        CapabilitySet::try_new(joined.iter().flat_map(|tokens| tokens.split(',')))
     }
 
     /// The stored execution, with the free text that belongs to it.

@@ -9,9 +9,9 @@ use ff_core::{
 
 use crate::{
     Claimed, Cx, Expect, Fault, Stop, TTL, Verdict, answers,
-    calls::{Answer, Call, cancel, complete, create, fail, progress, renew},
+    calls::{Answer, Call, cancel, complete, create, delay, fail, progress, renew, wait_children},
     check, equals, is_none, is_ok, refused, satisfies,
-    trials::{AFTER, BEFORE, all_answer, held, is_lost, meets, planned, struck},
+    trials::{AFTER, BEFORE, FAULTS, all_answer, held, is_lost, meets, planned, struck},
 };
 
 fn plain() -> ExecutionPolicy {
@@ -212,6 +212,28 @@ pub async fn cancel_repeated_after_a_reset_ends_as_one_call(cx: &Cx) -> Verdict 
 pub async fn cancel_repeated_after_its_caller_was_killed_ends_as_one_call(cx: &Cx) -> Verdict {
     for fault in [Fault::Swallow, Fault::SwallowReply] {
         let (first, repeats) = told(cx, Operation::Cancel, plain(), fault, cancel).await?;
+        check!(cx, "FF-DUR-003", repeats, all_answer(first));
+    }
+    Ok(())
+}
+
+/// A `delay` that meets any fault on its way is repeated and ends as one call.
+///
+/// Covers FF-DUR-002, FF-DUR-003, FF-DUR-004, FF-ERR-018. Needs address, clock, dump.
+pub async fn delay_repeated_after_a_fault_ends_as_one_call(cx: &Cx) -> Verdict {
+    for fault in FAULTS {
+        let (first, repeats) = told(cx, Operation::Delay, plain(), fault, delay).await?;
+        check!(cx, "FF-DUR-003", repeats, all_answer(first));
+    }
+    Ok(())
+}
+
+/// A `wait_children` that meets any fault on its way is repeated and ends as one call.
+///
+/// Covers FF-DUR-002, FF-DUR-003, FF-DUR-004, FF-ERR-018. Needs address, clock, dump.
+pub async fn wait_children_repeated_after_a_fault_ends_as_one_call(cx: &Cx) -> Verdict {
+    for fault in FAULTS {
+        let (first, repeats) = told(cx, Operation::WaitChildren, plain(), fault, wait_children).await?;
         check!(cx, "FF-DUR-003", repeats, all_answer(first));
     }
     Ok(())

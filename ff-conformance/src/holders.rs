@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use ff_core::{EngineBackend, EngineError, FailureClass, FailureReason, Handle, Operation};
+use ff_core::{EngineBackend, EngineError, FailureClass, FailureReason, Handle, Operation, TimestampMs};
 
 use crate::{Expect, satisfies};
 
@@ -20,6 +20,8 @@ pub(crate) async fn holder_answers(client: &Arc<dyn EngineBackend>, handle: &Han
         ("complete", code(&client.complete(handle, Some(b"late".to_vec())).await)),
         ("fail", code(&client.fail(handle, transient, FailureClass::Transient).await)),
         ("cancel", code(&client.cancel(handle, "late").await)),
+        ("delay", code(&client.delay(handle, TimestampMs::from_ms(0)).await)),
+        ("wait_children", code(&client.wait_children(handle).await)),
     ]);
     answers
 }

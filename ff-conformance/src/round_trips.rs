@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
-use ff_core::{CapabilitySet, EngineBackend, EngineError, ExecutionId, ExecutionPolicy, Operation};
+use ff_core::{CapabilitySet, ClaimExecutionArgs, EngineBackend, EngineError, ExecutionId, ExecutionPolicy, Operation};
 
 use crate::{
     Claimed, Cx, Expect, Proxy, Stop, TTL, Verdict,
     calls::{
-        Call, cancel, complete, create, describe, fail, list_executions, list_lanes, ping, progress, read_info,
-        read_state, renew, result,
+        Call, cancel, claim_execution, claim_for_worker, claim_from_reclaim, claim_resumed_execution, complete, create,
+        delay, describe, explain_unclaimed, fail, list_executions, list_lanes, ping, progress, read_info, read_state,
+        renew, result, wait_children,
     },
-    check, equals, satisfies,
+    check, equals,
+    reservations::{GRANT_TTL, granted, redeems, wants},
+    routes::{Route, waiting},
+    satisfies,
 };
 
 /// A client behind a counting proxy.
@@ -182,6 +186,86 @@ pub async fn fail_costs_one_round_trip(cx: &Cx) -> Verdict {
 /// Covers FF-CON-004. Needs address.
 pub async fn cancel_costs_one_round_trip(cx: &Cx) -> Verdict {
     let turns = of_holder(cx, Operation::Cancel, ExecutionPolicy::new(), cancel).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm delay is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn delay_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let turns = of_holder(cx, Operation::Delay, ExecutionPolicy::new(), delay).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm wait for nothing is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn wait_children_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let turns = of_holder(cx, Operation::WaitChildren, ExecutionPolicy::new(), wait_children).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm reservation is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address, grants.
+pub async fn claim_for_worker_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let counted = counted(cx).await?;
+    let mut wanted = Vec::new();
+    for _ in 0..CALLS {
+        cx.created_plain(&counted.client).await?;
+        wanted.push(wants(cx, "worker", GRANT_TTL)?);
+    }
+    let turns = counted.turns(cx, Operation::ClaimForWorker, wanted, claim_for_worker).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// Round trips of a `call` that redeems a grant of an interrupted attempt.
+async fn of_redeeming<T>(cx: &Cx, operation: Operation, call: Call<ClaimExecutionArgs, T>) -> Result<Vec<u64>, Stop> {
+    let counted = counted(cx).await?;
+    let mut redeeming = Vec::new();
+    for _ in 0..CALLS {
+        waiting(cx, &counted.client, Route::WaitedForNothing).await?;
+        redeeming.push(redeems(cx, &granted(cx, &counted.client, "worker").await?, "worker")?);
+    }
+    counted.turns(cx, operation, redeeming, call).await
+}
+
+/// Redeeming a grant is one request and one reply once it is warm.
+///
+/// Covers FF-CON-004. Needs address, grants.
+pub async fn claim_execution_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let turns = of_redeeming(cx, Operation::ClaimExecution, claim_execution).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// Redeeming a grant if its work can still be taken is one request and one reply once it is warm.
+///
+/// Covers FF-CON-004. Needs address, grants.
+pub async fn claim_from_reclaim_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let turns = of_redeeming(cx, Operation::ClaimFromReclaim, claim_from_reclaim).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// Redeeming the grant of an interrupted attempt is one request and one reply once it is warm.
+///
+/// Covers FF-CON-004. Needs address, grants.
+pub async fn claim_resumed_execution_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let turns = of_redeeming(cx, Operation::ClaimResumedExecution, claim_resumed_execution).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// Asking why work waits is one request and one reply once it is warm.
+///
+/// Covers FF-CON-004. Needs address, explanations.
+pub async fn explain_unclaimed_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let turns = of_reader(cx, Operation::ExplainUnclaimed, explain_unclaimed).await?;
     check!(cx, "FF-CON-004", turns, one_each());
     Ok(())
 }

@@ -61,7 +61,8 @@ local function open(keys, id, core, attempt_id, now)
   return "fresh", index, index == 0 and "initial" or ATTEMPT_TYPE[from]
 end
 
--- lease: worker, instance, ttl_ms, lease_id, attempt_id. What a claim answers.
+-- lease: worker, instance, ttl_ms, lease_id, attempt_id, and redeems if it comes from the row's grant, which stays for a
+-- repeat then. What a claim answers.
 ff.take = function(keys, id, core, lease, now)
   local root, at = keys[1], ff.int(now)
   ff.unmake_ready(root, id, core)
@@ -73,7 +74,11 @@ ff.take = function(keys, id, core, lease, now)
   redis.call("HSET", ff.key.core(root, id), "s", ff.state.leased, "t", at, "m", at, "b", core.b or at, "d", "", "eb", "",
     "e", core.e, "n", core.n, "lc", core.lc or "", "li", core.li, "ai", core.ai, "wi", core.wi,
     "la", at, "le", ff.int(expires_at), "lr", "", "ta", core.ta or "")
-  if core.gk then redis.call("HDEL", ff.key.core(root, id), "gk", "gw", "gi", "ge", "gr") end
+  if lease.redeems then
+    redis.call("HSET", ff.key.core(root, id), "gr", 1)
+  elseif core.gk then
+    redis.call("HDEL", ff.key.core(root, id), "gk", "gw", "gi", "ge", "gr")
+  end
   ff.set_due(root, id, core, ff.earlier(expires_at, ff.deadline(core)))
   if kind == "resumed" then
     ff.resume_attempt(root, id, core, lease.worker, at)

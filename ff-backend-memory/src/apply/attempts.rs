@@ -153,6 +153,8 @@ fn park(
     ended_by: Option<Operation>,
     now: TimestampMs,
 ) -> Result<(), EngineError> {
+    #[cfg(feature = "flaws")]
+    let until = flaw::given_back(state, ended_by, until);
     let (row, index, _) = state.parts(id)?;
     row.record.state =
         if until.has_come(now) { StateVector::eligible(next) } else { StateVector::delayed(reason, next) };

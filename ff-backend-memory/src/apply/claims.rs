@@ -1,5 +1,7 @@
 //! How a worker gets a lease: what falls due is made ready, then the first row that the worker may take is taken.
 
+pub(super) mod grants;
+
 use std::{sync::Arc, time::Duration};
 
 use ff_core::{
@@ -250,6 +252,8 @@ pub(crate) fn take(
     #[cfg(feature = "flaws")]
     let lease_epoch = flaw::next_epoch(planted, row, lease_epoch);
     let (attempt_type, told, kind) = arrival(row);
+    #[cfg(feature = "flaws")]
+    let kind = flaw::kind(planted, kind);
     if row.record.state.ownership_state == OwnershipState::Leased {
         events.lease(row, LeaseEventKind::Expired, None, now);
     }
@@ -266,6 +270,8 @@ pub(crate) fn take(
         None => start_attempt(row, fence, attempt_type, policy, now),
     };
     row.attempt_timeout_at = after(row.attempt_timeout_ms, now);
+    #[cfg(feature = "flaws")]
+    (row.attempt_timeout_at = flaw::attempt_limit(planted, row.attempt_timeout_at));
     row.record.state = StateVector::leased();
     row.record.lease_epoch = fence.lease_epoch;
     row.record.lease = Some(LeaseRecord {

@@ -17,7 +17,10 @@ pub(super) fn create_execution(
     args: &CreateExecutionArgs,
     now: TimestampMs,
 ) -> Result<CreateExecutionResult, EngineError> {
-    args.check(&state.limits)?;
+    let checked = args.check(&state.limits);
+    #[cfg(feature = "flaws")]
+    let checked = flaw::checked(state, checked);
+    checked?;
     let first = duplicate_of(state, args, now);
     #[cfg(feature = "flaws")]
     let first = match flaw::duplicate(state, args.execution_id, first) {
@@ -30,6 +33,8 @@ pub(super) fn create_execution(
     }
     let execution_id = args.execution_id;
     let mut row = Box::new(row_of(args, now));
+    #[cfg(feature = "flaws")]
+    flaw::created(state, &mut row);
     let public_state = row.record.state.public_state();
     let place = Place::of(&row);
     #[cfg(feature = "flaws")]

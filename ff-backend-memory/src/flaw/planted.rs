@@ -189,11 +189,14 @@ pub(crate) fn promotable(state: &mut State, due: Vec<ExecutionId>, now: Timestam
     due.into_iter().filter(|id| !lost.contains(id)).collect()
 }
 
-/// M04, M07c, D1: what becomes of a due row.
+/// M04, M07c, D1, TA: what becomes of a due row.
 pub(crate) fn decide_due(state: &State, row: &StoredExecution, now: TimestampMs, due: Due) -> Due {
     match state.flaw {
         Some(Flaw::M04) if lapses_now(row, now) && due != Due::Expired => Due::NotYet,
         Some(Flaw::M07c) if due == Due::OutOfReclaims => Due::Lapsed,
+        Some(Flaw::Ta) if due == Due::Lapsed && row.attempt_timeout_at.is_some_and(|at| at.has_come(now)) => {
+            Due::TimedOut
+        }
         Some(Flaw::D1) if due == Due::Expired => {
             let mut endless = row.clone();
             endless.record.execution_deadline_at = None;

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use ff_core::{
-    BackendTag, Backoff, CapabilitySet, ClaimPolicy, Claims, ExecutionPolicy, Executions, FailureClass, FailureReason,
-    Handle, LeaseId, Limits, PageLimit, RetryPolicy, TimestampMs, WorkerId, WorkerInstanceId,
+    BackendTag, Backoff, CapabilitySet, ClaimExecutionArgs, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant,
+    ClaimPolicy, Claims, ExecutionPolicy, Executions, FailureClass, FailureReason, Handle, LeaseId, Limits, PageLimit,
+    RetryPolicy, TimeoutPolicy, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
 use super::Flaw;
 use crate::{
-    Clock, MemoryConfig, Op, SeededMint, State,
+    Answer, Clock, MemoryConfig, Op, SeededMint, State,
     apply::world::{TTL_MS, World, args, id, lane, taken, tokens},
 };
 
@@ -101,8 +102,75 @@ fn lapses(world: &mut World) -> String {
     log + &drain(world, &[])
 }
 
+/// Limits in time, and leases that are given back.
+fn spans(world: &mut World) -> String {
+    let timeouts = TimeoutPolicy { attempt_timeout_ms: Some(100), ..TimeoutPolicy::default() };
+    let mut log = String::new();
+    for (n, timeouts) in [
+        (1, timeouts),
+        (2, TimeoutPolicy { execution_deadline_ms: Some(500), ..TimeoutPolicy::default() }),
+        (3, TimeoutPolicy { attempt_timeout_ms: Some(0), ..TimeoutPolicy::default() }),
+        (4, TimeoutPolicy { attempt_timeout_ms: Some(5000), ..TimeoutPolicy::default() }),
+    ] {
+        let args = args(n).policy(ExecutionPolicy::new().timeouts(timeouts));
+        log += &format!("{:?}\n", world.apply(&Op::CreateExecution(Box::new(args))));
+    }
+    log += &drain(world, &[]);
+    world.now += 10_000;
+    log += &drain(world, &[]);
+    world.create(args(5));
+    let handle = world.claim().unwrap();
+    log += &format!("{:?}\n", world.apply(&Op::WaitChildren { handle }));
+    log += &drain(world, &[]);
+    world.now += 1;
+    log + &drain(world, &[])
+}
+
+fn reserve(world: &mut World, offered: &[&str], life_ms: u64) -> (String, Option<ClaimGrant>) {
+    let (worker, instance) = (WorkerId::try_new("w").unwrap(), WorkerInstanceId::try_new("w-1").unwrap());
+    let wanted = ClaimForWorkerArgs::new(lane(), worker, instance, Duration::from_millis(life_ms));
+    let answer = world.apply(&Op::ClaimForWorker(Box::new(wanted.worker_capabilities(tokens(offered)))));
+    let grant = match &answer {
+        Ok(Answer::ClaimForWorker(ClaimForWorkerOutcome::Granted(grant))) => Some(grant.clone()),
+        _ => None,
+    };
+    (format!("{answer:?}\n"), grant)
+}
+
+fn redeeming(grant: ClaimGrant, worker: &str) -> Box<ClaimExecutionArgs> {
+    let (worker, instance) = (WorkerId::try_new(worker).unwrap(), WorkerInstanceId::try_new("w-1").unwrap());
+    Box::new(ClaimExecutionArgs::new(grant, worker, instance, Duration::from_secs(1)))
+}
+
+/// Reservations, of which some are redeemed, some lapse and some come too late.
+fn reservations(world: &mut World) -> String {
+    let mut log = reserve(world, &[], 90_000).0;
+    world.create(args(1).policy(ExecutionPolicy::new().required_capabilities(tokens(&["gpu"]))));
+    log += &reserve(world, &["gpu"], 100).0;
+    let reserved = Op::ExplainUnclaimed { id: id(1), capabilities: tokens(&["gpu"]) };
+    log += &format!("{:?}\n{}", world.apply(&reserved), drain(world, &["gpu"]));
+    world.now += 100;
+    log += &drain(world, &["gpu"]);
+    world.now += TTL_MS;
+    log += &reserve(world, &["gpu"], 100).0;
+    world.create(args(2).execution_deadline_at(world.at(50_000)));
+    let (answer, grant) = reserve(world, &[], 100);
+    log += &answer;
+    let Some(grant) = grant else { return log };
+    for op in [
+        Op::ClaimExecution(redeeming(grant.clone(), "other")),
+        Op::ClaimResumedExecution(redeeming(grant.clone(), "w")),
+        Op::ClaimExecution(redeeming(grant.clone(), "w")),
+        Op::ClaimExecution(redeeming(grant.clone(), "w")),
+    ] {
+        log += &format!("{:?}\n", world.apply(&op));
+    }
+    world.now += 50_000;
+    log + &format!("{:?}\n", world.apply(&Op::ClaimExecution(redeeming(grant, "w"))))
+}
+
 fn tape(flaw: Option<Flaw>) -> String {
-    [queue, ends, retries, lapses]
+    [queue, ends, retries, lapses, spans, reservations]
         .map(|part| {
             let mut world = world(flaw);
             part(&mut world) + &world.state.dump()

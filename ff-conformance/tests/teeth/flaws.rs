@@ -50,6 +50,27 @@ planted! {
     a1_the_attempt_of_an_ended_execution_stays_open: A1 against "FF-EXE-002";
     w1_a_delay_that_has_come_is_never_due: W1 against "FF-CLM-005";
     x1_a_refused_call_leaves_a_mark: X1 against "FF-EXE-029";
+    rs_interrupted_work_comes_as_fresh: Rs against "FF-CLM-040";
+    rs_an_interrupted_attempt_is_not_resumed: Rs against "FF-LSE-062";
+    dl_a_delay_lasts_a_millisecond_too_long: Dl against "FF-LSE-060";
+    dl_a_wait_for_nothing_is_a_wait: Dl against "FF-LSE-061";
+    tl_a_lease_outlives_its_attempt: Tl against "FF-LSE-063";
+    tl_an_attempt_has_no_end: Tl against "FF-LSE-064";
+    tl_the_time_of_an_attempt_is_not_counted: Tl against "FF-LSE-065";
+    ta_a_lapse_is_taken_for_a_time_out: Ta against "FF-LSE-066";
+    xd_a_relative_deadline_is_forgotten: Xd against "FF-LSE-067";
+    xp_a_policy_outside_its_ranges_is_accepted: Xp against "FF-LSE-068";
+    gc_a_reservation_ignores_what_its_worker_offers: Gc against "FF-CLM-041";
+    gv_reserved_work_can_be_claimed: Gv against "FF-CLM-042";
+    gl_work_of_a_lapsed_grant_is_lost: Gl against "FF-CLM-043";
+    gw_any_worker_redeems_a_grant: Gw against "FF-CLM-044";
+    gk_a_redeemed_lease_lives_too_long: Gk against "FF-CLM-045";
+    gr_a_redeemed_grant_is_not_recognised: Gr against "FF-CLM-046";
+    ge_the_grant_of_ended_work_is_invalid: Ge against "FF-CLM-047";
+    gi_anything_is_an_interrupted_attempt: Gi against "FF-CLM-048";
+    gt_a_grant_lives_for_any_time: Gt against "FF-CLM-049";
+    gx_a_lapse_is_written_down_as_old: Gx against "FF-CLM-050";
+    gu_reserved_work_is_explained_as_claimable: Gu against "FF-CLM-051";
 }
 
 /// The suite finds `flaw`, and says that it breaks `requirement`; prints what else broke.
