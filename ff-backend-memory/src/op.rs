@@ -1,9 +1,9 @@
 //! The operations of the contract as values, and what they answer.
 
 use ff_core::{
-    CapabilitySet, ClaimPolicy, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo,
-    ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseRenewal, ListExecutionsPage,
-    ListLanesPage, Operation, PageLimit, PublicState, TimestampMs,
+    CapabilitySet, ClaimPolicy, CompleteArgs, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId,
+    ExecutionInfo, ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseRenewal,
+    ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState, TimestampMs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 pub enum Op {
     /// Create an execution.
     CreateExecution(Box<CreateExecutionArgs>),
+    /// Create several executions.
+    CreateExecutions(Vec<CreateExecutionArgs>),
     /// Read a snapshot.
     DescribeExecution(ExecutionId),
     /// Read the public state.
@@ -51,6 +53,19 @@ pub enum Op {
         /// The result.
         payload: Option<Vec<u8>>,
     },
+    /// End several with success.
+    CompleteMany(Vec<CompleteArgs>),
+    /// End with success and take the next piece of work; one look, whatever the policy's `max_wait`.
+    CompleteAndClaim {
+        /// The lease.
+        handle: Handle,
+        /// The result.
+        payload: Option<Vec<u8>>,
+        /// What the worker offers.
+        capabilities: CapabilitySet,
+        /// Who claims, and for how long.
+        policy: ClaimPolicy,
+    },
     /// End with failure, or schedule a retry.
     Fail {
         /// The lease.
@@ -84,6 +99,8 @@ pub enum Op {
         /// The lease.
         handle: Handle,
     },
+    /// Move the deadlines of several leases.
+    RenewMany(Vec<Handle>),
     /// Take the next piece of work of a lane; one look, whatever the policy's `max_wait`.
     Claim {
         /// The lane.
@@ -112,6 +129,7 @@ impl Op {
     pub const fn operation(&self) -> Operation {
         match self {
             Self::CreateExecution(_) => Operation::CreateExecution,
+            Self::CreateExecutions(_) => Operation::CreateExecutions,
             Self::DescribeExecution(_) => Operation::DescribeExecution,
             Self::ReadExecutionState(_) => Operation::ReadExecutionState,
             Self::ReadExecutionInfo(_) => Operation::ReadExecutionInfo,
@@ -120,25 +138,32 @@ impl Op {
             Self::ListLanes { .. } => Operation::ListLanes,
             Self::Progress { .. } => Operation::Progress,
             Self::Complete { .. } => Operation::Complete,
+            Self::CompleteMany(_) => Operation::CompleteMany,
+            Self::CompleteAndClaim { .. } => Operation::CompleteAndClaim,
             Self::Fail { .. } => Operation::Fail,
             Self::Cancel { .. } => Operation::Cancel,
             Self::Delay { .. } => Operation::Delay,
             Self::WaitChildren { .. } => Operation::WaitChildren,
             Self::Renew { .. } => Operation::Renew,
+            Self::RenewMany(_) => Operation::RenewMany,
             Self::ClaimMany { .. } => Operation::ClaimMany,
             Self::Claim { .. } => Operation::Claim,
         }
     }
 }
 
+/// What a batch answers: for each of its items in its place.
+pub type Each<T> = Vec<Result<T, EngineError>>;
+
 /// What an operation answers when it is not refused.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// Of operations that answer nothing.
     Done,
     /// Of `create_execution`.
     CreateExecution(CreateExecutionResult),
+    /// Of `create_executions`.
+    CreateExecutions(Each<CreateExecutionResult>),
     /// Of `describe_execution`.
     DescribeExecution(Option<Box<ExecutionSnapshot>>),
     /// Of `read_execution_state`.
@@ -151,11 +176,15 @@ pub enum Answer {
     ListExecutions(ListExecutionsPage),
     /// Of `list_lanes`.
     ListLanes(ListLanesPage),
+    /// Of `complete_many`.
+    CompleteMany(Each<()>),
     /// Of `fail`.
     Fail(FailOutcome),
     /// Of `renew`.
     Renew(LeaseRenewal),
-    /// Of `claim`.
+    /// Of `renew_many`.
+    RenewMany(Each<LeaseRenewal>),
+    /// Of `claim` and `complete_and_claim`.
     Claim(Option<Handle>),
     /// Of `claim_many`.
     ClaimMany(Vec<Handle>),

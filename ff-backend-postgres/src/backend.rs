@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use ff_core::{
-    BackendConfig, BackendTimeouts, Capabilities, Durability, EngineBackend, EngineError, Handle, Limits, Operation,
-    PartitionConfig, PrepareOutcome,
+    BackendConfig, BackendTimeouts, Capabilities, Durability, EngineBackend, EngineError, Handle, LaneId, Limits,
+    Operation, PartitionConfig, PrepareOutcome,
 };
 use sqlx::{ConnectOptions, PgConnection, PgPool, Row, migrate::Migrate, postgres::PgRow};
 use tokio::sync::OnceCell;
@@ -144,6 +144,7 @@ impl PostgresBackend {
             attempt_id: payload.fence.attempt_id.as_uuid(),
             attempt_index: i64::from(payload.attempt_index.0),
             ttl_ms: i64::try_from(ttl_ms).unwrap_or(i64::MAX),
+            lane: payload.lane_id,
         })
     }
 }
@@ -156,6 +157,7 @@ pub(crate) struct Holder {
     pub(crate) attempt_id: Uuid,
     pub(crate) attempt_index: i64,
     pub(crate) ttl_ms: i64,
+    pub(crate) lane: LaneId,
 }
 
 #[async_trait]

@@ -50,6 +50,9 @@ planted! {
     a1_the_attempt_of_an_ended_execution_stays_open: A1 against "FF-EXE-002";
     w1_a_delay_that_has_come_is_never_due: W1 against "FF-CLM-005";
     x1_a_refused_call_leaves_a_mark: X1 against "FF-EXE-029";
+    b1_a_refused_item_ends_its_batch: B1 against "FF-EXE-085";
+    b2_a_refused_complete_hands_over: B2 against "FF-EXE-088";
+    b3_a_batch_of_claims_takes_one_more: B3 against "FF-CLM-080";
 }
 
 /// The suite finds `flaw`, and says that it breaks `requirement`; prints what else broke.
