@@ -9,7 +9,7 @@ use ff_core::{
 
 use crate::{
     Claimed, Cx, Expect, Fault, Stop, TTL, Verdict, answers,
-    calls::{Answer, Call, cancel, complete, create, fail, progress, renew},
+    calls::{Answer, Call, cancel, complete, complete_many, create, create_many, fail, progress, renew, renew_many},
     check, equals, is_none, is_ok, refused, satisfies,
     trials::{AFTER, BEFORE, all_answer, held, is_lost, meets, planned, struck},
 };
@@ -213,6 +213,47 @@ pub async fn cancel_repeated_after_its_caller_was_killed_ends_as_one_call(cx: &C
     for fault in [Fault::Swallow, Fault::SwallowReply] {
         let (first, repeats) = told(cx, Operation::Cancel, plain(), fault, cancel).await?;
         check!(cx, "FF-DUR-003", repeats, all_answer(first));
+    }
+    Ok(())
+}
+
+/// A batch of completions whose reply was lost, that a reset kept from the store, or whose caller was killed, is
+/// repeated and ends as one.
+///
+/// Covers FF-DUR-002, FF-DUR-003, FF-DUR-004, FF-ERR-018. Needs address, clock, dump, batches.
+pub async fn complete_many_repeated_after_a_fault_ends_as_one_call(cx: &Cx) -> Verdict {
+    for fault in [Fault::DropReply, Fault::Reset, Fault::Swallow, Fault::SwallowReply] {
+        let call = |client, held| complete_many(client, vec![held]);
+        let (first, repeats) = told(cx, Operation::CompleteMany, plain(), fault, call).await?;
+        check!(cx, "FF-DUR-003", repeats, all_answer(first));
+    }
+    Ok(())
+}
+
+/// A batch of renewals whose reply was lost, that a reset kept from the store, or whose caller was killed, is repeated
+/// and ends as one.
+///
+/// Covers FF-DUR-002, FF-DUR-003, FF-DUR-004, FF-ERR-018. Needs address, clock, dump, batches.
+pub async fn renew_many_repeated_after_a_fault_ends_as_one_call(cx: &Cx) -> Verdict {
+    for fault in [Fault::DropReply, Fault::Reset, Fault::Swallow, Fault::SwallowReply] {
+        let call = |client, held| renew_many(client, vec![held]);
+        let (first, repeats) = told(cx, Operation::RenewMany, plain(), fault, call).await?;
+        check!(cx, "FF-DUR-003", repeats, all_answer(first));
+    }
+    Ok(())
+}
+
+/// A batch of creates that met a fault is repeated: the repeats name the first, and there is one execution.
+///
+/// Covers FF-DUR-002, FF-DUR-003, FF-DUR-004, FF-ERR-018. Needs address, clock, dump, batches.
+pub async fn create_executions_repeated_after_a_fault_ends_as_one_call(cx: &Cx) -> Verdict {
+    for fault in [Fault::DropReply, Fault::Reset, Fault::Swallow, Fault::SwallowReply] {
+        let trial = planned(cx).await?;
+        let call = |client, args| create_many(client, vec![args]);
+        let told = meets(cx, &trial, fault, Repeat::of(Operation::CreateExecutions), call).await?;
+        let duplicate = vec![Ok(CreateExecutionResult::Duplicate { execution_id: trial.struck() })];
+        let last = told.repeats.into_iter().last();
+        check!(cx, "FF-DUR-003", last, equals(Some(Ok(duplicate))));
     }
     Ok(())
 }
