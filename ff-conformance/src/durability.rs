@@ -251,9 +251,16 @@ pub async fn create_executions_repeated_after_a_fault_ends_as_one_call(cx: &Cx) 
         let trial = planned(cx).await?;
         let call = |client, args| create_many(client, vec![args]);
         let told = meets(cx, &trial, fault, Repeat::of(Operation::CreateExecutions), call).await?;
-        let duplicate = vec![Ok(CreateExecutionResult::Duplicate { execution_id: trial.struck() })];
-        let last = told.repeats.into_iter().last();
-        check!(cx, "FF-DUR-003", last, equals(Some(Ok(duplicate))));
+        let nothing = || Err(EngineError::corrupt("an item without an answer"));
+        let repeats = told.repeats.into_iter().map(|answer| answer?.pop().unwrap_or_else(nothing));
+        let (repeats, id): (Vec<_>, _) = (repeats.collect(), trial.struck());
+        match fault {
+            Fault::Reset | Fault::Swallow => check!(cx, "FF-DUR-003", repeats, create_then_duplicate(id)),
+            _ => {
+                let duplicate = CreateExecutionResult::Duplicate { execution_id: id };
+                check!(cx, "FF-DUR-003", repeats, all_answer(duplicate));
+            }
+        }
     }
     Ok(())
 }
