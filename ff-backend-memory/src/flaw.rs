@@ -8,8 +8,8 @@ mod tests;
 use std::fmt;
 
 pub(crate) use planted::{
-    decide_due, duplicate, ended, list_executions, next_epoch, pick, progress, promotable, refused, repeated, result,
-    retry, retry_scheduled, row, split_claim, verdict,
+    decide_due, duplicate, ended, handed_over, list_executions, most_claims, next_epoch, pick, progress, promotable,
+    refused, repeated, result, retry, retry_scheduled, row, split_claim, spoils, verdict,
 };
 pub(crate) use routing::{
     asks_for_interrupted, attempt_limit, checked, created, explained, given_back, grant_life, kind, lapse_written,
@@ -127,6 +127,12 @@ flaws! {
     Gu = "GU",
     /// A lease that came from a grant lives a millisecond longer than was asked for.
     Gk = "GK",
+    /// A refused item of a batch ends the batch: what stands behind it is not done.
+    B1 = "B1",
+    /// A refused complete hands over to the next piece of work all the same.
+    B2 = "B2",
+    /// A batch of claims takes one more than it may.
+    B3 = "B3",
 }
 
 impl fmt::Display for Flaw {

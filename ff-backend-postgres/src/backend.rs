@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use ff_core::{
-    BackendConfig, BackendTimeouts, Capabilities, Durability, EngineBackend, EngineError, Handle, Limits, Operation,
-    PartitionConfig, PrepareOutcome,
+    BackendConfig, BackendTimeouts, Capabilities, Durability, EngineBackend, EngineError, Handle, LaneId, Limits,
+    Operation, PartitionConfig, PrepareOutcome,
 };
 use ff_observe::{Metrics, Observer, watch};
 use sqlx::{PgConnection, PgPool, Row, migrate::Migrate, postgres::PgRow};
@@ -186,6 +186,7 @@ impl PostgresBackend {
             attempt_id: payload.fence.attempt_id.as_uuid(),
             attempt_index: i64::from(payload.attempt_index.0),
             ttl_ms: i64::try_from(ttl_ms).unwrap_or(i64::MAX),
+            lane: payload.lane_id,
         })
     }
 }
@@ -198,6 +199,7 @@ pub(crate) struct Holder {
     pub(crate) attempt_id: Uuid,
     pub(crate) attempt_index: i64,
     pub(crate) ttl_ms: i64,
+    pub(crate) lane: LaneId,
 }
 
 #[ff_observe::observed]

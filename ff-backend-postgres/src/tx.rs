@@ -1,11 +1,12 @@
 //! How a statement reaches the server: acquire, send, and send again if the row moved.
 //!
 //! Lock order: a create writes its key, its capability set, its execution, its lane; a holder operation locks one
-//! execution and then writes only what belongs to it; a claim waits for nobody.
+//! execution and then writes only what belongs to it; a claim waits for nobody. A batch locks all its rows of one kind
+//! before those of the next, in the order of their ids or keys.
 
 use std::{sync::Arc, time::Duration};
 
-use ff_core::{CredentialSource, EngineError};
+use ff_core::{CredentialSource, EngineError, Operation};
 use ff_observe::{Metrics, PoolUse};
 use sqlx::{
     ConnectOptions, PgPool, Postgres, Row,
@@ -89,6 +90,39 @@ impl Sender {
             }
         }
         Err(EngineError::contention().into())
+    }
+
+    /// What a statement with a row for each item answers for each item of a batch, those that were not refused before;
+    /// only the items whose rows moved are sent again. Without items nothing is sent.
+    pub(crate) async fn decide_each<'q, I, T>(
+        &self,
+        op: Operation,
+        items: &'q [Result<I, EngineError>],
+        statement: impl Fn(&[&'q I]) -> Statement<'q>,
+        answer: impl Fn(&str, &PgRow) -> Result<T, PgError>,
+    ) -> Result<Vec<Result<T, EngineError>>, PgError> {
+        let undecided =
+            |item: &Result<I, EngineError>| Err(item.as_ref().err().cloned().unwrap_or_else(EngineError::contention));
+        let mut answers: Vec<_> = items.iter().map(undecided).collect();
+        let mut open: Vec<_> =
+            items.iter().zip(&mut answers).filter_map(|(item, slot)| Some((item.as_ref().ok()?, slot))).collect();
+        for _ in 0..ATTEMPTS {
+            if open.is_empty() {
+                break;
+            }
+            let asked: Vec<&'q I> = open.iter().map(|(item, _)| *item).collect();
+            let rows = self.rows(|| statement(&asked)).await?;
+            let mut again = Vec::new();
+            for ((item, slot), row) in open.into_iter().zip(&rows) {
+                match row.try_get("verdict")? {
+                    "again" => again.push((item, slot)),
+                    verdict => *slot = answer(verdict, row).map_err(|error| error.at(op)),
+                }
+            }
+            open = again;
+        }
+        drop(open);
+        Ok(answers)
     }
 
     async fn send(&self, statement: Statement<'_>) -> Result<Vec<PgRow>, PgError> {

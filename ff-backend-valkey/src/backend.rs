@@ -122,6 +122,31 @@ impl ValkeyBackend {
         id.check_partition(self.limits.partitions)
     }
 
+    /// Calls a function with the items of a batch, those that were not refused before, and answers for each item.
+    ///
+    /// `tell` appends an item to the call, `read` reads what the function answers for it. Without items nothing is sent.
+    pub(crate) async fn each<I, T>(
+        &self,
+        call: Call,
+        items: Vec<Result<I, EngineError>>,
+        tell: impl Fn(Call, &I) -> Call,
+        read: impl Fn(&mut Items, &I) -> Result<T, ValkeyError>,
+    ) -> Result<Vec<Result<T, EngineError>>, ValkeyError> {
+        let mut replies = match items.iter().flatten().next() {
+            Some(_) => self.items(items.iter().flatten().fold(call, tell)).await?,
+            None => Items::none(),
+        };
+        let answer = |item: Result<I, EngineError>| match item {
+            Err(refusal) => Ok(Err(refusal)),
+            Ok(item) => {
+                let mut reply =
+                    replies.next_items()?.ok_or_else(|| ValkeyError::Reply("an answer is missing".to_owned()))?;
+                Ok(read(&mut reply, &item).map_err(EngineError::from))
+            }
+        };
+        items.into_iter().map(answer).collect()
+    }
+
     /// Calls a function whose reply is an array.
     pub(crate) async fn items(&self, call: Call) -> Result<Items, ValkeyError> {
         Items::of(self.server.call(call).await?)

@@ -98,7 +98,7 @@ pub(crate) const NOT_PREPARED: &str =
     "the server has no function library `ff` that fits: call prepare(), or load library() with FUNCTION LOAD REPLACE";
 
 /// The refusals of `lua/lib/fail.lua`.
-fn refusal(code: &str) -> Option<EngineError> {
+pub(crate) fn refusal(code: &str) -> Option<EngineError> {
     Some(match code {
         "NOT_FOUND" => EngineError::execution_not_found(),
         "LEASE_REVOKED" => EngineError::State(StateKind::LeaseRevoked),

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use ff_core::{
-    CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome,
-    CreateExecutionArgs, CreateExecutionResult, EngineBackend, EngineError, ExecutionId, ExecutionInfo,
-    ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LeaseRenewal, ListExecutionsPage,
-    ListLanesPage, PageLimit, PublicState, TimestampMs, UnclaimedReason,
+    CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, CompleteArgs, CreateExecutionArgs, CreateExecutionResult, EngineBackend, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LeaseRenewal, ListExecutionsPage, ListLanesPage, PageLimit, PublicState, TimestampMs, UnclaimedReason,
 };
 use futures::future::BoxFuture;
 
@@ -40,6 +37,26 @@ pub(crate) fn fail(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<Fail
 
 pub(crate) fn cancel(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<()> {
     Box::pin(async move { client.cancel(&held.handle, "no longer wanted").await })
+}
+
+/// What a batch answers.
+pub(crate) type Each<T> = Vec<Result<T, EngineError>>;
+
+pub(crate) fn create_many(
+    client: Arc<dyn EngineBackend>,
+    batch: Vec<CreateExecutionArgs>,
+) -> Answer<Each<CreateExecutionResult>> {
+    Box::pin(async move { client.create_executions(batch).await })
+}
+
+pub(crate) fn complete_many(client: Arc<dyn EngineBackend>, held: Vec<Claimed>) -> Answer<Each<()>> {
+    let batch = held.into_iter().map(|held| CompleteArgs::new(held.handle, Some(vec![0, 0xff, b'!']))).collect();
+    Box::pin(async move { client.complete_many(batch).await })
+}
+
+pub(crate) fn renew_many(client: Arc<dyn EngineBackend>, held: Vec<Claimed>) -> Answer<Each<LeaseRenewal>> {
+    let handles: Vec<_> = held.into_iter().map(|held| held.handle).collect();
+    Box::pin(async move { client.renew_many(&handles).await })
 }
 
 pub(crate) fn describe(client: Arc<dyn EngineBackend>, id: ExecutionId) -> Answer<Option<ExecutionSnapshot>> {

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use ff_core::{CapabilitySet, ClaimExecutionArgs, EngineBackend, EngineError, ExecutionId, ExecutionPolicy, Operation};
+use ff_core::{CapabilitySet, ClaimExecutionArgs, EngineBackend, EngineError, ExecutionId, ExecutionPolicy, Operation, PageLimit};
 
 use crate::{
     Claimed, Cx, Expect, Proxy, Stop, TTL, Verdict,
     calls::{
-        Call, cancel, claim_execution, claim_for_worker, claim_from_reclaim, claim_resumed_execution, complete, create,
-        delay, describe, explain_unclaimed, fail, list_executions, list_lanes, ping, progress, read_info, read_state,
-        renew, result, wait_children,
+        Call, cancel, claim_execution, claim_for_worker, claim_from_reclaim, claim_resumed_execution, complete,
+        complete_many, create, create_many, delay, describe, explain_unclaimed, fail, list_executions, list_lanes, ping,
+        progress, read_info, read_state, renew, renew_many, result, wait_children,
     },
     check, equals,
+    forgeries::foreign,
     reservations::{GRANT_TTL, granted, redeems, wants},
     routes::{Route, waiting},
     satisfies,
@@ -199,6 +200,42 @@ pub async fn delay_costs_one_round_trip(cx: &Cx) -> Verdict {
     Ok(())
 }
 
+/// Items of each batch that is counted.
+const ITEMS: usize = 10;
+
+/// As many batches of leases as there are calls.
+async fn held_batches(cx: &Cx, counted: &Counted) -> Result<Vec<Vec<Claimed>>, Stop> {
+    let mut batches = Vec::new();
+    for _ in 0..CALLS {
+        let mut batch = Vec::new();
+        for _ in 0..ITEMS {
+            cx.created_plain(&counted.client).await?;
+            batch.push(cx.claimed(&counted.client, "worker").await?);
+        }
+        batches.push(batch);
+    }
+    Ok(batches)
+}
+
+/// A warm batch of creates is one request and one reply, also with an id and a key that occur twice.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn create_executions_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let counted = counted(cx).await?;
+    let mut batches = Vec::new();
+    for number in 0..CALLS {
+        let mut batch = Vec::new();
+        for item in 0..ITEMS {
+            batch.push(cx.execution()?.idempotency_key(format!("{number}-{}", item / 2)));
+        }
+        batch.extend(batch.first().cloned());
+        batches.push(batch);
+    }
+    let turns = counted.turns(cx, Operation::CreateExecutions, batches, create_many).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
 /// A warm wait for nothing is one request and one reply.
 ///
 /// Covers FF-CON-004. Needs address.
@@ -219,6 +256,17 @@ pub async fn claim_for_worker_costs_one_round_trip(cx: &Cx) -> Verdict {
         wanted.push(wants(cx, "worker", GRANT_TTL)?);
     }
     let turns = counted.turns(cx, Operation::ClaimForWorker, wanted, claim_for_worker).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm batch of completions is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn complete_many_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let counted = counted(cx).await?;
+    let batches = held_batches(cx, &counted).await?;
+    let turns = counted.turns(cx, Operation::CompleteMany, batches, complete_many).await?;
     check!(cx, "FF-CON-004", turns, one_each());
     Ok(())
 }
@@ -267,6 +315,78 @@ pub async fn claim_resumed_execution_costs_one_round_trip(cx: &Cx) -> Verdict {
 pub async fn explain_unclaimed_costs_one_round_trip(cx: &Cx) -> Verdict {
     let turns = of_reader(cx, Operation::ExplainUnclaimed, explain_unclaimed).await?;
     check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm batch of renewals is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn renew_many_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let counted = counted(cx).await?;
+    let batches = held_batches(cx, &counted).await?;
+    let turns = counted.turns(cx, Operation::RenewMany, batches, renew_many).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm batch of claims is one request and one reply, and so is a warm hand-over to new work.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn claim_many_and_complete_and_claim_cost_one_round_trip(cx: &Cx) -> Verdict {
+    let counted = counted(cx).await?;
+    let (client, lane, none) = (&counted.client, cx.lane()?, CapabilitySet::default());
+    let (mut batches, mut hand_overs) = (Vec::new(), Vec::new());
+    for _ in 0..CALLS * ITEMS {
+        cx.created_plain(client).await?;
+    }
+    for _ in 0..CALLS {
+        let limit = PageLimit::new(u32::try_from(ITEMS).unwrap_or_default())?;
+        counted.proxy.reset();
+        let taken = client.claim_many(&lane, &none, cx.worker("worker", TTL)?, limit).await?.len();
+        batches.push((taken, counted.proxy.turns()));
+    }
+    for _ in 0..=CALLS {
+        cx.created_plain(client).await?;
+    }
+    let mut held = cx.claimed(client, "worker").await?.handle;
+    for _ in 0..CALLS {
+        counted.proxy.reset();
+        let next = client.complete_and_claim(&held, None, &none, cx.worker("worker", TTL)?).await?;
+        hand_overs.push((next.is_some(), counted.proxy.turns()));
+        held = next.unwrap_or(held);
+    }
+    // The first of each prepares its statement.
+    let (batches, hand_overs) = (batches.split_off(1), hand_overs.split_off(1));
+    let most = |turns: Option<u64>| turns.unwrap_or_default();
+    cx.measure("round_trips.claim_many", most(batches.iter().map(|(_, turns)| *turns).max()));
+    cx.measure("round_trips.complete_and_claim", most(hand_overs.iter().map(|(_, turns)| *turns).max()));
+    check!(cx, "FF-CON-004", batches, equals(vec![(ITEMS, 1); CALLS - 1]));
+    check!(cx, "FF-CON-004", hand_overs, equals(vec![(true, 1); CALLS - 1]));
+    Ok(())
+}
+
+/// A batch of nothing, or of what is refused before it is looked up, costs no round trip.
+///
+/// Covers FF-CON-004, FF-EXE-083. Needs address.
+pub async fn a_batch_without_anything_to_do_costs_no_round_trip(cx: &Cx) -> Verdict {
+    let counted = counted(cx).await?;
+    let held = counted.held(cx, ExecutionPolicy::new()).await?;
+    let mut nameless = cx.execution()?;
+    nameless.execution_kind = String::new();
+    let client = || Arc::clone(&counted.client);
+    counted.proxy.reset();
+    let empty = (create_many(client(), Vec::new()).await?, complete_many(client(), Vec::new()).await?);
+    check!(cx, "FF-EXE-083", empty, equals((Vec::new(), Vec::new())));
+    renew_many(client(), Vec::new()).await?;
+    create_many(client(), vec![nameless]).await?;
+    let foreign = held.into_iter().map(|mut held| {
+        held.handle = foreign(&held)?.swap_remove(0);
+        Ok(held)
+    });
+    let foreign = foreign.collect::<Result<Vec<_>, Stop>>()?;
+    renew_many(client(), foreign.clone()).await?;
+    complete_many(client(), foreign).await?;
+    check!(cx, "FF-CON-004", counted.proxy.turns(), equals(0));
     Ok(())
 }
 

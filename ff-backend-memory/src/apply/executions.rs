@@ -8,9 +8,10 @@ use ff_core::{
     PublicState, RetryRule, StateVector, TimestampMs,
 };
 
+use super::each;
 #[cfg(feature = "flaws")]
 use crate::flaw;
-use crate::{KeyRecord, Place, State, StoredExecution};
+use crate::{Each, KeyRecord, Place, State, StoredExecution};
 
 pub(super) fn create_execution(
     state: &mut State,
@@ -49,6 +50,15 @@ pub(super) fn create_execution(
         keys.insert(key.clone(), KeyRecord { execution_id, expires_at });
     }
     Ok(CreateExecutionResult::Created { execution_id, public_state })
+}
+
+pub(super) fn create_executions(
+    state: &mut State,
+    batch: &[CreateExecutionArgs],
+    now: TimestampMs,
+) -> Result<Each<CreateExecutionResult>, EngineError> {
+    Limits::check_batch(batch.len(), batch.iter().map(|args| args.input_payload.len()).sum())?;
+    Ok(each(state, batch, |state, args| create_execution(state, args, now)))
 }
 
 /// The execution that a create repeats, by id or by a key that has not lapsed.

@@ -241,6 +241,21 @@ pub(crate) fn next_epoch(planted: Option<Flaw>, row: &StoredExecution, epoch: Le
     if planted == Some(Flaw::M06) && reclaims { row.record.lease_epoch } else { epoch }
 }
 
+/// B1: whether a refused item ends its batch.
+pub(crate) fn spoils<T>(state: &State, answer: &Result<T, EngineError>) -> bool {
+    state.has(Flaw::B1) && answer.is_err()
+}
+
+/// B2: what a complete answers that hands over.
+pub(crate) fn handed_over(state: &State, ended: Result<(), EngineError>) -> Result<(), EngineError> {
+    if state.has(Flaw::B2) { Ok(()) } else { ended }
+}
+
+/// B3: how many rows a batch of claims takes at most.
+pub(crate) fn most_claims(state: &State, most: usize) -> usize {
+    if state.has(Flaw::B3) { most + 1 } else { most }
+}
+
 /// M03: a look and a claim of two steps, with room for others in between; `None` without the fault.
 pub(crate) async fn split_claim(backend: &MemoryBackend, op: &Op) -> Option<Result<Option<Handle>, EngineError>> {
     let Op::Claim { lane, capabilities, policy } = op else { return None };

@@ -169,8 +169,27 @@ fn reservations(world: &mut World) -> String {
     log + &format!("{:?}\n", world.apply(&Op::ClaimExecution(redeeming(grant, "w"))))
 }
 
+/// Batches with an item that is refused, a bounded one, and a hand-over by a holder that was refused.
+fn batches(world: &mut World) -> String {
+    let mut log = format!("{:?}\n", world.apply(&Op::CreateExecutions([1, 2, 3].map(args).to_vec())));
+    let handle = world.claim().unwrap();
+    let damaged = Handle::from_parts(handle.backend().clone(), handle.kind(), Vec::new());
+    log += &format!("{:?}\n", world.apply(&Op::RenewMany(vec![damaged, handle.clone()])));
+    let (capabilities, policy) = (CapabilitySet::default(), policy());
+    let limit = PageLimit::new(1).unwrap();
+    let claims = Op::ClaimMany { lane: lane(), capabilities: capabilities.clone(), policy: policy.clone(), limit };
+    log += &format!("{:?}\n", world.apply(&claims));
+    world.apply(&Op::Cancel { handle: handle.clone(), reason: String::new() }).unwrap();
+    log + &format!("{:?}\n", world.apply(&Op::CompleteAndClaim { handle, payload: None, capabilities, policy }))
+}
+
+fn policy() -> ClaimPolicy {
+    let instance = WorkerInstanceId::try_new("w-1").unwrap();
+    ClaimPolicy::new(WorkerId::try_new("w").unwrap(), instance, Duration::from_secs(1))
+}
+
 fn tape(flaw: Option<Flaw>) -> String {
-    [queue, ends, retries, lapses, spans, reservations]
+    [queue, ends, retries, lapses, spans, reservations, batches]
         .map(|part| {
             let mut world = world(flaw);
             part(&mut world) + &world.state.dump()
@@ -194,12 +213,7 @@ async fn two_claimers_get_one_row_only_with_the_race() {
         let config = MemoryConfig::new().clock(clock.clock()).mint(SeededMint::new(1));
         let backend = flaw.map_or(config, |flaw| MemoryConfig::new().clock(clock.clock()).flaw(flaw)).open();
         backend.create_execution(args(1)).await.unwrap();
-        let policy = ClaimPolicy::new(
-            WorkerId::try_new("w").unwrap(),
-            WorkerInstanceId::try_new("w-1").unwrap(),
-            Duration::from_secs(1),
-        );
-        let (lane, none) = (lane(), CapabilitySet::default());
+        let (policy, lane, none) = (policy(), lane(), CapabilitySet::default());
         let (one, two) = tokio::join!(backend.claim(&lane, &none, policy.clone()), backend.claim(&lane, &none, policy));
         let got = [one, two].into_iter().filter(|answer| matches!(answer, Ok(Some(_)))).count();
         assert_eq!(got, if flaw.is_some() { 2 } else { 1 });

@@ -71,6 +71,9 @@ planted! {
     gt_a_grant_lives_for_any_time: Gt against "FF-CLM-049";
     gx_a_lapse_is_written_down_as_old: Gx against "FF-CLM-050";
     gu_reserved_work_is_explained_as_claimable: Gu against "FF-CLM-051";
+    b1_a_refused_item_ends_its_batch: B1 against "FF-EXE-085";
+    b2_a_refused_complete_hands_over: B2 against "FF-EXE-088";
+    b3_a_batch_of_claims_takes_one_more: B3 against "FF-CLM-080";
 }
 
 /// The suite finds `flaw`, and says that it breaks `requirement`; prints what else broke.
