@@ -7,8 +7,8 @@ mod tests;
 use std::fmt;
 
 pub(crate) use planted::{
-    decide_due, duplicate, ended, list_executions, next_epoch, pick, progress, promotable, refused, repeated, result,
-    retry, retry_scheduled, row, split_claim, verdict,
+    decide_due, duplicate, ended, list_executions, next_epoch, pick, progress, promotable, refused, remove, repeated,
+    result, retry, retry_scheduled, row, scan_place, split_claim, verdict, written_down,
 };
 
 macro_rules! flaws {
@@ -88,6 +88,12 @@ flaws! {
     W1 = "W1",
     /// A refused call of a holder leaves a mark.
     X1 = "X1",
+    /// A scan always takes the first rows, whatever its cursor says.
+    M12 = "M12",
+    /// A lapse that a scan wrote down is told again by the take-over.
+    S1 = "S1",
+    /// The retention forgets an execution and keeps its idempotency key.
+    S2 = "S2",
 }
 
 impl fmt::Display for Flaw {

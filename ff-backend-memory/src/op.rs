@@ -3,7 +3,7 @@
 use ff_core::{
     CapabilitySet, ClaimPolicy, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo,
     ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseRenewal, ListExecutionsPage,
-    ListLanesPage, Operation, PageLimit, PublicState, TimestampMs,
+    ListLanesPage, Operation, PageLimit, PublicState, RetentionConfig, ScanArgs, ScanReport, TimestampMs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +104,13 @@ pub enum Op {
         /// How many at most.
         limit: PageLimit,
     },
+    /// One bounded pass of periodic work.
+    Scan {
+        /// Which work, where, and how much.
+        args: ScanArgs,
+        /// How long the store keeps what has ended.
+        retention: RetentionConfig,
+    },
 }
 
 impl Op {
@@ -127,6 +134,7 @@ impl Op {
             Self::Renew { .. } => Operation::Renew,
             Self::ClaimMany { .. } => Operation::ClaimMany,
             Self::Claim { .. } => Operation::Claim,
+            Self::Scan { .. } => Operation::Scan,
         }
     }
 }
@@ -159,6 +167,8 @@ pub enum Answer {
     Claim(Option<Handle>),
     /// Of `claim_many`.
     ClaimMany(Vec<Handle>),
+    /// Of `scan`.
+    Scan(ScanReport),
 }
 
 /// The answer of an operation, or its refusal.

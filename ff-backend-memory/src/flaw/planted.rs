@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use ff_core::{
     AttemptPhase, CapabilitySet, ContentionKind, CreateExecutionResult, EngineError, ExecutionId, FailureClass, Handle,
     HandlePayload, LaneId, LeaseEpoch, ListExecutionsPage, Operation, OwnershipState, PageLimit, PublicState,
-    StateKind, TerminalOutcome, TimestampMs,
+    ScanPlace, StateKind, StateVector, TerminalOutcome, TimestampMs,
 };
 
 use super::Flaw;
@@ -236,6 +236,28 @@ pub(crate) fn pick(
 pub(crate) fn next_epoch(planted: Option<Flaw>, row: &StoredExecution, epoch: LeaseEpoch) -> LeaseEpoch {
     let reclaims = row.record.state.ownership_state == OwnershipState::Leased;
     if planted == Some(Flaw::M06) && reclaims { row.record.lease_epoch } else { epoch }
+}
+
+/// M12: where a pass begins.
+pub(crate) fn scan_place(state: &State, place: Option<ScanPlace>) -> Option<ScanPlace> {
+    place.filter(|_| !state.has(Flaw::M12))
+}
+
+/// S1: what a lapse that was written down leaves.
+pub(crate) fn written_down(state: &mut State, id: &ExecutionId) -> Result<(), EngineError> {
+    if state.has(Flaw::S1) {
+        state.row_mut(id)?.record.state = StateVector::leased();
+    }
+    Ok(())
+}
+
+/// S2: how the retention removes an execution.
+pub(crate) fn remove(state: &mut State, id: &ExecutionId) {
+    let keys = Some(state.keys.clone()).filter(|_| state.has(Flaw::S2));
+    state.remove(id);
+    if let Some(keys) = keys {
+        state.keys = keys;
+    }
 }
 
 /// M03: a look and a claim of two steps, with room for others in between; `None` without the fault.
