@@ -1,11 +1,14 @@
 //! The engine itself: connections, the check of the store, and its lifecycle.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use ff_core::{
-    BackendConfig, BackendTimeouts, Capabilities, Durability, EngineBackend, EngineError, Handle, Limits, Operation,
-    PartitionConfig, PrepareOutcome,
+    BackendConfig, BackendTimeouts, Background, Capabilities, Durability, EngineBackend, EngineError, Handle, Limits,
+    Operation, PartitionConfig, PrepareOutcome, RetentionConfig, ScannerConfig,
 };
 use sqlx::{ConnectOptions, PgConnection, PgPool, Row, migrate::Migrate, postgres::PgRow};
 use tokio::sync::OnceCell;
@@ -31,6 +34,8 @@ pub struct PostgresBackend {
     capabilities: Capabilities,
     /// Set once the store was found to fit this client.
     checked: OnceCell<()>,
+    retention: RetentionConfig,
+    background: OnceLock<Background>,
 }
 
 impl PostgresBackend {
@@ -64,12 +69,18 @@ impl PostgresBackend {
             Ok::<_, PgError>((sender, durability))
         };
         let (sender, durability) = opened.await.map_err(|error| error.at(Operation::Connect))?;
-        Ok(Arc::new(Self {
+        let mut backend = Arc::new(Self {
             sender,
             partitions: config.partitions,
             capabilities: capabilities(config.partitions, durability),
             checked: OnceCell::new_with(Some(())),
-        }))
+            retention: config.retention,
+            background: OnceLock::new(),
+        });
+        if let Some(scanners) = config.scanners {
+            backend.with_scanners(scanners);
+        }
+        Ok(backend)
     }
 
     /// The engine on a pool of the caller's, without any I/O; the first operation checks the schema.
@@ -84,7 +95,17 @@ impl PostgresBackend {
             partitions,
             capabilities: capabilities(partitions, Durability::None),
             checked: OnceCell::new(),
+            retention: RetentionConfig::default(),
+            background: OnceLock::new(),
         })
+    }
+
+    /// Starts the background loops of this backend, which end with it; a runtime must be there.
+    ///
+    /// False, and nothing is started, if the `Arc` has clones or the loops run already. `BackendConfig::scanners` has no
+    /// such condition.
+    pub fn with_scanners(self: &mut Arc<Self>, config: ScannerConfig) -> bool {
+        Arc::get_mut(self).is_some() && self.background.set(Background::start(&Arc::downgrade(self), &config)).is_ok()
     }
 
     /// The pool.
@@ -125,6 +146,10 @@ impl PostgresBackend {
     pub(crate) async fn store(&self) -> Result<&Sender, PgError> {
         self.checked.get_or_try_init(|| async { check_store(&self.sender, self.partitions).await.map(drop) }).await?;
         Ok(&self.sender)
+    }
+
+    pub(crate) const fn retention(&self) -> RetentionConfig {
+        self.retention
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -181,7 +206,15 @@ impl EngineBackend for PostgresBackend {
 
     async fn shutdown_prepare(&self, grace: Duration) -> Result<(), EngineError> {
         // The pool refuses new work at once; statements that run keep their connection until they end.
-        let _ = tokio::time::timeout(grace, self.sender.pool().close()).await;
+        let closed = async {
+            let drained = async {
+                if let Some(background) = self.background.get() {
+                    background.drain().await;
+                }
+            };
+            tokio::join!(self.sender.pool().close(), drained)
+        };
+        let _ = tokio::time::timeout(grace, closed).await;
         Ok(())
     }
 }
