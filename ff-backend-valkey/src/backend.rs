@@ -1,11 +1,14 @@
 //! The backend itself: how it is made, prepared and closed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use ff_core::{
-    BackendConfig, BackendTimeouts, Capabilities, Durability, EngineBackend, EngineError, ExecutionId, Handle,
-    HandlePayload, Limits, PartitionConfig, PrepareOutcome,
+    BackendConfig, BackendTimeouts, Background, Capabilities, Durability, EngineBackend, EngineError, ExecutionId,
+    Handle, HandlePayload, Limits, PartitionConfig, PrepareOutcome, RetentionConfig, ScannerConfig,
 };
 use redis::Client;
 
@@ -32,6 +35,8 @@ pub struct ValkeyBackend {
     pub(crate) limits: Limits,
     durability: Durability,
     partitions: PartitionConfig,
+    pub(crate) retention: RetentionConfig,
+    background: OnceLock<Background>,
 }
 
 impl ValkeyBackend {
@@ -48,10 +53,16 @@ impl ValkeyBackend {
         library::check_count(config.partitions.count().get())?;
         let mut backend = Self::new(client, config.timeouts, config.partitions);
         backend.durability = config::inspect(&backend.server).await?;
+        backend.retention = config.retention;
         match backend.server.check().await {
-            Ok(()) | Err(ValkeyError::NotPrepared(_)) => Ok(Arc::new(backend)),
-            Err(error) => Err(error.into()),
+            Ok(()) | Err(ValkeyError::NotPrepared(_)) => {}
+            Err(error) => return Err(error.into()),
         }
+        let mut backend = Arc::new(backend);
+        if let Some(scanners) = config.scanners {
+            backend.with_scanners(scanners);
+        }
+        Ok(backend)
     }
 
     /// A backend on a client that the caller made, with default time-outs; nothing is sent.
@@ -71,7 +82,17 @@ impl ValkeyBackend {
             limits: Limits::of_partitions(count),
             durability: Durability::None,
             partitions,
+            retention: RetentionConfig::default(),
+            background: OnceLock::new(),
         }
+    }
+
+    /// Starts the background loops of this backend, which end with it; a runtime must be there.
+    ///
+    /// False, and nothing is started, if the `Arc` has clones or the loops run already. `BackendConfig::scanners` has no
+    /// such condition.
+    pub fn with_scanners(self: &mut Arc<Self>, config: ScannerConfig) -> bool {
+        Arc::get_mut(self).is_some() && self.background.set(Background::start(&Arc::downgrade(self), &config)).is_ok()
     }
 
     /// The content of a handle that this backend minted, for an execution that the store may hold.
@@ -112,7 +133,12 @@ impl EngineBackend for ValkeyBackend {
     }
 
     async fn shutdown_prepare(&self, grace: Duration) -> Result<(), EngineError> {
-        self.server.close(grace).await;
+        let drained = async {
+            if let Some(background) = self.background.get() {
+                let _drained = tokio::time::timeout(grace, background.drain()).await;
+            }
+        };
+        tokio::join!(self.server.close(grace), drained);
         Ok(())
     }
 }

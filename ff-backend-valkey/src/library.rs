@@ -33,6 +33,7 @@ const FILES: &[(&str, &str)] = files! {
     "lib/retry.lua"
     "lib/settle.lua"
     "lib/take.lua"
+    "lib/filter.lua"
     "executions/create_execution.lua"
     "executions/describe_execution.lua"
     "executions/read_execution_state.lua"
@@ -49,6 +50,10 @@ const FILES: &[(&str, &str)] = files! {
     "leases/renew.lua"
     "claims/claim.lua"
     "claims/claim_many.lua"
+    "scanners/scan.lua"
+    "scanners/remove_ended.lua"
+    "scanners/remove_keys.lua"
+    "scanners/trim_events.lua"
 };
 
 /// The text of the function library that `prepare` loads.
