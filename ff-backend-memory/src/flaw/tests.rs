@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use ff_core::{
     BackendTag, Backoff, CapabilitySet, ClaimPolicy, Claims, ExecutionPolicy, Executions, FailureClass, FailureReason,
-    Handle, LeaseId, Limits, PageLimit, RetryPolicy, TimestampMs, WorkerId, WorkerInstanceId,
+    Handle, LeaseId, Limits, PageLimit, RetentionConfig, RetryPolicy, ScanArgs, ScannerKind, TimestampMs, WorkerId,
+    WorkerInstanceId,
 };
 
 use super::Flaw;
 use crate::{
-    Clock, MemoryConfig, Op, SeededMint, State,
+    Answer, Clock, MemoryConfig, Op, SeededMint, State,
     apply::world::{TTL_MS, World, args, id, lane, taken, tokens},
 };
 
@@ -101,8 +102,34 @@ fn lapses(world: &mut World) -> String {
     log + &drain(world, &[])
 }
 
+/// Passes over lapses, and what the retention leaves.
+fn scans(world: &mut World) -> String {
+    for n in 1..4 {
+        world.create(args(n).idempotency_key(format!("key-{n}")));
+    }
+    let mut log = String::new();
+    let done = world.claim().unwrap();
+    log += &format!("{:?}\n", world.apply(&Op::Complete { handle: done, payload: None }));
+    world.claim().unwrap();
+    world.claim().unwrap();
+    world.now += TTL_MS;
+    let retention = RetentionConfig { executions: Duration::ZERO, ..RetentionConfig::default() };
+    let mut args = ScanArgs::new(ScannerKind::AttemptTimeout).limit(PageLimit::new(1).unwrap());
+    for _ in 0..3 {
+        let answer = world.apply(&Op::Scan { args: args.clone(), retention });
+        log += &format!("{answer:?}\n");
+        if let Ok(Answer::Scan(report)) = answer {
+            args = args.cursor(report.next_cursor);
+        }
+    }
+    for scanner in [ScannerKind::LeaseExpiry, ScannerKind::Retention] {
+        log += &format!("{:?}\n", world.apply(&Op::Scan { args: ScanArgs::new(scanner), retention }));
+    }
+    log + &drain(world, &[])
+}
+
 fn tape(flaw: Option<Flaw>) -> String {
-    [queue, ends, retries, lapses]
+    [queue, ends, retries, lapses, scans]
         .map(|part| {
             let mut world = world(flaw);
             part(&mut world) + &world.state.dump()

@@ -56,8 +56,12 @@ struct MemoryStore {
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn connect(&self, _client: Client) -> Result<Arc<dyn EngineBackend>, HarnessError> {
-        Ok(Arc::new(self.root.sibling()))
+    async fn connect(&self, client: Client) -> Result<Arc<dyn EngineBackend>, HarnessError> {
+        let mut backend = Arc::new(self.root.sibling());
+        if let Some(scanners) = client.scanners {
+            backend.with_scanners(scanners);
+        }
+        Ok(backend)
     }
 
     fn controls(&self) -> Controls {

@@ -50,6 +50,9 @@ planted! {
     a1_the_attempt_of_an_ended_execution_stays_open: A1 against "FF-EXE-002";
     w1_a_delay_that_has_come_is_never_due: W1 against "FF-CLM-005";
     x1_a_refused_call_leaves_a_mark: X1 against "FF-EXE-029";
+    m12_a_scan_always_takes_the_first_rows: M12 against "FF-SCN-002";
+    s1_a_lapse_is_told_again: S1 against "FF-SCN-003";
+    s2_the_retention_keeps_an_idempotency_key: S2 against "FF-SCN-009";
 }
 
 /// The suite finds `flaw`, and says that it breaks `requirement`; prints what else broke.
