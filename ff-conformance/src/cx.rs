@@ -35,6 +35,7 @@ pub struct Cx {
     clients: Mutex<Vec<(String, Arc<dyn EngineBackend>)>>,
     measurements: Mutex<BTreeMap<String, u64>>,
     stepped_back_ms: AtomicI64,
+    removed_until_ms: AtomicI64,
 }
 
 /// The life of a lease unless a case says otherwise.
@@ -53,6 +54,7 @@ impl Cx {
             clients: Mutex::default(),
             measurements: Mutex::default(),
             stepped_back_ms: AtomicI64::new(0),
+            removed_until_ms: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -318,6 +320,22 @@ impl Cx {
     #[must_use]
     pub fn stepped_back(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.stepped_back_ms.load(Ordering::Relaxed)).unwrap_or_default())
+    }
+
+    /// Says that executions, and events of executions, that were created until the store's now may be gone.
+    ///
+    /// # Errors
+    /// `Stop::NotRun` without a clock control.
+    pub async fn removed_until_now(&self) -> Result<(), Stop> {
+        let now = self.now().await?;
+        self.removed_until_ms.fetch_max(now.as_ms(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Until when the case let what was created be removed.
+    #[must_use]
+    pub fn removed_until(&self) -> TimestampMs {
+        TimestampMs::from_ms(self.removed_until_ms.load(Ordering::Relaxed))
     }
 
     /// The clock of the suite's process, which no backend may look at.

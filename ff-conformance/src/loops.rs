@@ -67,7 +67,7 @@ pub async fn loops_do_the_periodic_work(cx: &Cx) -> Verdict {
     .await?;
     check!(cx, "FF-BOO-020", a.read_execution_state(&expiring).await?, is_none());
     check!(cx, "FF-BOO-020", a.read_execution_state(&lapsing).await?, equals(Some(PublicState::Active)));
-    Ok(())
+    cx.removed_until_now().await
 }
 
 /// A loop whose interval is zero does not run, and the others do.

@@ -77,7 +77,7 @@ pub async fn retention_leaves_nothing_of_what_is_old(cx: &Cx) -> Verdict {
     check!(cx, "FF-SCN-008", records(cx, &a).await?, equals(kept));
     check!(cx, "FF-SCN-008", a.list_executions(None, PageLimit::MAX).await?.executions, equals(Vec::new()));
     check!(cx, "FF-SCN-008", passes(&a, &retention(), 5).await?, equals(vec![done(0, 0)]));
-    Ok(())
+    cx.removed_until_now().await
 }
 
 /// What has not ended, or ended less than a day ago, stays as it is; so do all events.
@@ -107,7 +107,7 @@ pub async fn retention_leaves_the_rest_alone(cx: &Cx) -> Verdict {
     check!(cx, "FF-SCN-008", kept.lines.iter().collect::<Vec<_>>(), equals(rest));
     check!(cx, "FF-SCN-008", events(&kept), equals(events(&written)));
     check!(cx, "FF-SCN-008", a.read_execution_state(&young).await, answers(Some(PublicState::Completed)));
-    Ok(())
+    cx.removed_until_now().await
 }
 
 fn events(dump: &Dump) -> (usize, usize) {
@@ -141,7 +141,7 @@ pub async fn a_removed_execution_is_unknown(cx: &Cx) -> Verdict {
     same.execution_id = id;
     check!(cx, "FF-SCN-009", a.create_execution(same).await, answers(created(id)));
     check!(cx, "FF-SCN-009", claim_order(cx, &a, 3).await?.len(), equals(2));
-    Ok(())
+    cx.removed_until_now().await
 }
 
 /// A key that another execution has taken over stays when the first one is removed; one that lapsed goes by itself.
@@ -167,7 +167,7 @@ pub async fn retention_removes_lapsed_keys_and_no_other(cx: &Cx) -> Verdict {
 
     let again = a.create_execution(cx.execution()?.idempotency_key("taken")).await;
     check!(cx, "FF-SCN-009", again, answers(CreateExecutionResult::Duplicate { execution_id: second }));
-    Ok(())
+    cx.removed_until_now().await
 }
 
 /// A filter restricts the retention; what stands behind three times a pass of others is reached.
@@ -196,7 +196,7 @@ pub async fn retention_reaches_what_its_filter_leads_to(cx: &Cx) -> Verdict {
     let ours = ScannerFilter::new().namespace(cx.namespace("suite")?);
     let reports = passes(&a, &retention().filter(ours).limit(PageLimit::new(10)?), 20).await?;
     check!(cx, "FF-SCN-005", reports.iter().map(|report| report.changed).sum::<u32>(), equals(0));
-    Ok(())
+    cx.removed_until_now().await
 }
 
 /// Ends everything that waits in the lane.
@@ -237,5 +237,5 @@ pub async fn events_are_removed_a_day_after_they_were_told(cx: &Cx) -> Verdict {
     check!(cx, "FF-SCN-010", a.scan(args.clone()).await, answers(done(3, 3)));
     check!(cx, "FF-SCN-010", a.scan(args).await, answers(done(0, 0)));
     check!(cx, "FF-SCN-010", events(&cx.dump().await?), equals((0, 0)));
-    Ok(())
+    cx.removed_until_now().await
 }

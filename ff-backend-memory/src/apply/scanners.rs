@@ -22,6 +22,9 @@ pub(super) fn scan(
     #[cfg(feature = "flaws")]
     let place = flaw::scan_place(state, place);
     let most = usize::from(args.limit.get());
+    if most == 0 {
+        return Ok(ScanReport { examined: 0, changed: 0, next_cursor: None });
+    }
     let mut pass = Pass { filter: &args.filter, most, now, examined: 0, changed: 0, last: None };
     match args.scanner {
         ScannerKind::Retention => {

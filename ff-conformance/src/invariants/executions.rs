@@ -188,8 +188,15 @@ fn ends(cx: &Cx, world: &World, reads: &Reads) -> Verdict {
         TerminalOutcome::Expired => {
             let at = info.execution_deadline_at.max(Some(info.created_at));
             let found = (id, info.execution_deadline_at, info.completed_at);
-            let fits = info.completed_at == at && info.execution_deadline_at.is_some();
-            check!(cx, "FF-EXE-039", found, holds("it expired at its deadline", fits));
+            let by_deadline = info.completed_at == at && info.execution_deadline_at.is_some();
+            let timed_out = info.failure_reason.as_deref() == Some("attempt_timeout");
+            let fits = by_deadline || (timed_out && info.completed_at == Some(info.last_transition_at));
+            check!(
+                cx,
+                "FF-EXE-039",
+                found,
+                holds("it expired at its deadline, or when its attempt was out of time", fits)
+            );
             Ok(())
         }
         TerminalOutcome::Success | TerminalOutcome::Failed | TerminalOutcome::Cancelled | TerminalOutcome::Skipped => {
@@ -211,7 +218,10 @@ fn counters(cx: &Cx, reads: &Reads, history: &History) -> Verdict {
     let info = &reads.info;
     let id = info.execution_id;
     let count = |test: &dyn Fn(&&ff_core::LeaseHistoryEvent) -> bool| history.leases.iter().filter(test).count();
-    let retries = count(&|event| event.reason == Some(ReleaseReason::FailedRetryScheduled));
+    let retries = count(&|event| {
+        let (failed, timed_out) = (ReleaseReason::FailedRetryScheduled, ReleaseReason::AttemptTimeoutRetryScheduled);
+        [Some(failed), Some(timed_out)].contains(&event.reason)
+    });
     let found = (id, info.retry_count, retries);
     let fits = usize::try_from(info.retry_count) == Ok(retries);
     check!(cx, "FF-EXE-011", found, holds("retry_count counts the scheduled retries", fits));
