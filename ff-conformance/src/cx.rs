@@ -115,6 +115,8 @@ impl Cx {
     /// # Errors
     /// If the harness cannot drop it.
     pub async fn close(self, failed: bool) -> Result<(), HarnessError> {
+        // First the clients: background loops of theirs end with them.
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.store.close(failed).await
     }
 

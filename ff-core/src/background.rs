@@ -139,3 +139,112 @@ fn pause(interval: Duration, failures: u32) -> Duration {
     let drawn = Jitter::from_bits(Uuid::new_v4().as_u128()).millionths();
     whole.mul_f64(f64::from(drawn) / f64::from(Jitter::NONE.millionths()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    use async_trait::async_trait;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::{Applied, ScanReport};
+
+    /// Tells of each pass, and answers as its number says.
+    struct Told {
+        passes: mpsc::UnboundedSender<Option<ScanCursor>>,
+        count: AtomicU32,
+        answer: fn(u32) -> Result<ScanReport, EngineError>,
+    }
+
+    #[async_trait]
+    impl Scanners for Told {
+        async fn scan(&self, args: ScanArgs) -> Result<ScanReport, EngineError> {
+            self.passes.send(args.cursor).unwrap();
+            (self.answer)(self.count.fetch_add(1, Ordering::Relaxed))
+        }
+    }
+
+    type Passes = mpsc::UnboundedReceiver<Option<ScanCursor>>;
+
+    /// One loop over a backend that answers so.
+    fn looping(answer: fn(u32) -> Result<ScanReport, EngineError>) -> (Arc<Told>, Background, Passes) {
+        let (passes, told) = mpsc::unbounded_channel();
+        let backend = Arc::new(Told { passes, count: AtomicU32::new(0), answer });
+        let mut config = ScannerConfig::default();
+        for interval in [
+            &mut config.attempt_timeout,
+            &mut config.execution_deadline,
+            &mut config.delay_promoter,
+            &mut config.retention,
+            &mut config.event_retention,
+        ] {
+            *interval = Duration::ZERO;
+        }
+        config.lease_expiry = Duration::from_millis(2);
+        let background = Background::start(&Arc::downgrade(&backend), &config);
+        (backend, background, told)
+    }
+
+    fn report(next_cursor: Option<&str>) -> Result<ScanReport, EngineError> {
+        Ok(ScanReport { examined: 0, changed: 0, next_cursor: next_cursor.map(ScanCursor::from_text) })
+    }
+
+    #[tokio::test]
+    async fn a_turn_goes_on_from_where_a_pass_stopped() {
+        let (_backend, _background, mut passes) =
+            looping(|number| report(["here", "there"].get(number as usize).copied()));
+        for cursor in [None, Some("here"), Some("there"), None] {
+            assert_eq!(passes.recv().await.unwrap(), cursor.map(ScanCursor::from_text));
+        }
+    }
+
+    #[tokio::test]
+    async fn neither_a_panic_nor_a_fault_ends_a_loop() {
+        let (_backend, _background, mut passes) = looping(|number| match number {
+            0 => panic!("planted"),
+            1 => Err(EngineError::contention()),
+            _ => report(None),
+        });
+        for _ in 0..4 {
+            assert_eq!(passes.recv().await, Some(None));
+        }
+    }
+
+    #[tokio::test]
+    async fn loops_end_with_their_backend() {
+        let (backend, _background, mut passes) = looping(|_| report(None));
+        passes.recv().await.unwrap();
+        drop(backend);
+        while passes.recv().await.is_some() {}
+    }
+
+    #[tokio::test]
+    async fn drained_loops_make_no_pass_and_a_closed_backend_has_none() {
+        let (backend, background, mut passes) = looping(|_| report(None));
+        passes.recv().await.unwrap();
+        background.drain().await;
+        background.drain().await;
+        assert_eq!(Arc::strong_count(&backend), 1);
+        assert_eq!(Arc::weak_count(&backend), 0);
+
+        let (backend, background, mut passes) =
+            looping(|_| Err(EngineError::transport("told", TransportKind::Closed, Applied::No, "shut down")));
+        passes.recv().await.unwrap();
+        background.drain().await;
+        assert_eq!((backend.count.load(Ordering::Relaxed), Arc::weak_count(&backend)), (1, 0));
+    }
+
+    #[test]
+    fn a_pause_grows_with_failures_up_to_a_bound() {
+        let interval = Duration::from_secs(1);
+        for (failures, least, most) in [(0, 500, 1000), (3, 4000, 8000), (40, 30_000, 60_000)] {
+            let drawn = pause(interval, failures).as_millis();
+            assert!((least..=most).contains(&drawn), "{failures}: {drawn}");
+        }
+        assert!(pause(Duration::from_secs(600), 9) >= Duration::from_secs(300));
+    }
+}

@@ -1,7 +1,7 @@
 -- remove_keys: removes idempotency keys that have lapsed.
--- $1 after_expires int8, $2 after_namespace text, $3 after_key text, $4 most int8
--- $5 namespace text: only of this one, if it is not null
+-- $1 after_expires int8, $2 after_namespace text, $3 after_key text, $4 most int8, $5 namespace text
 -- returns: seen int8, removed int8, last_expires int8, last_namespace text, last_key text
+-- Only of this namespace, if it is not null.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
 seen AS MATERIALIZED (
     SELECT expires_at, namespace, key FROM idempotency_keys
