@@ -4,6 +4,7 @@ mod attempts;
 pub(crate) mod claims;
 mod executions;
 mod leases;
+mod scanners;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -88,6 +89,7 @@ fn dispatch(state: &mut State, op: &Op, now: TimestampMs, mint: &mut dyn Mint) -
         Op::ExplainUnclaimed { id, capabilities } => {
             grants::explain_unclaimed(state, id, capabilities, now).map(Answer::ExplainUnclaimed)
         }
+        Op::Scan { args, retention } => scanners::scan(state, args, retention, now, mint).map(Answer::Scan),
     }
 }
 
@@ -174,7 +176,8 @@ fn end(state: &mut State, id: &ExecutionId, ending: &Ending<'_>, now: TimestampM
     row.record.last_mutation_at = now;
     row.ended_by = ending.ended_by;
     events.completion(row, ending.outcome, now);
-    index.place(row, Place::default());
+    let place = Place::of(row);
+    index.place(row, place);
     #[cfg(feature = "flaws")]
     flaw::ended(state, id, false, now);
     Ok(())

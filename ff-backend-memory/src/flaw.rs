@@ -9,7 +9,8 @@ use std::fmt;
 
 pub(crate) use planted::{
     decide_due, duplicate, ended, handed_over, list_executions, most_claims, next_epoch, pick, progress, promotable,
-    refused, repeated, result, retry, retry_scheduled, row, split_claim, spoils, verdict,
+    refused, remove, repeated, result, retry, retry_scheduled, row, scan_place, split_claim, spoils, verdict,
+    written_down,
 };
 pub(crate) use routing::{
     asks_for_interrupted, attempt_limit, checked, created, explained, given_back, grant_life, kind, lapse_written,
@@ -133,6 +134,12 @@ flaws! {
     B2 = "B2",
     /// A batch of claims takes one more than it may.
     B3 = "B3",
+    /// A scan always takes the first rows, whatever its cursor says.
+    M12 = "M12",
+    /// A lapse that a scan wrote down is told again by the take-over.
+    S1 = "S1",
+    /// The retention forgets an execution and keeps its idempotency key.
+    S2 = "S2",
 }
 
 impl fmt::Display for Flaw {

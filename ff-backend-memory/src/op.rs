@@ -1,7 +1,7 @@
 //! The operations of the contract as values, and what they answer.
 
 use ff_core::{
-    CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, CompleteArgs, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseRenewal, ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState, ReclaimToken, TimestampMs, UnclaimedReason,
+    CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, CompleteArgs, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseRenewal, ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState, ReclaimToken, RetentionConfig, ScanArgs, ScanReport, TimestampMs, UnclaimedReason,
 };
 use serde::{Deserialize, Serialize};
 
@@ -134,6 +134,13 @@ pub enum Op {
         /// What the worker offers.
         capabilities: CapabilitySet,
     },
+    /// One bounded pass of periodic work.
+    Scan {
+        /// Which work, where, and how much.
+        args: ScanArgs,
+        /// How long the store keeps what has ended.
+        retention: RetentionConfig,
+    },
 }
 
 impl Op {
@@ -166,6 +173,7 @@ impl Op {
             Self::ClaimFromReclaim(_) => Operation::ClaimFromReclaim,
             Self::ClaimResumedExecution(_) => Operation::ClaimResumedExecution,
             Self::ExplainUnclaimed { .. } => Operation::ExplainUnclaimed,
+            Self::Scan { .. } => Operation::Scan,
         }
     }
 }
@@ -212,6 +220,8 @@ pub enum Answer {
     ClaimExecution(ClaimExecutionResult),
     /// Of `explain_unclaimed`.
     ExplainUnclaimed(Option<UnclaimedReason>),
+    /// Of `scan`.
+    Scan(ScanReport),
 }
 
 /// The answer of an operation, or its refusal.

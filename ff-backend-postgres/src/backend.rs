@@ -1,11 +1,13 @@
 //! The engine itself: connections, the check of the store, and its lifecycle.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use ff_core::{
-    BackendConfig, BackendTimeouts, Capabilities, Durability, EngineBackend, EngineError, Handle, LaneId, Limits,
-    Operation, PartitionConfig, PrepareOutcome,
+    BackendConfig, BackendTimeouts, Background, Capabilities, Durability, EngineBackend, EngineError, Handle, LaneId, Limits, Operation, PartitionConfig, PrepareOutcome, RetentionConfig, ScannerConfig,
 };
 use ff_observe::{Metrics, Observer, watch};
 use sqlx::{PgConnection, PgPool, Row, migrate::Migrate, postgres::PgRow};
@@ -33,6 +35,8 @@ pub struct PostgresBackend {
     /// Set once the store was found to fit this client.
     checked: OnceCell<()>,
     observer: Observer,
+    retention: RetentionConfig,
+    background: OnceLock<Background>,
 }
 
 impl PostgresBackend {
@@ -101,13 +105,19 @@ impl PostgresBackend {
             Ok::<_, PgError>((sender, durability))
         };
         let (sender, durability) = opened.await.map_err(|error| error.at(Operation::Connect))?;
-        Ok(Arc::new(Self {
+        let mut backend = Arc::new(Self {
             sender,
             partitions: config.partitions,
             capabilities: capabilities(config.partitions, durability),
             checked: OnceCell::new_with(Some(())),
             observer,
-        }))
+            retention: config.retention,
+            background: OnceLock::new(),
+        });
+        if let Some(scanners) = config.scanners {
+            backend.with_scanners(scanners);
+        }
+        Ok(backend)
     }
 
     /// The engine on a pool of the caller's, without any I/O; the first operation checks the schema.
@@ -123,7 +133,17 @@ impl PostgresBackend {
             capabilities: capabilities(partitions, Durability::None),
             checked: OnceCell::new(),
             observer: Observer::new(LABEL),
+            retention: RetentionConfig::default(),
+            background: OnceLock::new(),
         })
+    }
+
+    /// Starts the background loops of this backend, which end with it; a runtime must be there.
+    ///
+    /// False, and nothing is started, if the `Arc` has clones or the loops run already. `BackendConfig::scanners` has no
+    /// such condition.
+    pub fn with_scanners(self: &mut Arc<Self>, config: ScannerConfig) -> bool {
+        Arc::get_mut(self).is_some() && self.background.set(Background::start(&Arc::downgrade(self), &config)).is_ok()
     }
 
     /// The pool.
@@ -167,6 +187,10 @@ impl PostgresBackend {
     /// What sees the operations.
     pub(crate) const fn observer(&self) -> &Observer {
         &self.observer
+    }
+
+    pub(crate) const fn retention(&self) -> RetentionConfig {
+        self.retention
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -226,7 +250,15 @@ impl EngineBackend for PostgresBackend {
 
     async fn shutdown_prepare(&self, grace: Duration) -> Result<(), EngineError> {
         // The pool refuses new work at once; statements that run keep their connection until they end.
-        let _ = tokio::time::timeout(grace, self.sender.pool().close()).await;
+        let closed = async {
+            let drained = async {
+                if let Some(background) = self.background.get() {
+                    background.drain().await;
+                }
+            };
+            tokio::join!(self.sender.pool().close(), drained)
+        };
+        let _ = tokio::time::timeout(grace, closed).await;
         Ok(())
     }
 }

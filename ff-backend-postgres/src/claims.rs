@@ -146,6 +146,8 @@ async fn settle(store: &Sender, lane: &LaneId) -> Result<(), PgError> {
             .bind(&["expired", "timed_out", "lapsed", "ready"][..])
             .bind(false)
             .bind(None::<&str>)
+            .bind(None::<&str>)
+            .bind(None::<&str>)
     };
     store.row(statement).await.map(drop)
 }

@@ -1,11 +1,13 @@
 //! The backend itself: how it is made, prepared and closed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use ff_core::{
-    BackendConfig, BackendTimeouts, Capabilities, Durability, EngineBackend, EngineError, ExecutionId, Handle,
-    HandlePayload, Limits, Operation, PartitionConfig, PrepareOutcome,
+    BackendConfig, BackendTimeouts, Background, Capabilities, Durability, EngineBackend, EngineError, ExecutionId, Handle, HandlePayload, Limits, Operation, PartitionConfig, PrepareOutcome, RetentionConfig, ScannerConfig,
 };
 use ff_observe::{Metrics, Observer, watch};
 use redis::Client;
@@ -34,6 +36,8 @@ pub struct ValkeyBackend {
     durability: Durability,
     partitions: PartitionConfig,
     observer: Observer,
+    pub(crate) retention: RetentionConfig,
+    background: OnceLock<Background>,
 }
 
 impl ValkeyBackend {
@@ -78,10 +82,16 @@ impl ValkeyBackend {
         backend.server = backend.server.signing(credentials);
         backend.observer = observer;
         backend.durability = config::inspect(&backend.server).await?;
+        backend.retention = config.retention;
         match backend.server.check().await {
-            Ok(()) | Err(ValkeyError::NotPrepared(_)) => Ok(Arc::new(backend)),
-            Err(error) => Err(error.into()),
+            Ok(()) | Err(ValkeyError::NotPrepared(_)) => {}
+            Err(error) => return Err(error.into()),
         }
+        let mut backend = Arc::new(backend);
+        if let Some(scanners) = config.scanners {
+            backend.with_scanners(scanners);
+        }
+        Ok(backend)
     }
 
     /// A backend on a client that the caller made, with default time-outs; nothing is sent.
@@ -102,12 +112,22 @@ impl ValkeyBackend {
             durability: Durability::None,
             partitions,
             observer: Observer::new(LABEL),
+            retention: RetentionConfig::default(),
+            background: OnceLock::new(),
         }
     }
 
     /// What sees the operations.
     pub(crate) const fn observer(&self) -> &Observer {
         &self.observer
+    }
+
+    /// Starts the background loops of this backend, which end with it; a runtime must be there.
+    ///
+    /// False, and nothing is started, if the `Arc` has clones or the loops run already. `BackendConfig::scanners` has no
+    /// such condition.
+    pub fn with_scanners(self: &mut Arc<Self>, config: ScannerConfig) -> bool {
+        Arc::get_mut(self).is_some() && self.background.set(Background::start(&Arc::downgrade(self), &config)).is_ok()
     }
 
     /// The content of a handle that this backend minted, for an execution that the store may hold.
@@ -174,7 +194,12 @@ impl EngineBackend for ValkeyBackend {
     }
 
     async fn shutdown_prepare(&self, grace: Duration) -> Result<(), EngineError> {
-        self.server.close(grace).await;
+        let drained = async {
+            if let Some(background) = self.background.get() {
+                let _drained = tokio::time::timeout(grace, background.drain()).await;
+            }
+        };
+        tokio::join!(self.server.close(grace), drained);
         Ok(())
     }
 }

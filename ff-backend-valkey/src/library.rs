@@ -36,6 +36,7 @@ const FILES: &[(&str, &str)] = files! {
     "lib/batch.lua"
     "lib/create.lua"
     "lib/holder.lua"
+    "lib/filter.lua"
     "executions/create_execution.lua"
     "executions/create_executions.lua"
     "executions/describe_execution.lua"
@@ -59,6 +60,10 @@ const FILES: &[(&str, &str)] = files! {
     "claims/claim_for_worker.lua"
     "claims/claim_execution.lua"
     "claims/explain_unclaimed.lua"
+    "scanners/scan.lua"
+    "scanners/remove_ended.lua"
+    "scanners/remove_keys.lua"
+    "scanners/trim_events.lua"
 };
 
 /// The text of the function library that `prepare` loads.

@@ -115,6 +115,7 @@ impl World {
         let still = world.now.is_some();
         let reads = known.into_iter().step_by(step).map(|id| read(cx, Arc::clone(client), id, still));
         world.reads = stream::iter(reads).buffered(4).try_collect().await?;
+        world.forget(cx.removed_until());
         Ok(world)
     }
 
@@ -131,6 +132,15 @@ impl World {
             self.histories.entry(attempt.execution_id).or_default().attempts.push(attempt.clone());
         }
         self.dump = Some(dump);
+    }
+
+    /// Leaves out the histories that the case let be removed, wholly or in part.
+    fn forget(&mut self, until: TimestampMs) {
+        if until > TimestampMs::from_ms(i64::MIN) {
+            self.reads.retain(|reads| reads.info.created_at > until);
+            let kept: HashSet<_> = self.reads.iter().map(|reads| reads.info.execution_id).collect();
+            self.histories.retain(|id, _| kept.contains(id));
+        }
     }
 
     /// Every execution that was read, with its history; nothing without a dump.

@@ -6,6 +6,8 @@
 
 mod attempts;
 mod backend;
+#[cfg(feature = "background")]
+mod background;
 mod capability;
 mod claims;
 mod config;
@@ -30,6 +32,8 @@ mod time;
 pub use async_trait::async_trait;
 pub use attempts::{Attempts, CompleteArgs, FailOutcome, FailureClass, FailureReason, Progress};
 pub use backend::{EngineBackend, PrepareOutcome};
+#[cfg(feature = "background")]
+pub use background::Background;
 pub use capability::{BackendIdentity, Capabilities, Capability, Durability, OrderScope, Properties, Supports, WakeUp};
 pub use claims::{
     CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant,
@@ -63,7 +67,7 @@ pub use policy::{Backoff, ExecutionPolicy, RetryPolicy, RoutingRequirements, Tim
 pub use record::{ExecutionRecord, GrantRecord, LeaseRecord, Redeeming};
 pub use retry::{Jitter, RetryDecision, RetryRule};
 pub use scanners::{
-    RetentionConfig, ScanArgs, ScanCursor, ScanReport, ScannerConfig, ScannerFilter, ScannerKind, Scanners,
+    RetentionConfig, ScanArgs, ScanCursor, ScanPlace, ScanReport, ScannerConfig, ScannerFilter, ScannerKind, Scanners,
 };
 pub use state::{
     AttemptPhase, AttemptState, AttemptType, BlockingReason, EligibilityState, LifecyclePhase, OwnershipState,

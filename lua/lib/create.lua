@@ -38,6 +38,7 @@ ff.create = function(keys, args, now)
     local expires_at = ff.int(now + tonumber(args[15]))
     redis.call("HSET", keys[8], name, expires_at .. " " .. id)
     redis.call("ZADD", keys[9], expires_at, name)
+    redis.call("HSET", keys[4], "idempotency_key", args[14])
   end
 
   local delay = tonumber(args[6])

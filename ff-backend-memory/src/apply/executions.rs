@@ -120,6 +120,7 @@ fn row_of(args: &CreateExecutionArgs, now: TimestampMs) -> StoredExecution {
         attempt_timeout_at: None,
         deadline_after_ms: args.policy.execution_deadline_ms().filter(|_| args.execution_deadline_at.is_none()),
         ended_by: None,
+        idempotency_key: args.idempotency_key.clone(),
         place: Place::default(),
         attempts: Vec::new(),
     }

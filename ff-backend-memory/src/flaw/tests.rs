@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use ff_core::{
-    BackendTag, Backoff, CapabilitySet, ClaimExecutionArgs, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant,
-    ClaimPolicy, Claims, ExecutionPolicy, Executions, FailureClass, FailureReason, Handle, LeaseId, Limits, PageLimit,
-    RetryPolicy, TimeoutPolicy, TimestampMs, WorkerId, WorkerInstanceId,
+    BackendTag, Backoff, CapabilitySet, ClaimExecutionArgs, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant, ClaimPolicy, Claims, ExecutionPolicy, Executions, FailureClass, FailureReason, Handle, LeaseId, Limits, PageLimit, RetentionConfig, RetryPolicy, ScanArgs, ScannerKind, TimeoutPolicy, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
 use super::Flaw;
@@ -188,8 +186,34 @@ fn policy() -> ClaimPolicy {
     ClaimPolicy::new(WorkerId::try_new("w").unwrap(), instance, Duration::from_secs(1))
 }
 
+/// Passes over lapses, and what the retention leaves.
+fn scans(world: &mut World) -> String {
+    for n in 1..4 {
+        world.create(args(n).idempotency_key(format!("key-{n}")));
+    }
+    let mut log = String::new();
+    let done = world.claim().unwrap();
+    log += &format!("{:?}\n", world.apply(&Op::Complete { handle: done, payload: None }));
+    world.claim().unwrap();
+    world.claim().unwrap();
+    world.now += TTL_MS;
+    let retention = RetentionConfig { executions: Duration::ZERO, ..RetentionConfig::default() };
+    let mut args = ScanArgs::new(ScannerKind::AttemptTimeout).limit(PageLimit::new(1).unwrap());
+    for _ in 0..3 {
+        let answer = world.apply(&Op::Scan { args: args.clone(), retention });
+        log += &format!("{answer:?}\n");
+        if let Ok(Answer::Scan(report)) = answer {
+            args = args.cursor(report.next_cursor);
+        }
+    }
+    for scanner in [ScannerKind::LeaseExpiry, ScannerKind::Retention] {
+        log += &format!("{:?}\n", world.apply(&Op::Scan { args: ScanArgs::new(scanner), retention }));
+    }
+    log + &drain(world, &[])
+}
+
 fn tape(flaw: Option<Flaw>) -> String {
-    [queue, ends, retries, lapses, spans, reservations, batches]
+    [queue, ends, retries, lapses, spans, reservations, batches, scans]
         .map(|part| {
             let mut world = world(flaw);
             part(&mut world) + &world.state.dump()

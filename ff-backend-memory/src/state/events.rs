@@ -76,6 +76,16 @@ impl Events {
         self.completion.pop();
     }
 
+    /// Removes, family by family and at most `most` in all, the oldest events up to the last that is old; tells how
+    /// many they were.
+    pub(crate) fn remove_old(&mut self, is_old: impl Fn(TimestampMs) -> bool, most: usize) -> usize {
+        let leases = until_last(&self.lease, most, |entry| is_old(entry.at));
+        self.lease.drain(..leases);
+        let completions = until_last(&self.completion, most - leases, |entry| is_old(entry.at));
+        self.completion.drain(..completions);
+        leases + completions
+    }
+
     /// Everything that was told of leases.
     pub(crate) fn lease_history(&self) -> impl Iterator<Item = LeaseHistoryEvent> {
         self.lease.iter().map(|entry| LeaseHistoryEvent {
@@ -100,4 +110,9 @@ impl Events {
             at: entry.at,
         })
     }
+}
+
+/// How many of the first `most` entries there are up to the last that is old.
+fn until_last<T>(entries: &[T], most: usize, is_old: impl Fn(&T) -> bool) -> usize {
+    entries.iter().take(most).rposition(is_old).map_or(0, |last| last + 1)
 }

@@ -74,6 +74,9 @@ planted! {
     b1_a_refused_item_ends_its_batch: B1 against "FF-EXE-085";
     b2_a_refused_complete_hands_over: B2 against "FF-EXE-088";
     b3_a_batch_of_claims_takes_one_more: B3 against "FF-CLM-080";
+    m12_a_scan_always_takes_the_first_rows: M12 against "FF-SCN-002";
+    s1_a_lapse_is_told_again: S1 against "FF-SCN-003";
+    s2_the_retention_keeps_an_idempotency_key: S2 against "FF-SCN-009";
 }
 
 /// The suite finds `flaw`, and says that it breaks `requirement`; prints what else broke.

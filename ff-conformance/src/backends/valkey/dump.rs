@@ -49,6 +49,12 @@ async fn read(connection: &mut MultiplexedConnection) -> Result<Vec<(String, Str
         ask.cmd("TYPE").arg(key);
     }
     let kinds: Vec<String> = ask.query_async(connection).await.map_err(failed("ask for kinds"))?;
+    // What a background loop has removed meanwhile is gone.
+    let found = keys.into_iter().zip(kinds).filter(|(_, kind)| kind != "none");
+    let (keys, kinds): (Vec<String>, Vec<String>) = found.unzip();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut ask = pipe();
     for (key, kind) in keys.iter().zip(&kinds) {
         match kind.as_str() {
