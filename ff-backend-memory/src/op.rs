@@ -1,7 +1,11 @@
 //! The operations of the contract as values, and what they answer.
 
 use ff_core::{
-    CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, CompleteArgs, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseRenewal, ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState, ReclaimToken, RetentionConfig, ScanArgs, ScanReport, TimestampMs, UnclaimedReason,
+    CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimPolicy,
+    ClaimResumedExecutionArgs, CompleteArgs, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId,
+    ExecutionInfo, ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseRenewal,
+    ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState, ReclaimToken, RetentionConfig, ScanArgs,
+    ScanReport, TimestampMs, UnclaimedReason,
 };
 use serde::{Deserialize, Serialize};
 

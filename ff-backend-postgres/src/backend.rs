@@ -7,7 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use ff_core::{
-    BackendConfig, BackendTimeouts, Background, Capabilities, Durability, EngineBackend, EngineError, Handle, LaneId, Limits, Operation, PartitionConfig, PrepareOutcome, RetentionConfig, ScannerConfig,
+    BackendConfig, BackendTimeouts, Background, Capabilities, Durability, EngineBackend, EngineError, Handle, LaneId,
+    Limits, Operation, PartitionConfig, PrepareOutcome, RetentionConfig, ScannerConfig,
 };
 use ff_observe::{Metrics, Observer, watch};
 use sqlx::{PgConnection, PgPool, Row, migrate::Migrate, postgres::PgRow};

@@ -7,7 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use ff_core::{
-    BackendConfig, BackendTimeouts, Background, Capabilities, Durability, EngineBackend, EngineError, ExecutionId, Handle, HandlePayload, Limits, Operation, PartitionConfig, PrepareOutcome, RetentionConfig, ScannerConfig,
+    BackendConfig, BackendTimeouts, Background, Capabilities, Durability, EngineBackend, EngineError, ExecutionId,
+    Handle, HandlePayload, Limits, Operation, PartitionConfig, PrepareOutcome, RetentionConfig, ScannerConfig,
 };
 use ff_observe::{Metrics, Observer, watch};
 use redis::Client;

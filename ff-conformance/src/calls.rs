@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use ff_core::{
-    CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, CompleteArgs, CreateExecutionArgs, CreateExecutionResult, EngineBackend, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LeaseRenewal, ListExecutionsPage, ListLanesPage, PageLimit, PublicState, TimestampMs, UnclaimedReason,
+    CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, CompleteArgs,
+    CreateExecutionArgs, CreateExecutionResult, EngineBackend, EngineError, ExecutionId, ExecutionInfo,
+    ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LeaseRenewal, ListExecutionsPage,
+    ListLanesPage, PageLimit, PublicState, TimestampMs, UnclaimedReason,
 };
 use futures::future::BoxFuture;
 

@@ -12,9 +12,9 @@ pub mod boot;
 mod calls;
 pub mod capabilities;
 mod case;
-pub mod claim_batches;
 #[cfg(feature = "certify")]
 mod certify;
+pub mod claim_batches;
 pub mod claims;
 pub mod clocks;
 mod controls;
@@ -62,8 +62,8 @@ pub mod round_trips;
 mod routes;
 pub mod routing;
 mod run;
-mod scrutiny;
 pub mod scanners;
+mod scrutiny;
 #[cfg(feature = "command")]
 pub mod servers;
 pub mod snapshots;

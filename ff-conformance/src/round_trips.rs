@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use ff_core::{CapabilitySet, ClaimExecutionArgs, EngineBackend, EngineError, ExecutionId, ExecutionPolicy, Operation, PageLimit};
+use ff_core::{
+    CapabilitySet, ClaimExecutionArgs, EngineBackend, EngineError, ExecutionId, ExecutionPolicy, Operation, PageLimit,
+};
 
 use crate::{
     Claimed, Cx, Expect, Proxy, Stop, TTL, Verdict,
     calls::{
         Call, cancel, claim_execution, claim_for_worker, claim_from_reclaim, claim_resumed_execution, complete,
-        complete_many, create, create_many, delay, describe, explain_unclaimed, fail, list_executions, list_lanes, ping,
-        progress, read_info, read_state, renew, renew_many, result, wait_children,
+        complete_many, create, create_many, delay, describe, explain_unclaimed, fail, list_executions, list_lanes,
+        ping, progress, read_info, read_state, renew, renew_many, result, wait_children,
     },
     check, equals,
     forgeries::foreign,

@@ -256,28 +256,6 @@ pub(crate) fn most_claims(state: &State, most: usize) -> usize {
     if state.has(Flaw::B3) { most + 1 } else { most }
 }
 
-/// M03: a look and a claim of two steps, with room for others in between; `None` without the fault.
-pub(crate) async fn split_claim(backend: &MemoryBackend, op: &Op) -> Option<Result<Option<Handle>, EngineError>> {
-    let Op::Claim { lane, capabilities, policy } = op else { return None };
-    if !backend.inspect(|state| state.has(Flaw::M03)) {
-        return None;
-    }
-    let looked = backend.with_parts(|state, now, mint| {
-        let lease_ttl = Duration::from_millis(policy.checked_ttl_ms()?);
-        claims::promote(state, lane, now, mint)?;
-        Ok(claims::pick(state, lane, capabilities, now).map(|id| (id, lease_ttl)))
-    });
-    let (id, lease_ttl) = match looked {
-        Ok(Some(picked)) => picked,
-        Ok(None) => return Some(Ok(None)),
-        Err(error) => return Some(Err(error)),
-    };
-    for _ in 0..8 {
-        tokio::task::yield_now().await;
-    }
-    Some(backend.with_parts(|state, now, mint| claims::take(state, &id, policy, lease_ttl, now, mint).map(Some)))
-}
-
 /// M12: where a pass begins.
 pub(crate) fn scan_place(state: &State, place: Option<ScanPlace>) -> Option<ScanPlace> {
     place.filter(|_| !state.has(Flaw::M12))

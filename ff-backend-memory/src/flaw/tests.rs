@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use ff_core::{
-    BackendTag, Backoff, CapabilitySet, ClaimExecutionArgs, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant, ClaimPolicy, Claims, ExecutionPolicy, Executions, FailureClass, FailureReason, Handle, LeaseId, Limits, PageLimit, RetentionConfig, RetryPolicy, ScanArgs, ScannerKind, TimeoutPolicy, TimestampMs, WorkerId, WorkerInstanceId,
+    BackendTag, Backoff, CapabilitySet, ClaimExecutionArgs, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant,
+    ClaimPolicy, Claims, ExecutionPolicy, Executions, FailureClass, FailureReason, Handle, LeaseId, Limits, PageLimit,
+    RetentionConfig, RetryPolicy, ScanArgs, ScannerKind, TimeoutPolicy, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
 use super::Flaw;
