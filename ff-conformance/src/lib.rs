@@ -12,9 +12,9 @@ pub mod boot;
 mod calls;
 pub mod capabilities;
 mod case;
-pub mod claim_batches;
 #[cfg(feature = "certify")]
 mod certify;
+pub mod claim_batches;
 pub mod claims;
 pub mod clocks;
 mod controls;

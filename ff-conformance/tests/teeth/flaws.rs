@@ -51,6 +51,8 @@ planted! {
     w1_a_delay_that_has_come_is_never_due: W1 against "FF-CLM-005";
     x1_a_refused_call_leaves_a_mark: X1 against "FF-EXE-029";
     b1_a_refused_item_ends_its_batch: B1 against "FF-EXE-085";
+    b1_a_refused_create_ends_its_batch: B1 against "FF-EXE-081";
+    b1_a_refused_renewal_ends_its_batch: B1 against "FF-LSE-080";
     b2_a_refused_complete_hands_over: B2 against "FF-EXE-088";
     b3_a_batch_of_claims_takes_one_more: B3 against "FF-CLM-080";
 }
