@@ -237,27 +237,27 @@ pub async fn create_executions_knows_what_was_there_before(cx: &Cx) -> Verdict {
 
 /// A batch with too many items or bytes is refused before anything is written, and an empty one answers nothing.
 ///
-/// Covers FF-EXE-083, FF-LSE-081.
+/// Covers FF-EXE-081, FF-EXE-085, FF-LSE-080.
 pub async fn a_batch_beyond_its_limits_is_refused_as_a_whole(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let held = held(cx, &a).await?;
     let written = cx.dump().await?;
     let complete = CompleteArgs::new(held.handle.clone(), None);
     let many = (0..1001).map(|_| cx.execution()).collect::<Result<Vec<_>, Stop>>()?;
-    check!(cx, "FF-EXE-083", a.create_executions(many).await, refused("Validation(InvalidInput)"));
-    check!(cx, "FF-EXE-083", a.complete_many(vec![complete; 1001]).await, refused("Validation(InvalidInput)"));
-    check!(cx, "FF-LSE-081", a.renew_many(&vec![held.handle.clone(); 1001]).await, refused("Validation(InvalidInput)"));
+    check!(cx, "FF-EXE-081", a.create_executions(many).await, refused("Validation(InvalidInput)"));
+    check!(cx, "FF-EXE-085", a.complete_many(vec![complete; 1001]).await, refused("Validation(InvalidInput)"));
+    check!(cx, "FF-LSE-080", a.renew_many(&vec![held.handle.clone(); 1001]).await, refused("Validation(InvalidInput)"));
 
     let large = vec![b'x'; 64 * 1024 * 1024 / 5 + 1];
     let complete = CompleteArgs::new(held.handle, Some(large.clone()));
-    check!(cx, "FF-EXE-083", a.complete_many(vec![complete; 5]).await, refused("Validation(PayloadTooLarge)"));
+    check!(cx, "FF-EXE-085", a.complete_many(vec![complete; 5]).await, refused("Validation(PayloadTooLarge)"));
     let create = cx.execution()?.input_payload(large);
-    check!(cx, "FF-EXE-083", a.create_executions(vec![create; 5]).await, refused("Validation(PayloadTooLarge)"));
+    check!(cx, "FF-EXE-081", a.create_executions(vec![create; 5]).await, refused("Validation(PayloadTooLarge)"));
 
-    check!(cx, "FF-EXE-083", a.create_executions(Vec::new()).await, answers(Vec::new()));
-    check!(cx, "FF-EXE-083", a.complete_many(Vec::new()).await, answers(Vec::new()));
-    check!(cx, "FF-LSE-081", a.renew_many(&[]).await, answers(Vec::new()));
-    check!(cx, "FF-EXE-083", cx.dump().await?, equals(written));
+    check!(cx, "FF-EXE-081", a.create_executions(Vec::new()).await, answers(Vec::new()));
+    check!(cx, "FF-EXE-085", a.complete_many(Vec::new()).await, answers(Vec::new()));
+    check!(cx, "FF-LSE-080", a.renew_many(&[]).await, answers(Vec::new()));
+    check!(cx, "FF-EXE-081", cx.dump().await?, equals(written));
     Ok(())
 }
 

@@ -188,7 +188,7 @@ pub async fn claim_many_at_once_takes_each_row_once(cx: &Cx) -> Verdict {
 
 /// A batch that waits takes what comes first, however little, and gives up when its wait is over.
 ///
-/// Covers FF-CLM-082.
+/// Covers FF-CLM-080.
 pub async fn claim_many_waits_for_the_first_row_only(cx: &Cx) -> Verdict {
     let (a, b) = (cx.client("a").await?, cx.client("b").await?);
     let (lane, limit) = (cx.lane()?, PageLimit::new(10)?);
@@ -199,7 +199,7 @@ pub async fn claim_many_waits_for_the_first_row_only(cx: &Cx) -> Verdict {
             Ok::<Result<_, EngineError>, Stop>(a.claim_many(lane, &CapabilitySet::default(), policy?, limit).await)
         }
     };
-    check!(cx, "FF-CLM-082", waiting(ms(60)).await??, equals(Vec::new()));
+    check!(cx, "FF-CLM-080", waiting(ms(60)).await??, equals(Vec::new()));
     let create = async {
         for _ in 0..20 {
             b.ping().await?;
@@ -209,6 +209,6 @@ pub async fn claim_many_waits_for_the_first_row_only(cx: &Cx) -> Verdict {
 
     let (claimed, created) = join(waiting(LONG), create).await;
 
-    check!(cx, "FF-CLM-082", ids(taken(&a, claimed??)?), equals(vec![created?]));
+    check!(cx, "FF-CLM-080", ids(taken(&a, claimed??)?), equals(vec![created?]));
     Ok(())
 }

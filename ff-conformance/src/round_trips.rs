@@ -369,7 +369,7 @@ pub async fn claim_many_and_complete_and_claim_cost_one_round_trip(cx: &Cx) -> V
 
 /// A batch of nothing, or of what is refused before it is looked up, costs no round trip.
 ///
-/// Covers FF-CON-004, FF-EXE-083. Needs address.
+/// Covers FF-CON-004, FF-EXE-081. Needs address.
 pub async fn a_batch_without_anything_to_do_costs_no_round_trip(cx: &Cx) -> Verdict {
     let counted = counted(cx).await?;
     let held = counted.held(cx, ExecutionPolicy::new()).await?;
@@ -378,7 +378,7 @@ pub async fn a_batch_without_anything_to_do_costs_no_round_trip(cx: &Cx) -> Verd
     let client = || Arc::clone(&counted.client);
     counted.proxy.reset();
     let empty = (create_many(client(), Vec::new()).await?, complete_many(client(), Vec::new()).await?);
-    check!(cx, "FF-EXE-083", empty, equals((Vec::new(), Vec::new())));
+    check!(cx, "FF-EXE-081", empty, equals((Vec::new(), Vec::new())));
     renew_many(client(), Vec::new()).await?;
     create_many(client(), vec![nameless]).await?;
     let foreign = held.into_iter().map(|mut held| {

@@ -72,6 +72,8 @@ planted! {
     gx_a_lapse_is_written_down_as_old: Gx against "FF-CLM-050";
     gu_reserved_work_is_explained_as_claimable: Gu against "FF-CLM-051";
     b1_a_refused_item_ends_its_batch: B1 against "FF-EXE-085";
+    b1_a_refused_create_ends_its_batch: B1 against "FF-EXE-081";
+    b1_a_refused_renewal_ends_its_batch: B1 against "FF-LSE-080";
     b2_a_refused_complete_hands_over: B2 against "FF-EXE-088";
     b3_a_batch_of_claims_takes_one_more: B3 against "FF-CLM-080";
     m12_a_scan_always_takes_the_first_rows: M12 against "FF-SCN-002";
