@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use ff_core::{
     CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimPolicy,
     ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, EngineError, ExecutionId, Handle, LaneId,
-    Operation, PageLimit, ReclaimToken, UnclaimedReason,
+    PageLimit, ReclaimToken, UnclaimedReason,
 };
 
 use crate::{MemoryBackend, Op, capabilities::POLL, op::answer};
@@ -52,38 +52,38 @@ impl Claims for MemoryBackend {
         }
     }
 
-    async fn claim_for_worker(&self, _args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimForWorker))
+    async fn claim_for_worker(&self, args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError> {
+        answer!(self, ClaimForWorker, Op::ClaimForWorker(Box::new(args)))
     }
 
-    async fn claim_execution(&self, _args: ClaimExecutionArgs) -> Result<ClaimExecutionResult, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimExecution))
+    async fn claim_execution(&self, args: ClaimExecutionArgs) -> Result<ClaimExecutionResult, EngineError> {
+        answer!(self, ClaimExecution, Op::ClaimExecution(Box::new(args)))
     }
 
-    async fn claim_from_reclaim(&self, _token: ReclaimToken) -> Result<Option<Handle>, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimFromReclaim))
+    async fn claim_from_reclaim(&self, token: ReclaimToken) -> Result<Option<Handle>, EngineError> {
+        answer!(self, Claim, Op::ClaimFromReclaim(Box::new(token)))
     }
 
     async fn claim_resumed_execution(
         &self,
-        _args: ClaimResumedExecutionArgs,
+        args: ClaimResumedExecutionArgs,
     ) -> Result<ClaimResumedExecutionResult, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimResumedExecution))
+        answer!(self, ClaimExecution, Op::ClaimResumedExecution(Box::new(args)))
     }
 
     async fn explain_unclaimed(
         &self,
-        _id: &ExecutionId,
-        _capabilities: &CapabilitySet,
+        id: &ExecutionId,
+        capabilities: &CapabilitySet,
     ) -> Result<Option<UnclaimedReason>, EngineError> {
-        Err(EngineError::unavailable(Operation::ExplainUnclaimed))
+        answer!(self, ExplainUnclaimed, Op::ExplainUnclaimed { id: *id, capabilities: capabilities.clone() })
     }
 }
 
 /// Pauses until the next look; false if the wait was over.
 ///
 /// The wait is counted in pauses, so that no clock but the store's is read.
-async fn paused(rest: &mut Duration) -> bool {
+pub(crate) async fn paused(rest: &mut Duration) -> bool {
     if rest.is_zero() {
         return false;
     }

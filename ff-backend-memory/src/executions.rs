@@ -46,9 +46,9 @@ impl Executions for MemoryBackend {
 
     async fn create_executions(
         &self,
-        _batch: Vec<CreateExecutionArgs>,
+        batch: Vec<CreateExecutionArgs>,
     ) -> Result<Vec<Result<CreateExecutionResult, EngineError>>, EngineError> {
-        Err(EngineError::unavailable(Operation::CreateExecutions))
+        answer!(self, CreateExecutions, Op::CreateExecutions(batch))
     }
 
     async fn cancel_execution(&self, _args: CancelExecutionArgs) -> Result<CancelExecutionResult, EngineError> {

@@ -1,14 +1,20 @@
 //! Planted faults that the conformance suite must find.
 
 mod planted;
+mod routing;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
 
 pub(crate) use planted::{
-    decide_due, duplicate, ended, list_executions, next_epoch, pick, progress, promotable, refused, remove, repeated,
-    result, retry, retry_scheduled, row, scan_place, split_claim, verdict, written_down,
+    decide_due, duplicate, ended, handed_over, list_executions, most_claims, next_epoch, pick, progress, promotable,
+    refused, remove, repeated, result, retry, retry_scheduled, row, scan_place, split_claim, spoils, verdict,
+    written_down,
+};
+pub(crate) use routing::{
+    asks_for_interrupted, attempt_limit, checked, created, explained, given_back, grant_life, kind, lapse_written,
+    offered, redeemed_life, redeeming, reserved,
 };
 
 macro_rules! flaws {
@@ -88,6 +94,46 @@ flaws! {
     W1 = "W1",
     /// A refused call of a holder leaves a mark.
     X1 = "X1",
+    /// An interrupted attempt is not resumed: another one starts.
+    Rs = "RS",
+    /// Work that its holder gave back waits a millisecond longer.
+    Dl = "DL",
+    /// The time of an attempt is not limited.
+    Tl = "TL",
+    /// A lease that lapsed before its attempt's time is written down as a time-out once that time has come.
+    Ta = "TA",
+    /// A deadline that counts from the creation is forgotten.
+    Xd = "XD",
+    /// A policy outside its ranges is accepted.
+    Xp = "XP",
+    /// Reserved work can be claimed.
+    Gv = "GV",
+    /// Work whose grant lapsed never comes back.
+    Gl = "GL",
+    /// Any worker redeems a grant.
+    Gw = "GW",
+    /// A grant that was redeemed is not recognised while its lease is live.
+    Gr = "GR",
+    /// The grant of work that has ended is refused as invalid.
+    Ge = "GE",
+    /// What was asked for as an interrupted attempt may be anything.
+    Gi = "GI",
+    /// A reservation ignores what its worker offers.
+    Gc = "GC",
+    /// A grant may live for any time.
+    Gt = "GT",
+    /// A reservation writes a lapse down as if it were old.
+    Gx = "GX",
+    /// Reserved work is explained as claimable.
+    Gu = "GU",
+    /// A lease that came from a grant lives a millisecond longer than was asked for.
+    Gk = "GK",
+    /// A refused item of a batch ends the batch: what stands behind it is not done.
+    B1 = "B1",
+    /// A refused complete hands over to the next piece of work all the same.
+    B2 = "B2",
+    /// A batch of claims takes one more than it may.
+    B3 = "B3",
     /// A scan always takes the first rows, whatever its cursor says.
     M12 = "M12",
     /// A lapse that a scan wrote down is told again by the take-over.

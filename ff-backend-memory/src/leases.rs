@@ -11,8 +11,8 @@ impl Leases for MemoryBackend {
         answer!(self, Renew, Op::Renew { handle: handle.clone() })
     }
 
-    async fn renew_many(&self, _handles: &[Handle]) -> Result<Vec<Result<LeaseRenewal, EngineError>>, EngineError> {
-        Err(EngineError::unavailable(Operation::RenewMany))
+    async fn renew_many(&self, handles: &[Handle]) -> Result<Vec<Result<LeaseRenewal, EngineError>>, EngineError> {
+        answer!(self, RenewMany, Op::RenewMany(handles.to_vec()))
     }
 
     async fn revoke_lease(&self, _args: RevokeLeaseArgs) -> Result<RevokeLeaseResult, EngineError> {

@@ -1,6 +1,6 @@
 //! Ids and draws that the contract leaves open.
 
-use ff_core::{AttemptId, Jitter, LeaseId};
+use ff_core::{AttemptId, GrantKey, Jitter, LeaseId};
 use uuid::{Builder, Uuid};
 
 /// Where ids and draws come from.
@@ -11,11 +11,14 @@ pub trait Mint: Send {
     /// The id of a new attempt.
     fn attempt_id(&mut self) -> AttemptId;
 
+    /// What redeems a new grant.
+    fn grant_key(&mut self) -> GrantKey;
+
     /// The factor of one back-off.
     fn jitter(&mut self) -> Jitter;
 }
 
-/// Lease ids that nobody can guess; attempt ids, which prove nothing, are only unique.
+/// Lease ids and grant keys that nobody can guess; attempt ids, which prove nothing, are only unique.
 #[derive(Clone, Copy, Debug)]
 pub struct RandomMint {
     attempts: SeededMint,
@@ -42,6 +45,10 @@ impl Mint for RandomMint {
 
     fn attempt_id(&mut self) -> AttemptId {
         self.attempts.attempt_id()
+    }
+
+    fn grant_key(&mut self) -> GrantKey {
+        GrantKey::new()
     }
 
     fn jitter(&mut self) -> Jitter {
@@ -84,6 +91,10 @@ impl Mint for SeededMint {
 
     fn attempt_id(&mut self) -> AttemptId {
         AttemptId::from_uuid(self.uuid())
+    }
+
+    fn grant_key(&mut self) -> GrantKey {
+        GrantKey::from_uuid(self.uuid())
     }
 
     fn jitter(&mut self) -> Jitter {

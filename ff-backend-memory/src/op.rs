@@ -1,9 +1,11 @@
 //! The operations of the contract as values, and what they answer.
 
 use ff_core::{
-    CapabilitySet, ClaimPolicy, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo,
-    ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseRenewal, ListExecutionsPage,
-    ListLanesPage, Operation, PageLimit, PublicState, RetentionConfig, ScanArgs, ScanReport, TimestampMs,
+    CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimPolicy,
+    ClaimResumedExecutionArgs, CompleteArgs, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId,
+    ExecutionInfo, ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseRenewal,
+    ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState, ReclaimToken, RetentionConfig, ScanArgs,
+    ScanReport, TimestampMs, UnclaimedReason,
 };
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +15,8 @@ use serde::{Deserialize, Serialize};
 pub enum Op {
     /// Create an execution.
     CreateExecution(Box<CreateExecutionArgs>),
+    /// Create several executions.
+    CreateExecutions(Vec<CreateExecutionArgs>),
     /// Read a snapshot.
     DescribeExecution(ExecutionId),
     /// Read the public state.
@@ -51,6 +55,19 @@ pub enum Op {
         /// The result.
         payload: Option<Vec<u8>>,
     },
+    /// End several with success.
+    CompleteMany(Vec<CompleteArgs>),
+    /// End with success and take the next piece of work; one look, whatever the policy's `max_wait`.
+    CompleteAndClaim {
+        /// The lease.
+        handle: Handle,
+        /// The result.
+        payload: Option<Vec<u8>>,
+        /// What the worker offers.
+        capabilities: CapabilitySet,
+        /// Who claims, and for how long.
+        policy: ClaimPolicy,
+    },
     /// End with failure, or schedule a retry.
     Fail {
         /// The lease.
@@ -84,6 +101,8 @@ pub enum Op {
         /// The lease.
         handle: Handle,
     },
+    /// Move the deadlines of several leases.
+    RenewMany(Vec<Handle>),
     /// Take the next piece of work of a lane; one look, whatever the policy's `max_wait`.
     Claim {
         /// The lane.
@@ -104,6 +123,21 @@ pub enum Op {
         /// How many at most.
         limit: PageLimit,
     },
+    /// Reserve the next piece of work of a lane.
+    ClaimForWorker(Box<ClaimForWorkerArgs>),
+    /// Redeem a grant.
+    ClaimExecution(Box<ClaimExecutionArgs>),
+    /// Redeem a grant, if its execution can still be taken.
+    ClaimFromReclaim(Box<ReclaimToken>),
+    /// Redeem a grant of an interrupted attempt.
+    ClaimResumedExecution(Box<ClaimResumedExecutionArgs>),
+    /// Tell why an execution waits.
+    ExplainUnclaimed {
+        /// The execution.
+        id: ExecutionId,
+        /// What the worker offers.
+        capabilities: CapabilitySet,
+    },
     /// One bounded pass of periodic work.
     Scan {
         /// Which work, where, and how much.
@@ -119,6 +153,7 @@ impl Op {
     pub const fn operation(&self) -> Operation {
         match self {
             Self::CreateExecution(_) => Operation::CreateExecution,
+            Self::CreateExecutions(_) => Operation::CreateExecutions,
             Self::DescribeExecution(_) => Operation::DescribeExecution,
             Self::ReadExecutionState(_) => Operation::ReadExecutionState,
             Self::ReadExecutionInfo(_) => Operation::ReadExecutionInfo,
@@ -127,26 +162,38 @@ impl Op {
             Self::ListLanes { .. } => Operation::ListLanes,
             Self::Progress { .. } => Operation::Progress,
             Self::Complete { .. } => Operation::Complete,
+            Self::CompleteMany(_) => Operation::CompleteMany,
+            Self::CompleteAndClaim { .. } => Operation::CompleteAndClaim,
             Self::Fail { .. } => Operation::Fail,
             Self::Cancel { .. } => Operation::Cancel,
             Self::Delay { .. } => Operation::Delay,
             Self::WaitChildren { .. } => Operation::WaitChildren,
             Self::Renew { .. } => Operation::Renew,
+            Self::RenewMany(_) => Operation::RenewMany,
             Self::ClaimMany { .. } => Operation::ClaimMany,
             Self::Claim { .. } => Operation::Claim,
+            Self::ClaimForWorker(_) => Operation::ClaimForWorker,
+            Self::ClaimExecution(_) => Operation::ClaimExecution,
+            Self::ClaimFromReclaim(_) => Operation::ClaimFromReclaim,
+            Self::ClaimResumedExecution(_) => Operation::ClaimResumedExecution,
+            Self::ExplainUnclaimed { .. } => Operation::ExplainUnclaimed,
             Self::Scan { .. } => Operation::Scan,
         }
     }
 }
 
+/// What a batch answers: for each of its items in its place.
+pub type Each<T> = Vec<Result<T, EngineError>>;
+
 /// What an operation answers when it is not refused.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// Of operations that answer nothing.
     Done,
     /// Of `create_execution`.
     CreateExecution(CreateExecutionResult),
+    /// Of `create_executions`.
+    CreateExecutions(Each<CreateExecutionResult>),
     /// Of `describe_execution`.
     DescribeExecution(Option<Box<ExecutionSnapshot>>),
     /// Of `read_execution_state`.
@@ -159,14 +206,24 @@ pub enum Answer {
     ListExecutions(ListExecutionsPage),
     /// Of `list_lanes`.
     ListLanes(ListLanesPage),
+    /// Of `complete_many`.
+    CompleteMany(Each<()>),
     /// Of `fail`.
     Fail(FailOutcome),
     /// Of `renew`.
     Renew(LeaseRenewal),
-    /// Of `claim`.
+    /// Of `renew_many`.
+    RenewMany(Each<LeaseRenewal>),
+    /// Of `claim`, `claim_from_reclaim` and `complete_and_claim`.
     Claim(Option<Handle>),
     /// Of `claim_many`.
     ClaimMany(Vec<Handle>),
+    /// Of `claim_for_worker`.
+    ClaimForWorker(ClaimForWorkerOutcome),
+    /// Of `claim_execution` and `claim_resumed_execution`.
+    ClaimExecution(ClaimExecutionResult),
+    /// Of `explain_unclaimed`.
+    ExplainUnclaimed(Option<UnclaimedReason>),
     /// Of `scan`.
     Scan(ScanReport),
 }

@@ -1,5 +1,7 @@
 //! `Claims` on PostgreSQL.
 
+mod grants;
+
 use std::{pin::Pin, time::Duration};
 
 use async_trait::async_trait;
@@ -7,7 +9,7 @@ use ff_core::{
     AttemptId, AttemptIndex, BackendTag, CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs,
     ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, EngineError,
     ExecutionId, Handle, HandleKind, HandlePayload, Jitter, LaneId, LeaseEpoch, LeaseFence, LeaseId, Limits, Operation,
-    PageLimit, ReclaimToken, UnclaimedReason,
+    PageLimit, ReclaimToken, UnclaimedReason, WorkerInstanceId,
 };
 use sqlx::{Row, postgres::PgRow};
 use tokio::time::Sleep;
@@ -24,6 +26,7 @@ use crate::{
 /// Heads of each capability set that the first full look compares; each further look doubles it.
 const WINDOW: i64 = 16;
 
+#[ff_observe::observed]
 #[async_trait]
 impl Claims for PostgresBackend {
     async fn claim(
@@ -45,31 +48,31 @@ impl Claims for PostgresBackend {
         claim_many(self, lane, capabilities, policy, limit).await.map_err(|error| error.at(Operation::ClaimMany))
     }
 
-    async fn claim_for_worker(&self, _args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimForWorker))
+    async fn claim_for_worker(&self, args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError> {
+        grants::claim_for_worker(self, &args).await.map_err(|error| error.at(Operation::ClaimForWorker))
     }
 
-    async fn claim_execution(&self, _args: ClaimExecutionArgs) -> Result<ClaimExecutionResult, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimExecution))
+    async fn claim_execution(&self, args: ClaimExecutionArgs) -> Result<ClaimExecutionResult, EngineError> {
+        grants::claim_execution(self, &args).await.map_err(|error| error.at(Operation::ClaimExecution))
     }
 
-    async fn claim_from_reclaim(&self, _token: ReclaimToken) -> Result<Option<Handle>, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimFromReclaim))
+    async fn claim_from_reclaim(&self, token: ReclaimToken) -> Result<Option<Handle>, EngineError> {
+        grants::claim_from_reclaim(self, &token).await.map_err(|error| error.at(Operation::ClaimFromReclaim))
     }
 
     async fn claim_resumed_execution(
         &self,
-        _args: ClaimResumedExecutionArgs,
+        args: ClaimResumedExecutionArgs,
     ) -> Result<ClaimResumedExecutionResult, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimResumedExecution))
+        grants::claim_resumed_execution(self, &args).await.map_err(|error| error.at(Operation::ClaimResumedExecution))
     }
 
     async fn explain_unclaimed(
         &self,
-        _id: &ExecutionId,
-        _capabilities: &CapabilitySet,
+        id: &ExecutionId,
+        capabilities: &CapabilitySet,
     ) -> Result<Option<UnclaimedReason>, EngineError> {
-        Err(EngineError::unavailable(Operation::ExplainUnclaimed))
+        grants::explain_unclaimed(self, id, capabilities).await.map_err(|error| error.at(Operation::ExplainUnclaimed))
     }
 }
 
@@ -110,17 +113,17 @@ async fn claim_many(
 }
 
 /// How long a claim goes on looking.
-struct Wait(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Wait(Option<Pin<Box<Sleep>>>);
 
 impl Wait {
-    fn new(wait: Option<Duration>) -> Self {
+    pub(crate) fn new(wait: Option<Duration>) -> Self {
         Self(wait.map(|wait| Box::pin(tokio::time::sleep(wait))))
     }
 
     /// Waits until the next look; false if the wait was over.
     ///
     /// Only the pause is cut short: a look that was sent is waited for, or its lease would be lost.
-    async fn pause(&mut self) -> bool {
+    pub(crate) async fn pause(&mut self) -> bool {
         let Some(over) = self.0.as_mut().filter(|over| !over.is_elapsed()) else { return false };
         tokio::select! {
             () = over => {}
@@ -150,7 +153,7 @@ async fn settle(store: &Sender, lane: &LaneId) -> Result<(), PgError> {
 }
 
 /// One claim and what it hands out.
-struct Claimer<'a> {
+pub(crate) struct Claimer<'a> {
     lane: &'a LaneId,
     capabilities: Vec<&'a str>,
     ttl_ms: u64,
@@ -160,7 +163,7 @@ struct Claimer<'a> {
 }
 
 impl<'a> Claimer<'a> {
-    fn new(
+    pub(crate) fn new(
         lane: &'a LaneId,
         capabilities: &'a CapabilitySet,
         policy: &'a ClaimPolicy,
@@ -177,14 +180,10 @@ impl<'a> Claimer<'a> {
     }
 
     /// One look at the lane for one row.
-    async fn look(&self, store: &Sender) -> Result<Option<Handle>, PgError> {
+    pub(crate) async fn look(&self, store: &Sender) -> Result<Option<Handle>, PgError> {
         let mut settled = false;
         for round in 0..ATTEMPTS {
-            let statement = || {
-                let query = sqlx::query(include_str!("claims/claim.sql")).bind(self.lane.as_str());
-                let query = query.bind(&self.capabilities).bind(self.lease_ids.first()).bind(self.attempt_ids.first());
-                self.signed(query).bind(settled)
-            };
+            let statement = || self.taking(sqlx::query(include_str!("claims/claim.sql"))).bind(settled);
             let row = store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
             match row.try_get("verdict")? {
                 "taken" => return self.handle(&row).map(Some),
@@ -243,6 +242,12 @@ impl<'a> Claimer<'a> {
         store.rows(statement).await
     }
 
+    /// The statement with what takes one row of the lane.
+    pub(crate) fn taking<'q>(&'q self, query: Statement<'q>) -> Statement<'q> {
+        let query = query.bind(self.lane.as_str()).bind(&self.capabilities);
+        self.signed(query.bind(self.lease_ids.first()).bind(self.attempt_ids.first()))
+    }
+
     /// The statement with who claims, and for how long.
     fn signed<'q>(&'q self, query: Statement<'q>) -> Statement<'q> {
         query
@@ -251,25 +256,30 @@ impl<'a> Claimer<'a> {
             .bind(i64::try_from(self.ttl_ms).unwrap_or(i64::MAX))
     }
 
-    fn handle(&self, row: &PgRow) -> Result<Handle, PgError> {
-        let payload = HandlePayload {
-            execution_id: word(row, "id")?,
-            attempt_index: AttemptIndex(number(row, "attempt_index")?),
-            fence: LeaseFence {
-                lease_id: LeaseId::from_uuid(row.try_get("lease_id")?),
-                lease_epoch: LeaseEpoch(number(row, "lease_epoch")?),
-                attempt_id: AttemptId::from_uuid(row.try_get("attempt_id")?),
-            },
-            lease_ttl: Duration::from_millis(self.ttl_ms),
-            lane_id: self.lane.clone(),
-            worker_instance_id: self.policy.worker_instance_id.clone(),
-        };
-        let kind = match row.try_get("kind")? {
-            "fresh" => HandleKind::Fresh,
-            "resumed" => HandleKind::Resumed,
-            "reclaimed" => HandleKind::Reclaimed,
-            other => return Err(EngineError::corrupt(format!("kind {other:?}")).into()),
-        };
-        Ok(payload.seal(BackendTag::try_new(LABEL)?, kind))
+    pub(crate) fn handle(&self, row: &PgRow) -> Result<Handle, PgError> {
+        handle(row, self.lane.clone(), self.ttl_ms, &self.policy.worker_instance_id)
     }
+}
+
+/// The lease of a row that was taken in `lane`.
+fn handle(row: &PgRow, lane_id: LaneId, ttl_ms: u64, worker_instance_id: &WorkerInstanceId) -> Result<Handle, PgError> {
+    let payload = HandlePayload {
+        execution_id: word(row, "id")?,
+        attempt_index: AttemptIndex(number(row, "attempt_index")?),
+        fence: LeaseFence {
+            lease_id: LeaseId::from_uuid(row.try_get("lease_id")?),
+            lease_epoch: LeaseEpoch(number(row, "lease_epoch")?),
+            attempt_id: AttemptId::from_uuid(row.try_get("attempt_id")?),
+        },
+        lease_ttl: Duration::from_millis(ttl_ms),
+        lane_id,
+        worker_instance_id: worker_instance_id.clone(),
+    };
+    let kind = match row.try_get("kind")? {
+        "fresh" => HandleKind::Fresh,
+        "resumed" => HandleKind::Resumed,
+        "reclaimed" => HandleKind::Reclaimed,
+        other => return Err(EngineError::corrupt(format!("kind {other:?}")).into()),
+    };
+    Ok(payload.seal(BackendTag::try_new(LABEL)?, kind))
 }

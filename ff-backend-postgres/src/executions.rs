@@ -1,13 +1,15 @@
 //! `Executions` on PostgreSQL.
 
+mod creates;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use ff_core::{
     AttemptIndex, CancelExecutionArgs, CancelExecutionResult, ChangePriorityArgs, ChangePriorityResult,
     CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, Executions,
-    LaneId, Limits, ListAttemptsPage, ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState,
-    ReplayExecutionArgs, ReplayExecutionResult, RetryRule, SetExecutionTagArgs, TimestampMs,
+    LaneId, ListAttemptsPage, ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState,
+    ReplayExecutionArgs, ReplayExecutionResult, SetExecutionTagArgs,
 };
 use sqlx::{Row, postgres::PgRow};
 
@@ -32,10 +34,11 @@ impl PostgresBackend {
     }
 }
 
+#[ff_observe::observed]
 #[async_trait]
 impl Executions for PostgresBackend {
     async fn create_execution(&self, args: CreateExecutionArgs) -> Result<CreateExecutionResult, EngineError> {
-        create(self, &args).await.map_err(|error| error.at(Operation::CreateExecution))
+        creates::create(self, args).await.map_err(|error| error.at(Operation::CreateExecution))
     }
 
     async fn describe_execution(&self, id: &ExecutionId) -> Result<Option<ExecutionSnapshot>, EngineError> {
@@ -68,9 +71,9 @@ impl Executions for PostgresBackend {
 
     async fn create_executions(
         &self,
-        _batch: Vec<CreateExecutionArgs>,
+        batch: Vec<CreateExecutionArgs>,
     ) -> Result<Vec<Result<CreateExecutionResult, EngineError>>, EngineError> {
-        Err(EngineError::unavailable(Operation::CreateExecutions))
+        creates::create_many(self, batch).await.map_err(|error| error.at(Operation::CreateExecutions))
     }
 
     async fn cancel_execution(&self, _args: CancelExecutionArgs) -> Result<CancelExecutionResult, EngineError> {
@@ -99,58 +102,6 @@ impl Executions for PostgresBackend {
     }
 }
 
-async fn create(backend: &PostgresBackend, args: &CreateExecutionArgs) -> Result<CreateExecutionResult, PgError> {
-    args.check(backend.limits())?;
-    let id = args.execution_id.to_string();
-    let tokens = args.required_capabilities();
-    let tokens: Vec<&str> = tokens.iter().collect();
-    let tags = json(serde_json::to_string(&args.tags))?;
-    let policy = json(serde_json::to_string(&args.policy))?;
-    let retry = RetryRule::of(args.policy.retry_policy.as_ref());
-    let retry = retry.as_ref();
-    let (verdict, row) = backend
-        .store()
-        .await?
-        .decide(|| {
-            sqlx::query(include_str!("executions/create_execution.sql"))
-                .bind(&id)
-                .bind(args.namespace.as_str())
-                .bind(args.lane_id.as_str())
-                .bind(&args.execution_kind)
-                .bind(&args.input_payload)
-                .bind(&args.payload_encoding)
-                .bind(args.effective_priority())
-                .bind(&args.creator_identity)
-                .bind(args.idempotency_key.as_ref().filter(|key| !key.is_empty()))
-                .bind(&tags)
-                .bind(&policy)
-                .bind(args.effective_delay_until().map(TimestampMs::as_ms))
-                .bind(args.execution_deadline_at.map(TimestampMs::as_ms))
-                .bind(&tokens)
-                .bind(i64::from(args.policy.reclaims_max()))
-                .bind(signed(args.policy.dedup_window_ms.unwrap_or(Limits::DEDUP_WINDOW_MS)))
-                .bind(retry.map(|rule| i64::from(rule.retries_max)))
-                .bind(retry.map(|rule| signed(rule.initial_ms)))
-                .bind(retry.map(|rule| signed(rule.max_ms)))
-                .bind(retry.map(|rule| rule.multiplier))
-                .bind(retry.map(|rule| i64::from(rule.saturates_at)))
-                .bind(retry.map(|rule| rule.jitter))
-                .bind(retry.map(|rule| &rule.categories))
-                .bind(i64::from(args.policy.replays_max()))
-                .bind(args.policy.attempt_timeout_ms().map(signed))
-                .bind(args.policy.execution_deadline_ms().filter(|_| args.execution_deadline_at.is_none()).map(signed))
-        })
-        .await?;
-    let execution_id = word(&row, "execution_id")?;
-    Ok(match verdict.as_str() {
-        "created" if row.try_get("delayed")? => {
-            CreateExecutionResult::Created { execution_id, public_state: PublicState::Delayed }
-        }
-        "created" => CreateExecutionResult::Created { execution_id, public_state: PublicState::Waiting },
-        _ => CreateExecutionResult::Duplicate { execution_id },
-    })
-}
-
 async fn describe(backend: &PostgresBackend, id: &ExecutionId) -> Result<Option<ExecutionSnapshot>, PgError> {
     let row = by_id(backend, id, include_str!("executions/describe_execution.sql")).await?;
     row.map(|row| Ok(execution(&row)?.snapshot(tags(&row)?, now(&row)?))).transpose()
@@ -172,7 +123,12 @@ async fn result(backend: &PostgresBackend, id: &ExecutionId) -> Result<Option<Ve
     Ok(row.map(|row| row.try_get("payload")).transpose()?)
 }
 
-async fn by_id(backend: &PostgresBackend, id: &ExecutionId, sql: &'static str) -> Result<Option<PgRow>, PgError> {
+/// The row of a statement that reads one execution.
+pub(crate) async fn by_id(
+    backend: &PostgresBackend,
+    id: &ExecutionId,
+    sql: &'static str,
+) -> Result<Option<PgRow>, PgError> {
     id.check_partition(backend.limits().partitions)?;
     let id = id.to_string();
     backend.store().await?.row(|| sqlx::query(sql).bind(&id)).await
@@ -226,8 +182,8 @@ fn tags(row: &PgRow) -> Result<BTreeMap<String, String>, PgError> {
     serde_json::from_str(row.try_get("tags")?).map_err(|error| EngineError::corrupt(format!("tags: {error}")).into())
 }
 
-fn json(text: serde_json::Result<String>) -> Result<String, PgError> {
-    text.map_err(|error| EngineError::invalid_input(error.to_string()).into())
+fn json(text: serde_json::Result<String>) -> Result<String, EngineError> {
+    text.map_err(|error| EngineError::invalid_input(error.to_string()))
 }
 
 /// Milliseconds within the limits of the contract as the number that the store keeps.

@@ -16,6 +16,7 @@ use crate::{
     tx::Sender,
 };
 
+#[ff_observe::observed]
 #[async_trait]
 impl Scanners for PostgresBackend {
     async fn scan(&self, args: ScanArgs) -> Result<ScanReport, EngineError> {

@@ -1,13 +1,15 @@
 //! How a worker gets a lease.
 
+mod grants;
+
 use std::{pin::Pin, time::Duration};
 
 use async_trait::async_trait;
 use ff_core::{
     AttemptId, AttemptIndex, BackendTag, CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs,
-    ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, EngineError,
-    ExecutionId, Handle, HandleKind, HandlePayload, LaneId, LeaseEpoch, LeaseFence, LeaseId, Operation, PageLimit,
-    ReclaimToken, UnclaimedReason,
+    ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, ContentionKind,
+    EngineError, ExecutionId, Handle, HandleKind, HandlePayload, LaneId, LeaseEpoch, LeaseFence, LeaseId, PageLimit,
+    ReclaimToken, UnclaimedReason, WorkerInstanceId,
 };
 use tokio::time::{Sleep, sleep};
 
@@ -21,6 +23,7 @@ use crate::{
     reply::Items,
 };
 
+#[ff_observe::observed]
 #[async_trait]
 impl Claims for ValkeyBackend {
     async fn claim(
@@ -47,53 +50,61 @@ impl Claims for ValkeyBackend {
         limit: PageLimit,
     ) -> Result<Vec<Handle>, EngineError> {
         let claimer = Claimer::new(self, lane, capabilities, &policy)?;
+        if limit.get() == 0 {
+            return Ok(Vec::new());
+        }
         let mut wait = Wait::new(policy.max_wait);
         loop {
             let taken = claimer.look_for_many(limit).await?;
-            if !taken.is_empty() || limit.get() == 0 || !wait.pause().await {
+            if !taken.is_empty() || !wait.pause().await {
                 return Ok(taken);
             }
         }
     }
 
-    async fn claim_for_worker(&self, _args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimForWorker))
+    async fn claim_for_worker(&self, args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError> {
+        Ok(grants::claim_for_worker(self, &args).await?)
     }
 
-    async fn claim_execution(&self, _args: ClaimExecutionArgs) -> Result<ClaimExecutionResult, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimExecution))
+    async fn claim_execution(&self, args: ClaimExecutionArgs) -> Result<ClaimExecutionResult, EngineError> {
+        grants::redeem(self, &args, false).await.map(ClaimExecutionResult::Claimed)
     }
 
-    async fn claim_from_reclaim(&self, _token: ReclaimToken) -> Result<Option<Handle>, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimFromReclaim))
+    async fn claim_from_reclaim(&self, token: ReclaimToken) -> Result<Option<Handle>, EngineError> {
+        match grants::redeem(self, &token, false).await {
+            Err(EngineError::Contention(ContentionKind::ExecutionNotLeaseable | ContentionKind::LeaseConflict)) => {
+                Ok(None)
+            }
+            answer => answer.map(Some),
+        }
     }
 
     async fn claim_resumed_execution(
         &self,
-        _args: ClaimResumedExecutionArgs,
+        args: ClaimResumedExecutionArgs,
     ) -> Result<ClaimResumedExecutionResult, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimResumedExecution))
+        grants::redeem(self, &args, true).await.map(ClaimResumedExecutionResult::Claimed)
     }
 
     async fn explain_unclaimed(
         &self,
-        _id: &ExecutionId,
-        _capabilities: &CapabilitySet,
+        id: &ExecutionId,
+        capabilities: &CapabilitySet,
     ) -> Result<Option<UnclaimedReason>, EngineError> {
-        Err(EngineError::unavailable(Operation::ExplainUnclaimed))
+        Ok(grants::explain_unclaimed(self, id, capabilities).await?)
     }
 }
 
 /// How long a claim goes on looking.
-struct Wait(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Wait(Option<Pin<Box<Sleep>>>);
 
 impl Wait {
-    fn new(wait: Option<Duration>) -> Self {
+    pub(crate) fn new(wait: Option<Duration>) -> Self {
         Self(wait.map(|wait| Box::pin(sleep(wait))))
     }
 
     /// Waits until the next look; false if the wait was over.
-    async fn pause(&mut self) -> bool {
+    pub(crate) async fn pause(&mut self) -> bool {
         let Some(over) = self.0.as_mut().filter(|over| !over.is_elapsed()) else { return false };
         tokio::select! {
             () = over => {}
@@ -104,7 +115,7 @@ impl Wait {
 }
 
 /// One claim: who takes work, and what kind.
-struct Claimer<'a> {
+pub(crate) struct Claimer<'a> {
     backend: &'a ValkeyBackend,
     lane: &'a LaneId,
     capabilities: String,
@@ -113,7 +124,7 @@ struct Claimer<'a> {
 }
 
 impl<'a> Claimer<'a> {
-    fn new(
+    pub(crate) fn new(
         backend: &'a ValkeyBackend,
         lane: &'a LaneId,
         capabilities: &CapabilitySet,
@@ -124,8 +135,8 @@ impl<'a> Claimer<'a> {
     }
 
     /// One look for one row.
-    async fn look(&self) -> Result<Option<Handle>, ValkeyError> {
-        self.handle(&mut self.backend.items(minting(self.call("ff_claim"))).await?)
+    pub(crate) async fn look(&self) -> Result<Option<Handle>, ValkeyError> {
+        self.taken(&mut self.backend.items(minting(self.call("ff_claim"))).await?)
     }
 
     /// One look for as many rows as the limit says.
@@ -134,16 +145,25 @@ impl<'a> Claimer<'a> {
         let mut reply = self.backend.items(call).await?;
         let mut taken = Vec::new();
         while let Some(mut item) = reply.next_items()? {
-            taken.extend(self.handle(&mut item)?);
+            taken.extend(self.taken(&mut item)?);
         }
         Ok(taken)
     }
 
     fn call(&self, function: &str) -> Call {
         let keys = &self.backend.keys;
-        let names = [keys.root(), keys.lease_history(), keys.completions(), keys.due(self.lane), keys.sets(self.lane)];
-        Call::write(function, &names)
-            .arg(self.lane.as_str())
+        let [due, sets] = self.lane_keys();
+        self.claiming(Call::write(function, &[keys.root(), keys.lease_history(), keys.completions(), due, sets]))
+    }
+
+    /// The keys of the lane that a claim looks at.
+    pub(crate) fn lane_keys(&self) -> [String; 2] {
+        [self.backend.keys.due(self.lane), self.backend.keys.sets(self.lane)]
+    }
+
+    /// The same call with who claims, and what.
+    pub(crate) fn claiming(&self, call: Call) -> Call {
+        call.arg(self.lane.as_str())
             .arg(&self.capabilities)
             .arg(self.policy.worker_id.as_str())
             .arg(self.policy.worker_instance_id.as_str())
@@ -153,35 +173,45 @@ impl<'a> Claimer<'a> {
     }
 
     /// What `ff.take` answers, as a handle.
-    fn handle(&self, reply: &mut Items) -> Result<Option<Handle>, ValkeyError> {
-        match reply.text()?.as_str() {
-            "none" => return Ok(None),
-            "claimed" => {}
-            other => return Err(ValkeyError::Reply(format!("{other:?} was not expected"))),
-        }
-        let execution_id = execution_id(&reply.text()?)?;
-        let lease_epoch = LeaseEpoch(reply.number()?);
-        let attempt_index = AttemptIndex(reply.number()?);
-        let kind = match reply.text()?.as_str() {
-            "fresh" => HandleKind::Fresh,
-            "resumed" => HandleKind::Resumed,
-            "reclaimed" => HandleKind::Reclaimed,
-            other => return Err(ValkeyError::Reply(format!("{other:?} was not expected"))),
-        };
-        let (attempt_id, lease_id) = (reply.parsed()?, reply.parsed()?);
-        let payload = HandlePayload {
-            execution_id,
-            attempt_index,
-            fence: LeaseFence { lease_id, lease_epoch, attempt_id },
-            lease_ttl: Duration::from_millis(self.ttl_ms),
-            lane_id: self.lane.clone(),
-            worker_instance_id: self.policy.worker_instance_id.clone(),
-        };
-        Ok(Some(payload.seal(BackendTag::try_new(LABEL)?, kind)))
+    pub(crate) fn taken(&self, reply: &mut Items) -> Result<Option<Handle>, ValkeyError> {
+        handle(reply, self.lane.clone(), self.ttl_ms, &self.policy.worker_instance_id)
     }
 }
 
+/// What `ff.take` answers of a row of `lane_id`, as a handle.
+fn handle(
+    reply: &mut Items,
+    lane_id: LaneId,
+    ttl_ms: u64,
+    worker_instance_id: &WorkerInstanceId,
+) -> Result<Option<Handle>, ValkeyError> {
+    match reply.text()?.as_str() {
+        "none" => return Ok(None),
+        "claimed" => {}
+        other => return Err(reply.refusal(other)?),
+    }
+    let execution_id = execution_id(&reply.text()?)?;
+    let lease_epoch = LeaseEpoch(reply.number()?);
+    let attempt_index = AttemptIndex(reply.number()?);
+    let kind = match reply.text()?.as_str() {
+        "fresh" => HandleKind::Fresh,
+        "resumed" => HandleKind::Resumed,
+        "reclaimed" => HandleKind::Reclaimed,
+        other => return Err(ValkeyError::Reply(format!("{other:?} was not expected"))),
+    };
+    let (attempt_id, lease_id) = (reply.parsed()?, reply.parsed()?);
+    let payload = HandlePayload {
+        execution_id,
+        attempt_index,
+        fence: LeaseFence { lease_id, lease_epoch, attempt_id },
+        lease_ttl: Duration::from_millis(ttl_ms),
+        lane_id,
+        worker_instance_id: worker_instance_id.clone(),
+    };
+    Ok(Some(payload.seal(BackendTag::try_new(LABEL)?, kind)))
+}
+
 /// The same with the ids of one more lease and attempt.
-fn minting(call: Call) -> Call {
+pub(crate) fn minting(call: Call) -> Call {
     call.arg(LeaseId::new().to_string()).arg(AttemptId::new().to_string())
 }

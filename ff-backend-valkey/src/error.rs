@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ff_core::{Applied, EngineError, StateKind, TransportKind};
+use ff_core::{Applied, ContentionKind, CredentialError, EngineError, StateKind, TransportKind};
 use redis::{ErrorKind, RedisError};
 
 use crate::backend::LABEL;
@@ -14,6 +14,8 @@ pub(crate) enum ValkeyError {
     Closed,
     /// The library is not there, or too old.
     NotPrepared(String),
+    /// No connection was tried: the source of credentials had none.
+    Credentials(CredentialError),
     /// The fault lies before the request was handed to a connection.
     Unsent(RedisError),
     /// The fault lies behind it, or the server refused.
@@ -49,6 +51,7 @@ impl From<ValkeyError> for EngineError {
             ValkeyError::Closed => say(TransportKind::Closed, Applied::No, "the backend was shut down".to_owned()),
             ValkeyError::NotPrepared(text) => say(TransportKind::NotPrepared, Applied::No, text),
             ValkeyError::Reply(text) => say(TransportKind::Protocol, Applied::Maybe, text),
+            ValkeyError::Credentials(source) => say(TransportKind::Auth, Applied::No, source.to_string()),
             ValkeyError::Refused(error) => error,
             ValkeyError::Unsent(source) => {
                 let kind = server_code(&source).map_or_else(|| client_kind(&source), transport_kind);
@@ -95,12 +98,17 @@ pub(crate) const NOT_PREPARED: &str =
     "the server has no function library `ff` that fits: call prepare(), or load library() with FUNCTION LOAD REPLACE";
 
 /// The refusals of `lua/lib/fail.lua`.
-fn refusal(code: &str) -> Option<EngineError> {
+pub(crate) fn refusal(code: &str) -> Option<EngineError> {
     Some(match code {
         "NOT_FOUND" => EngineError::execution_not_found(),
         "LEASE_REVOKED" => EngineError::State(StateKind::LeaseRevoked),
         "LEASE_EXPIRED" => EngineError::State(StateKind::LeaseExpired),
         "STALE_LEASE" => EngineError::State(StateKind::StaleLease),
+        "NOT_LEASEABLE" => EngineError::Contention(ContentionKind::ExecutionNotLeaseable),
+        "LEASE_CONFLICT" => EngineError::Contention(ContentionKind::LeaseConflict),
+        "NOT_RESUMED" => EngineError::Contention(ContentionKind::NotAResumedExecution),
+        "INVALID_GRANT" => EngineError::Contention(ContentionKind::InvalidClaimGrant),
+        "GRANT_EXPIRED" => EngineError::Contention(ContentionKind::ClaimGrantExpired),
         _ => return None,
     })
 }
@@ -227,5 +235,6 @@ mod tests {
         assert_eq!(code(ValkeyError::Sent(late())), "Transport(Timeout, Maybe)");
         assert_eq!(code(ValkeyError::Unsent(late())), "Transport(Timeout, No)");
         assert_eq!(code(ValkeyError::Closed), "Transport(Closed, No)");
+        assert_eq!(code(ValkeyError::Credentials("no token".into())), "Transport(Auth, No)");
     }
 }

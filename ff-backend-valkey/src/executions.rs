@@ -15,9 +15,10 @@ use crate::{
     backend::ValkeyBackend,
     error::ValkeyError,
     fcall::Call,
-    reply::{self, Row},
+    reply::{self, Items, Row},
 };
 
+#[ff_observe::observed]
 #[async_trait]
 impl Executions for ValkeyBackend {
     async fn create_execution(&self, args: CreateExecutionArgs) -> Result<CreateExecutionResult, EngineError> {
@@ -92,9 +93,15 @@ impl Executions for ValkeyBackend {
 
     async fn create_executions(
         &self,
-        _batch: Vec<CreateExecutionArgs>,
+        batch: Vec<CreateExecutionArgs>,
     ) -> Result<Vec<Result<CreateExecutionResult, EngineError>>, EngineError> {
-        Err(EngineError::unavailable(Operation::CreateExecutions))
+        Limits::check_batch(batch.len(), batch.iter().map(|args| args.input_payload.len()).sum())?;
+        let items = batch.into_iter().map(|args| args.check(&self.limits).map(|()| args)).collect();
+        let keys = &self.keys;
+        let names = [keys.root(), keys.ids(), keys.lanes(), keys.idempotency(), keys.idempotency_expiry()];
+        let tell =
+            |call: Call, args: &CreateExecutionArgs| creating(call.arg(CREATE_ARGUMENTS + 2 * args.tags.len()), args);
+        Ok(self.each(Call::write("ff_create_executions", &names), items, tell, created).await?)
     }
 
     async fn cancel_execution(&self, _args: CancelExecutionArgs) -> Result<CancelExecutionResult, EngineError> {
@@ -141,7 +148,11 @@ impl ValkeyBackend {
 }
 
 async fn create(backend: &ValkeyBackend, args: &CreateExecutionArgs) -> Result<CreateExecutionResult, ValkeyError> {
-    let mut reply = backend.items(create_call(backend, args)).await?;
+    created(&mut backend.items(create_call(backend, args)).await?, args)
+}
+
+/// What a create answers.
+fn created(reply: &mut Items, args: &CreateExecutionArgs) -> Result<CreateExecutionResult, ValkeyError> {
     match reply.text()?.as_str() {
         "created" => Ok(CreateExecutionResult::Created {
             execution_id: args.execution_id,
@@ -165,9 +176,17 @@ fn create_call(backend: &ValkeyBackend, args: &CreateExecutionArgs) -> Call {
         keys.idempotency(),
         keys.idempotency_expiry(),
     ];
+    creating(Call::write("ff_create_execution", &names), args)
+}
+
+/// Arguments of a create without those of its tags.
+const CREATE_ARGUMENTS: usize = 19;
+
+/// The same call with what a create says.
+fn creating(call: Call, args: &CreateExecutionArgs) -> Call {
     let rule = RetryRule::of(args.policy.retry_policy.as_ref());
-    let call = Call::write("ff_create_execution", &names)
-        .arg(id.as_uuid().to_string())
+    let call = call
+        .arg(args.execution_id.as_uuid().to_string())
         .arg(args.namespace.as_str())
         .arg(args.lane_id.as_str())
         .arg(&args.execution_kind)
@@ -194,7 +213,7 @@ fn optional(number: Option<impl ToString>) -> String {
     number.map(|number| number.to_string()).unwrap_or_default()
 }
 
-/// The numbers of a retry rule as `lua/attempts/fail.lua` reads them.
+/// The numbers of a retry rule as `lua/lib/retry.lua` reads them.
 fn rule_text(rule: &RetryRule) -> String {
     let mut text = format!("{} {} {} ", rule.retries_max, rule.initial_ms, rule.max_ms);
     // Writing to a String does not fail. The shortest text of a double reads back as the same double.

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 
 use ff_core::{
-    AttemptIndex, AttemptState, BlockingReason, ContentionKind, EligibilityState, EngineError, ExecutionId,
-    ExecutionRecord, GrantRecord, LeaseEpoch, LeaseRecord, LifecyclePhase, OwnershipState, Progress, StateVector,
-    TerminalOutcome, TimestampMs,
+    AttemptIndex, AttemptState, BlockingReason, CapabilitySet, ContentionKind, EligibilityState, EngineError,
+    ExecutionId, ExecutionRecord, GrantRecord, LeaseEpoch, LeaseRecord, LifecyclePhase, OwnershipState, Progress,
+    StateVector, TerminalOutcome, TimestampMs,
 };
 use redis::Value;
 
-use crate::error::ValkeyError;
+use crate::error::{self, ValkeyError};
 
 /// An array that is read from its front.
 pub(crate) struct Items(std::vec::IntoIter<Value>);
@@ -21,6 +21,11 @@ impl Items {
             Value::Array(items) => Ok(Self(items.into_iter())),
             other => Err(unexpected("an array", &other)),
         }
+    }
+
+    /// The items of no reply.
+    pub(crate) fn none() -> Self {
+        Self(Vec::new().into_iter())
     }
 
     fn next(&mut self) -> Result<Value, ValkeyError> {
@@ -74,6 +79,18 @@ impl Items {
         self.0.map(text).collect()
     }
 
+    /// The refusal that an answer which begins with `word` tells: one with data, or a code in an item of a batch.
+    pub(crate) fn refusal(&mut self, word: &str) -> Result<ValkeyError, ValkeyError> {
+        match word {
+            "not_active" => Ok(self.not_active()?.into()),
+            "refused" => {
+                let code = self.text()?;
+                error::refusal(&code).map(ValkeyError::from).ok_or_else(|| unknown(&code))
+            }
+            other => Err(unknown(other)),
+        }
+    }
+
     /// The refusal with data: the state that holds, the epoch and the latest attempt.
     pub(crate) fn not_active(&mut self) -> Result<EngineError, ValkeyError> {
         let state = state(&self.text()?)?;
@@ -90,6 +107,11 @@ impl Items {
             attempt_id,
         }))
     }
+}
+
+/// The error for a word that no function of the library answers there.
+pub(crate) fn unknown(word: &str) -> ValkeyError {
+    ValkeyError::Reply(format!("{word:?} was not expected"))
 }
 
 fn unexpected(what: &str, found: &Value) -> ValkeyError {
@@ -203,6 +225,12 @@ impl Row {
     /// How the input is encoded.
     pub(crate) fn encoding(&self) -> Result<Option<String>, EngineError> {
         self.optional("en")
+    }
+
+    /// What a worker must offer.
+    pub(crate) fn required_capabilities(&self) -> Result<CapabilitySet, EngineError> {
+        let joined: Option<String> = self.optional("q")?;
+        CapabilitySet::try_new(joined.iter().flat_map(|tokens| tokens.split(',')))
     }
 
     /// The stored execution, with the free text that belongs to it.

@@ -19,6 +19,7 @@ const ROWS: u32 = 256;
 /// Executions that one call removes at most; each is several keys.
 const REMOVALS: u32 = 128;
 
+#[ff_observe::observed]
 #[async_trait]
 impl Scanners for ValkeyBackend {
     async fn scan(&self, args: ScanArgs) -> Result<ScanReport, EngineError> {

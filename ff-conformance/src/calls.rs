@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use ff_core::{
+    CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, CompleteArgs,
     CreateExecutionArgs, CreateExecutionResult, EngineBackend, EngineError, ExecutionId, ExecutionInfo,
-    ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, LeaseRenewal, ListExecutionsPage, ListLanesPage,
-    PageLimit, PublicState,
+    ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LeaseRenewal, ListExecutionsPage,
+    ListLanesPage, PageLimit, PublicState, TimestampMs, UnclaimedReason,
 };
 use futures::future::BoxFuture;
 
@@ -41,6 +42,26 @@ pub(crate) fn cancel(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<()
     Box::pin(async move { client.cancel(&held.handle, "no longer wanted").await })
 }
 
+/// What a batch answers.
+pub(crate) type Each<T> = Vec<Result<T, EngineError>>;
+
+pub(crate) fn create_many(
+    client: Arc<dyn EngineBackend>,
+    batch: Vec<CreateExecutionArgs>,
+) -> Answer<Each<CreateExecutionResult>> {
+    Box::pin(async move { client.create_executions(batch).await })
+}
+
+pub(crate) fn complete_many(client: Arc<dyn EngineBackend>, held: Vec<Claimed>) -> Answer<Each<()>> {
+    let batch = held.into_iter().map(|held| CompleteArgs::new(held.handle, Some(vec![0, 0xff, b'!']))).collect();
+    Box::pin(async move { client.complete_many(batch).await })
+}
+
+pub(crate) fn renew_many(client: Arc<dyn EngineBackend>, held: Vec<Claimed>) -> Answer<Each<LeaseRenewal>> {
+    let handles: Vec<_> = held.into_iter().map(|held| held.handle).collect();
+    Box::pin(async move { client.renew_many(&handles).await })
+}
+
 pub(crate) fn describe(client: Arc<dyn EngineBackend>, id: ExecutionId) -> Answer<Option<ExecutionSnapshot>> {
     Box::pin(async move { client.describe_execution(&id).await })
 }
@@ -67,4 +88,41 @@ pub(crate) fn list_lanes(client: Arc<dyn EngineBackend>, _: ExecutionId) -> Answ
 
 pub(crate) fn ping(client: Arc<dyn EngineBackend>, _: ExecutionId) -> Answer<()> {
     Box::pin(async move { client.ping().await })
+}
+
+pub(crate) fn delay(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<()> {
+    Box::pin(async move { client.delay(&held.handle, TimestampMs::MAX).await })
+}
+
+pub(crate) fn wait_children(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<()> {
+    Box::pin(async move { client.wait_children(&held.handle).await })
+}
+
+pub(crate) fn claim_for_worker(
+    client: Arc<dyn EngineBackend>,
+    args: ClaimForWorkerArgs,
+) -> Answer<ClaimForWorkerOutcome> {
+    Box::pin(async move { client.claim_for_worker(args).await })
+}
+
+pub(crate) fn claim_execution(
+    client: Arc<dyn EngineBackend>,
+    args: ClaimExecutionArgs,
+) -> Answer<ClaimExecutionResult> {
+    Box::pin(async move { client.claim_execution(args).await })
+}
+
+pub(crate) fn claim_from_reclaim(client: Arc<dyn EngineBackend>, args: ClaimExecutionArgs) -> Answer<Option<Handle>> {
+    Box::pin(async move { client.claim_from_reclaim(args).await })
+}
+
+pub(crate) fn claim_resumed_execution(
+    client: Arc<dyn EngineBackend>,
+    args: ClaimExecutionArgs,
+) -> Answer<ClaimExecutionResult> {
+    Box::pin(async move { client.claim_resumed_execution(args).await })
+}
+
+pub(crate) fn explain_unclaimed(client: Arc<dyn EngineBackend>, id: ExecutionId) -> Answer<Option<UnclaimedReason>> {
+    Box::pin(async move { client.explain_unclaimed(&id, &CapabilitySet::default()).await })
 }

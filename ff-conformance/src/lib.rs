@@ -1,38 +1,49 @@
 //! Proves that execution engine backends are the same engine.
 //!
 //! A [`Harness`] opens empty stores of one backend; the suite's cases drive them through the contract and answer with a
-//! [`Verdict`]. [`suite!`] makes one test of every case.
+//! [`Verdict`]. [`suite!`] makes one test of every case; `certify!` makes a program of all that ends with a report.
 
 pub mod arguments;
 pub mod attempts;
 pub mod backends;
 pub mod backoffs;
+pub mod batches;
 pub mod boot;
 mod calls;
 pub mod capabilities;
 mod case;
+#[cfg(feature = "certify")]
+mod certify;
+pub mod claim_batches;
 pub mod claims;
 pub mod clocks;
 mod controls;
 mod crowds;
 mod cx;
 pub mod deadlines;
+pub mod delays;
+mod denials;
 pub mod durability;
 pub mod errors;
 pub mod executions;
 mod expect;
+pub mod explanations;
 mod facts;
 pub mod fences;
 mod forgeries;
+pub mod grants;
+pub mod hand_overs;
 mod harness;
 mod holders;
 pub mod holds;
 pub mod idempotency;
 mod instants;
+mod intercept;
 mod invariants;
 pub mod leases;
 pub mod loops;
 mod matrix;
+mod opened;
 pub mod pages;
 pub mod payloads;
 pub mod priorities;
@@ -41,17 +52,23 @@ mod proxy;
 mod reads;
 pub mod reclaims;
 mod recorder;
+pub mod redemptions;
 mod registry;
 pub mod report;
+mod reservations;
 pub mod retention;
 pub mod retries;
 pub mod round_trips;
+mod routes;
+pub mod routing;
 mod run;
 pub mod scanners;
+mod scrutiny;
 #[cfg(feature = "command")]
 pub mod servers;
 pub mod snapshots;
 mod stages;
+pub mod time_limits;
 mod trials;
 mod verdict;
 pub mod waits;
@@ -59,17 +76,22 @@ mod words;
 pub mod worker_capabilities;
 
 pub use async_trait::async_trait;
-pub use case::{Case, Level, Requirement};
+pub use case::{Case, Exemption, Level, Refusals, Requirement};
+#[cfg(feature = "certify")]
+pub use certify::certify;
 pub use controls::{AttemptFacts, ClockControl, Control, Controls, Dump, DumpControl, Held, HoldControl};
 pub use cx::{Claimed, Cx, TTL};
 pub use expect::{
     Expect, answers, differs_from, equals, is_none, is_ok, is_some, is_true, refused, refused_with, satisfies,
 };
 pub use harness::{Client, Environment, Harness, HarnessError, Identity, Store, Topology};
+pub use intercept::{Intercept, Intercepted};
 pub use matrix::Matrix;
+pub use opened::{TempFolder, controlled_store, store};
 pub use proxy::{Fault, Proxy};
 pub use recorder::{Call, Hits, Recorder};
-pub use registry::{CASES, REGISTRY_SHA256, REQUIREMENTS};
+pub use registry::{CASES, EXEMPTIONS, REFUSALS, REGISTRY_SHA256, REQUIREMENTS};
 pub use report::{CaseReport, Event, Report};
 pub use run::{execute, run, runtime};
+pub use scrutiny::Diagnosis;
 pub use verdict::{Failure, FailureKind, Outcome, Place, Stop, Verdict};

@@ -3,7 +3,8 @@
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use ff_core::{
-    CreateExecutionArgs, EngineBackend, EngineError, ErrorClass, ExecutionId, ExecutionPolicy, Repeat, TimestampMs,
+    ClaimExecutionArgs, CreateExecutionArgs, EngineBackend, EngineError, ErrorClass, ExecutionId, ExecutionPolicy,
+    Repeat, TimestampMs,
 };
 
 use crate::{
@@ -11,7 +12,10 @@ use crate::{
     calls::Call,
     check, equals,
     facts::{Facts, facts_of},
-    is_true, satisfies,
+    is_true,
+    reservations::{granted, redeems},
+    routes::{Route, waiting},
+    satisfies,
 };
 
 /// What a call is about.
@@ -23,6 +27,12 @@ pub(crate) trait Subject: Clone {
 impl Subject for Claimed {
     fn id(&self) -> ExecutionId {
         self.payload.execution_id
+    }
+}
+
+impl Subject for ClaimExecutionArgs {
+    fn id(&self) -> ExecutionId {
+        self.grant.execution_id
     }
 }
 
@@ -67,6 +77,19 @@ pub(crate) async fn held(cx: &Cx, policy: ExecutionPolicy) -> Result<Trial<Claim
     Ok(Trial { direct, faulty, proxy, once, again, warm })
 }
 
+/// Three executions whose attempts were interrupted, each reserved, and what redeems each grant.
+pub(crate) async fn reserved(cx: &Cx) -> Result<Trial<ClaimExecutionArgs>, Stop> {
+    let (faulty, proxy) = cx.proxied("faulty").await?;
+    let direct = cx.client("direct").await?;
+    let mut redeeming = Vec::new();
+    for _ in 0..3 {
+        waiting(cx, &direct, Route::WaitedForNothing).await?;
+        redeeming.push(redeems(cx, &granted(cx, &direct, "worker").await?, "worker")?);
+    }
+    let [once, again, warm] = <[_; 3]>::try_from(redeeming).map_err(|_| Stop::Errored("not three".to_owned()))?;
+    Ok(Trial { direct, faulty, proxy, once, again, warm })
+}
+
 /// Three executions that do not exist yet.
 pub(crate) async fn planned(cx: &Cx) -> Result<Trial<CreateExecutionArgs>, Stop> {
     let (faulty, proxy) = cx.proxied("faulty").await?;
@@ -85,6 +108,9 @@ impl<S: Subject> Trial<S> {
         facts_of(cx, &self.direct, &subject.id(), TimestampMs::from_ms(0)).await
     }
 }
+
+/// A reply that is lost, a request that is lost, and a caller that is killed before or after its request arrived.
+pub(crate) const FAULTS: [Fault; 4] = [Fault::DropReply, Fault::Reset, Fault::Swallow, Fault::SwallowReply];
 
 /// Makes `call` once on one subject; makes it on another while `fault` strikes, and repeats it twice. What has
 /// become of both must be equal, in between as far as the request went.

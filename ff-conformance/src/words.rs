@@ -14,6 +14,10 @@ pub(crate) const BACKING_OFF: &str =
     "runnable/unowned/not_eligible_until_time/waiting_for_retry_backoff/none/pending_retry_attempt/delayed";
 pub(crate) const RETRY_DUE: &str =
     "runnable/unowned/eligible_now/waiting_for_worker/none/pending_retry_attempt/waiting";
+pub(crate) const PARKED: &str =
+    "runnable/unowned/not_eligible_until_time/waiting_for_delay/none/attempt_interrupted/delayed";
+pub(crate) const INTERRUPTED: &str =
+    "runnable/unowned/eligible_now/waiting_for_worker/none/attempt_interrupted/waiting";
 pub(crate) const COMPLETED: &str = "terminal/unowned/not_applicable/none/success/attempt_terminal/completed";
 pub(crate) const FAILED: &str = "terminal/unowned/not_applicable/none/failed/attempt_terminal/failed";
 pub(crate) const CANCELLED: &str = "terminal/unowned/not_applicable/none/cancelled/attempt_terminal/cancelled";

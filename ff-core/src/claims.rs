@@ -189,7 +189,11 @@ pub trait Claims: Send + Sync + 'static {
     /// Reserves for a worker process what [`Claims::claim`] would take; the row keeps its state and is nobody else's
     /// until the grant is redeemed or lapses.
     ///
-    /// Every call hands out another grant: if a reply is lost, that grant lapses by itself. No event is told.
+    /// It writes down first what time has done to the row: a lease that lapsed is told as `Expired` and stays
+    /// `lease_expired_reclaimable`, so a reserved row is never `leased`; one at its reclaim cap fails instead. Nothing
+    /// else is told.
+    /// Every call hands out another grant: if a reply is lost, that grant lapses by itself, and the row is claimable
+    /// from exactly then on.
     ///
     /// # Errors
     /// `Validation(InvalidInput)` for a grant life outside 1 ms to 60 s. A lost race is `NoWork`, never an error.
@@ -204,7 +208,7 @@ pub trait Claims: Send + Sync + 'static {
     ///
     /// # Errors
     /// In this order: `Validation(InvalidInput)` for a lease life of 0 or above 100 years; `NotFound(Execution)`;
-    /// `Contention(ExecutionNotLeaseable)` if the execution has ended, is suspended or waits;
+    /// `Contention(ExecutionNotLeaseable)` if the execution has ended, also by its deadline, is suspended or waits;
     /// `Contention(LeaseConflict)` if another lease is live; `Contention(InvalidClaimGrant)` if the grant was redeemed or
     /// replaced, or is another worker's; `Contention(ClaimGrantExpired)`.
     ///
@@ -226,8 +230,8 @@ pub trait Claims: Send + Sync + 'static {
     /// wait or a suspension: kind `Resumed`.
     ///
     /// # Errors
-    /// As `claim_execution`; `Contention(NotAResumedExecution)` before the grant is looked at if there is no such
-    /// attempt.
+    /// As `claim_execution`; `Contention(NotAResumedExecution)` after `LeaseConflict` and before the grant is looked at if
+    /// there is no such attempt.
     ///
     /// # Capability
     /// `grants`.

@@ -1,7 +1,8 @@
 //! The contract of a durable execution engine.
 //!
 //! [`EngineBackend`] is what every backend implements; the modules hold its requests, outcomes and errors, and the
-//! pure rules that no backend may decide for itself.
+//! pure rules that no backend may decide for itself. [`async_trait`] is the attribute with which its traits are
+//! implemented.
 
 mod attempts;
 mod backend;
@@ -28,6 +29,7 @@ mod subscriptions;
 mod text;
 mod time;
 
+pub use async_trait::async_trait;
 pub use attempts::{Attempts, CompleteArgs, FailOutcome, FailureClass, FailureReason, Progress};
 pub use backend::{EngineBackend, PrepareOutcome};
 #[cfg(feature = "background")]
@@ -38,7 +40,8 @@ pub use claims::{
     ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, ReclaimToken, UnclaimedReason,
 };
 pub use config::{
-    BackendConfig, BackendConnection, BackendTimeouts, PartitionConfig, PostgresConnection, SecretUrl, ValkeyConnection,
+    BackendConfig, BackendConnection, BackendTimeouts, ClientCertificate, CredentialError, CredentialSource,
+    Credentials, PartitionConfig, PostgresConnection, SecretUrl, TlsConfig, ValkeyConnection,
 };
 pub use error::{
     Applied, ConflictKind, ContentionKind, EngineError, Entity, ErrorClass, StateKind, TransportFault, TransportKind,

@@ -27,6 +27,14 @@ ff.resume_attempt = function(root, id, core, worker, at)
   redis.call("HDEL", key, index .. "e")
 end
 
+-- How the latest lease came to its holder.
+ff.latest_kind = function(root, id, core)
+  local began = redis.call("HGET", ff.key.attempts(root, id), ff.int(ff.count(core.n) - 1))
+  local why, resumed_at = string.match(began, "^(%Z*)%z.*%z(%Z*)$")
+  if resumed_at ~= "" then return "resumed" end
+  return why == "reclaim" and "reclaimed" or "fresh"
+end
+
 ff.has_open_attempt = function(core)
   return ff.is_leased(core) or ff.has_ended_lease(core) or string.sub(core.s, 6, 6) == "i"
 end

@@ -37,6 +37,11 @@ ff.is_eligible = function(core, now)
   return eligibility == "n" or (eligibility == "t" and (core.d == nil or now >= tonumber(core.d)))
 end
 
+-- The state of a row that waits for nothing but a worker.
+ff.eligible_state = function(core)
+  return "runw-" .. string.sub(core.s, 6, 6)
+end
+
 -- A grant keeps it for somebody.
 ff.is_reserved = function(core, now)
   return core.gk ~= nil and core.gr == nil and now < tonumber(core.ge)

@@ -1,5 +1,7 @@
 //! How a worker gets a lease: what falls due is made ready, then the first row that the worker may take is taken.
 
+pub(super) mod grants;
+
 use std::{sync::Arc, time::Duration};
 
 use ff_core::{
@@ -11,7 +13,7 @@ use ff_core::{
 
 use super::{
     Ending,
-    attempts::{retry_decision, schedule_retry},
+    attempts::{complete, retry_decision, schedule_retry},
     end,
     executions::after,
 };
@@ -40,6 +42,24 @@ pub(super) fn claim(
     }
 }
 
+/// Completes an execution with a result and takes the next one of its handle's lane.
+pub(super) fn complete_and_claim(
+    state: &mut State,
+    (handle, payload): (&Handle, Option<&[u8]>),
+    capabilities: &CapabilitySet,
+    policy: &ClaimPolicy,
+    now: TimestampMs,
+    mint: &mut dyn Mint,
+) -> Result<Option<Handle>, EngineError> {
+    state.limits.check_result(payload)?;
+    policy.checked_ttl_ms()?;
+    let ended = complete(state, handle, payload, now);
+    #[cfg(feature = "flaws")]
+    let ended = flaw::handed_over(state, ended);
+    ended?;
+    claim(state, &handle.decode(LABEL)?.lane_id, capabilities, policy, now, mint)
+}
+
 pub(super) fn claim_many(
     state: &mut State,
     lane: &LaneId,
@@ -54,8 +74,11 @@ pub(super) fn claim_many(
         return Ok(Vec::new());
     }
     promote(state, lane, now, mint)?;
+    let most = usize::from(limit.get());
+    #[cfg(feature = "flaws")]
+    let most = flaw::most_claims(state, most);
     let mut taken = Vec::new();
-    while taken.len() < usize::from(limit.get())
+    while taken.len() < most
         && let Some(id) = pick(state, lane, capabilities, now)
     {
         taken.push(take(state, &id, policy, lease_ttl, now, mint)?);
@@ -250,6 +273,8 @@ pub(crate) fn take(
     #[cfg(feature = "flaws")]
     let lease_epoch = flaw::next_epoch(planted, row, lease_epoch);
     let (attempt_type, told, kind) = arrival(row);
+    #[cfg(feature = "flaws")]
+    let kind = flaw::kind(planted, kind);
     if row.record.state.ownership_state == OwnershipState::Leased {
         events.lease(row, LeaseEventKind::Expired, None, now);
     }
@@ -266,6 +291,8 @@ pub(crate) fn take(
         None => start_attempt(row, fence, attempt_type, policy, now),
     };
     row.attempt_timeout_at = after(row.attempt_timeout_ms, now);
+    #[cfg(feature = "flaws")]
+    (row.attempt_timeout_at = flaw::attempt_limit(planted, row.attempt_timeout_at));
     row.record.state = StateVector::leased();
     row.record.lease_epoch = fence.lease_epoch;
     row.record.lease = Some(LeaseRecord {

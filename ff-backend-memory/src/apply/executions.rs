@@ -8,16 +8,20 @@ use ff_core::{
     PublicState, RetryRule, StateVector, TimestampMs,
 };
 
+use super::each;
 #[cfg(feature = "flaws")]
 use crate::flaw;
-use crate::{KeyRecord, Place, State, StoredExecution};
+use crate::{Each, KeyRecord, Place, State, StoredExecution};
 
 pub(super) fn create_execution(
     state: &mut State,
     args: &CreateExecutionArgs,
     now: TimestampMs,
 ) -> Result<CreateExecutionResult, EngineError> {
-    args.check(&state.limits)?;
+    let checked = args.check(&state.limits);
+    #[cfg(feature = "flaws")]
+    let checked = flaw::checked(state, checked);
+    checked?;
     let first = duplicate_of(state, args, now);
     #[cfg(feature = "flaws")]
     let first = match flaw::duplicate(state, args.execution_id, first) {
@@ -30,6 +34,8 @@ pub(super) fn create_execution(
     }
     let execution_id = args.execution_id;
     let mut row = Box::new(row_of(args, now));
+    #[cfg(feature = "flaws")]
+    flaw::created(state, &mut row);
     let public_state = row.record.state.public_state();
     let place = Place::of(&row);
     #[cfg(feature = "flaws")]
@@ -44,6 +50,15 @@ pub(super) fn create_execution(
         keys.insert(key.clone(), KeyRecord { execution_id, expires_at });
     }
     Ok(CreateExecutionResult::Created { execution_id, public_state })
+}
+
+pub(super) fn create_executions(
+    state: &mut State,
+    batch: &[CreateExecutionArgs],
+    now: TimestampMs,
+) -> Result<Each<CreateExecutionResult>, EngineError> {
+    Limits::check_batch(batch.len(), batch.iter().map(|args| args.input_payload.len()).sum())?;
+    Ok(each(state, batch, |state, args| create_execution(state, args, now)))
 }
 
 /// The execution that a create repeats, by id or by a key that has not lapsed.

@@ -1,9 +1,9 @@
 //! The time-bound right to work: how it is extended.
 
-use ff_core::{EngineError, Handle, LeaseRenewal, Operation, TimestampMs};
+use ff_core::{EngineError, Handle, LeaseRenewal, Limits, Operation, TimestampMs};
 
-use super::{Fenced, claims::lease_end, fence};
-use crate::{Place, State};
+use super::{Fenced, claims::lease_end, each, fence};
+use crate::{Each, Place, State};
 
 pub(super) fn renew(state: &mut State, handle: &Handle, now: TimestampMs) -> Result<LeaseRenewal, EngineError> {
     let Fenced::Held(held) = fence(state, handle, Operation::Renew, now)? else {
@@ -19,4 +19,13 @@ pub(super) fn renew(state: &mut State, handle: &Handle, now: TimestampMs) -> Res
     let place = Place::of(row);
     index.place(row, place);
     Ok(renewal)
+}
+
+pub(super) fn renew_many(
+    state: &mut State,
+    handles: &[Handle],
+    now: TimestampMs,
+) -> Result<Each<LeaseRenewal>, EngineError> {
+    Limits::check_batch(handles.len(), 0)?;
+    Ok(each(state, handles, |state, handle| renew(state, handle, now)))
 }

@@ -189,11 +189,14 @@ pub(crate) fn promotable(state: &mut State, due: Vec<ExecutionId>, now: Timestam
     due.into_iter().filter(|id| !lost.contains(id)).collect()
 }
 
-/// M04, M07c, D1: what becomes of a due row.
+/// M04, M07c, D1, TA: what becomes of a due row.
 pub(crate) fn decide_due(state: &State, row: &StoredExecution, now: TimestampMs, due: Due) -> Due {
     match state.flaw {
         Some(Flaw::M04) if lapses_now(row, now) && due != Due::Expired => Due::NotYet,
         Some(Flaw::M07c) if due == Due::OutOfReclaims => Due::Lapsed,
+        Some(Flaw::Ta) if due == Due::Lapsed && row.attempt_timeout_at.is_some_and(|at| at.has_come(now)) => {
+            Due::TimedOut
+        }
         Some(Flaw::D1) if due == Due::Expired => {
             let mut endless = row.clone();
             endless.record.execution_deadline_at = None;
@@ -236,6 +239,21 @@ pub(crate) fn pick(
 pub(crate) fn next_epoch(planted: Option<Flaw>, row: &StoredExecution, epoch: LeaseEpoch) -> LeaseEpoch {
     let reclaims = row.record.state.ownership_state == OwnershipState::Leased;
     if planted == Some(Flaw::M06) && reclaims { row.record.lease_epoch } else { epoch }
+}
+
+/// B1: whether a refused item ends its batch.
+pub(crate) fn spoils<T>(state: &State, answer: &Result<T, EngineError>) -> bool {
+    state.has(Flaw::B1) && answer.is_err()
+}
+
+/// B2: what a complete answers that hands over.
+pub(crate) fn handed_over(state: &State, ended: Result<(), EngineError>) -> Result<(), EngineError> {
+    if state.has(Flaw::B2) { Ok(()) } else { ended }
+}
+
+/// B3: how many rows a batch of claims takes at most.
+pub(crate) fn most_claims(state: &State, most: usize) -> usize {
+    if state.has(Flaw::B3) { most + 1 } else { most }
 }
 
 /// M12: where a pass begins.

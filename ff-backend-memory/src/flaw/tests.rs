@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use ff_core::{
-    BackendTag, Backoff, CapabilitySet, ClaimPolicy, Claims, ExecutionPolicy, Executions, FailureClass, FailureReason,
-    Handle, LeaseId, Limits, PageLimit, RetentionConfig, RetryPolicy, ScanArgs, ScannerKind, TimestampMs, WorkerId,
-    WorkerInstanceId,
+    BackendTag, Backoff, CapabilitySet, ClaimExecutionArgs, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant,
+    ClaimPolicy, Claims, ExecutionPolicy, Executions, FailureClass, FailureReason, Handle, LeaseId, Limits, PageLimit,
+    RetentionConfig, RetryPolicy, ScanArgs, ScannerKind, TimeoutPolicy, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
 use super::Flaw;
@@ -102,6 +102,92 @@ fn lapses(world: &mut World) -> String {
     log + &drain(world, &[])
 }
 
+/// Limits in time, and leases that are given back.
+fn spans(world: &mut World) -> String {
+    let timeouts = TimeoutPolicy { attempt_timeout_ms: Some(100), ..TimeoutPolicy::default() };
+    let mut log = String::new();
+    for (n, timeouts) in [
+        (1, timeouts),
+        (2, TimeoutPolicy { execution_deadline_ms: Some(500), ..TimeoutPolicy::default() }),
+        (3, TimeoutPolicy { attempt_timeout_ms: Some(0), ..TimeoutPolicy::default() }),
+        (4, TimeoutPolicy { attempt_timeout_ms: Some(5000), ..TimeoutPolicy::default() }),
+    ] {
+        let args = args(n).policy(ExecutionPolicy::new().timeouts(timeouts));
+        log += &format!("{:?}\n", world.apply(&Op::CreateExecution(Box::new(args))));
+    }
+    log += &drain(world, &[]);
+    world.now += 10_000;
+    log += &drain(world, &[]);
+    world.create(args(5));
+    let handle = world.claim().unwrap();
+    log += &format!("{:?}\n", world.apply(&Op::WaitChildren { handle }));
+    log += &drain(world, &[]);
+    world.now += 1;
+    log + &drain(world, &[])
+}
+
+fn reserve(world: &mut World, offered: &[&str], life_ms: u64) -> (String, Option<ClaimGrant>) {
+    let (worker, instance) = (WorkerId::try_new("w").unwrap(), WorkerInstanceId::try_new("w-1").unwrap());
+    let wanted = ClaimForWorkerArgs::new(lane(), worker, instance, Duration::from_millis(life_ms));
+    let answer = world.apply(&Op::ClaimForWorker(Box::new(wanted.worker_capabilities(tokens(offered)))));
+    let grant = match &answer {
+        Ok(Answer::ClaimForWorker(ClaimForWorkerOutcome::Granted(grant))) => Some(grant.clone()),
+        _ => None,
+    };
+    (format!("{answer:?}\n"), grant)
+}
+
+fn redeeming(grant: ClaimGrant, worker: &str) -> Box<ClaimExecutionArgs> {
+    let (worker, instance) = (WorkerId::try_new(worker).unwrap(), WorkerInstanceId::try_new("w-1").unwrap());
+    Box::new(ClaimExecutionArgs::new(grant, worker, instance, Duration::from_secs(1)))
+}
+
+/// Reservations, of which some are redeemed, some lapse and some come too late.
+fn reservations(world: &mut World) -> String {
+    let mut log = reserve(world, &[], 90_000).0;
+    world.create(args(1).policy(ExecutionPolicy::new().required_capabilities(tokens(&["gpu"]))));
+    log += &reserve(world, &["gpu"], 100).0;
+    let reserved = Op::ExplainUnclaimed { id: id(1), capabilities: tokens(&["gpu"]) };
+    log += &format!("{:?}\n{}", world.apply(&reserved), drain(world, &["gpu"]));
+    world.now += 100;
+    log += &drain(world, &["gpu"]);
+    world.now += TTL_MS;
+    log += &reserve(world, &["gpu"], 100).0;
+    world.create(args(2).execution_deadline_at(world.at(50_000)));
+    let (answer, grant) = reserve(world, &[], 100);
+    log += &answer;
+    let Some(grant) = grant else { return log };
+    for op in [
+        Op::ClaimExecution(redeeming(grant.clone(), "other")),
+        Op::ClaimResumedExecution(redeeming(grant.clone(), "w")),
+        Op::ClaimExecution(redeeming(grant.clone(), "w")),
+        Op::ClaimExecution(redeeming(grant.clone(), "w")),
+    ] {
+        log += &format!("{:?}\n", world.apply(&op));
+    }
+    world.now += 50_000;
+    log + &format!("{:?}\n", world.apply(&Op::ClaimExecution(redeeming(grant, "w"))))
+}
+
+/// Batches with an item that is refused, a bounded one, and a hand-over by a holder that was refused.
+fn batches(world: &mut World) -> String {
+    let mut log = format!("{:?}\n", world.apply(&Op::CreateExecutions([1, 2, 3].map(args).to_vec())));
+    let handle = world.claim().unwrap();
+    let damaged = Handle::from_parts(handle.backend().clone(), handle.kind(), Vec::new());
+    log += &format!("{:?}\n", world.apply(&Op::RenewMany(vec![damaged, handle.clone()])));
+    let (capabilities, policy) = (CapabilitySet::default(), policy());
+    let limit = PageLimit::new(1).unwrap();
+    let claims = Op::ClaimMany { lane: lane(), capabilities: capabilities.clone(), policy: policy.clone(), limit };
+    log += &format!("{:?}\n", world.apply(&claims));
+    world.apply(&Op::Cancel { handle: handle.clone(), reason: String::new() }).unwrap();
+    log + &format!("{:?}\n", world.apply(&Op::CompleteAndClaim { handle, payload: None, capabilities, policy }))
+}
+
+fn policy() -> ClaimPolicy {
+    let instance = WorkerInstanceId::try_new("w-1").unwrap();
+    ClaimPolicy::new(WorkerId::try_new("w").unwrap(), instance, Duration::from_secs(1))
+}
+
 /// Passes over lapses, and what the retention leaves.
 fn scans(world: &mut World) -> String {
     for n in 1..4 {
@@ -129,7 +215,7 @@ fn scans(world: &mut World) -> String {
 }
 
 fn tape(flaw: Option<Flaw>) -> String {
-    [queue, ends, retries, lapses, scans]
+    [queue, ends, retries, lapses, spans, reservations, batches, scans]
         .map(|part| {
             let mut world = world(flaw);
             part(&mut world) + &world.state.dump()
@@ -153,12 +239,7 @@ async fn two_claimers_get_one_row_only_with_the_race() {
         let config = MemoryConfig::new().clock(clock.clock()).mint(SeededMint::new(1));
         let backend = flaw.map_or(config, |flaw| MemoryConfig::new().clock(clock.clock()).flaw(flaw)).open();
         backend.create_execution(args(1)).await.unwrap();
-        let policy = ClaimPolicy::new(
-            WorkerId::try_new("w").unwrap(),
-            WorkerInstanceId::try_new("w-1").unwrap(),
-            Duration::from_secs(1),
-        );
-        let (lane, none) = (lane(), CapabilitySet::default());
+        let (policy, lane, none) = (policy(), lane(), CapabilitySet::default());
         let (one, two) = tokio::join!(backend.claim(&lane, &none, policy.clone()), backend.claim(&lane, &none, policy));
         let got = [one, two].into_iter().filter(|answer| matches!(answer, Ok(Some(_)))).count();
         assert_eq!(got, if flaw.is_some() { 2 } else { 1 });

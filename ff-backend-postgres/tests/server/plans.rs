@@ -22,6 +22,9 @@ const HOT: &[Hot] = &[
     Hot { text: include_str!("../../src/scanners/list_due_lanes.sql"), parameters: 2, indexes: CLAIM },
     Hot { text: include_str!("../../src/scanners/remove_ended.sql"), parameters: 7, indexes: RETENTION },
     Hot { text: include_str!("../../src/leases/renew.sql"), parameters: 5, indexes: HOLDER },
+    Hot { text: include_str!("../../src/leases/renew_many.sql"), parameters: 5, indexes: HOLDER },
+    Hot { text: include_str!("../../src/attempts/complete_many.sql"), parameters: 6, indexes: HOLDER },
+    Hot { text: include_str!("../../src/attempts/complete_and_claim.sql"), parameters: 13, indexes: CLAIM },
     Hot { text: include_str!("../../src/attempts/progress.sql"), parameters: 6, indexes: HOLDER },
     Hot { text: include_str!("../../src/attempts/complete.sql"), parameters: 6, indexes: HOLDER },
     Hot { text: include_str!("../../src/attempts/fail.sql"), parameters: 9, indexes: HOLDER },
@@ -29,6 +32,7 @@ const HOT: &[Hot] = &[
     Hot { text: include_str!("../../src/attempts/delay.sql"), parameters: 6, indexes: HOLDER },
     Hot { text: include_str!("../../src/attempts/wait_children.sql"), parameters: 5, indexes: HOLDER },
     Hot { text: include_str!("../../src/executions/create_execution.sql"), parameters: 26, indexes: HOLDER },
+    Hot { text: include_str!("../../src/executions/create_executions.sql"), parameters: 27, indexes: HOLDER },
     Hot { text: include_str!("../../src/executions/describe_execution.sql"), parameters: 1, indexes: HOLDER },
     Hot { text: include_str!("../../src/executions/list_executions.sql"), parameters: 2, indexes: HOLDER },
 ];

@@ -187,16 +187,12 @@ fn ends(cx: &Cx, world: &World, reads: &Reads) -> Verdict {
         TerminalOutcome::None => Ok(()),
         TerminalOutcome::Expired => {
             let at = info.execution_deadline_at.max(Some(info.created_at));
-            let found = (id, info.execution_deadline_at, info.completed_at);
+            let found = (id, info.execution_deadline_at, info.completed_at, &info.failure_reason);
             let by_deadline = info.completed_at == at && info.execution_deadline_at.is_some();
-            let timed_out = info.failure_reason.as_deref() == Some("attempt_timeout");
-            let fits = by_deadline || (timed_out && info.completed_at == Some(info.last_transition_at));
-            check!(
-                cx,
-                "FF-EXE-039",
-                found,
-                holds("it expired at its deadline, or when its attempt was out of time", fits)
-            );
+            let by_attempt = info.completed_at == Some(info.last_transition_at)
+                && info.failure_reason.as_deref() == Some(ReleaseReason::AttemptTimeout.as_str());
+            let fits = by_deadline || by_attempt;
+            check!(cx, "FF-EXE-039", found, holds("it expired at its deadline, or with its attempt", fits));
             Ok(())
         }
         TerminalOutcome::Success | TerminalOutcome::Failed | TerminalOutcome::Cancelled | TerminalOutcome::Skipped => {
@@ -219,8 +215,7 @@ fn counters(cx: &Cx, reads: &Reads, history: &History) -> Verdict {
     let id = info.execution_id;
     let count = |test: &dyn Fn(&&ff_core::LeaseHistoryEvent) -> bool| history.leases.iter().filter(test).count();
     let retries = count(&|event| {
-        let (failed, timed_out) = (ReleaseReason::FailedRetryScheduled, ReleaseReason::AttemptTimeoutRetryScheduled);
-        [Some(failed), Some(timed_out)].contains(&event.reason)
+        matches!(event.reason, Some(ReleaseReason::FailedRetryScheduled | ReleaseReason::AttemptTimeoutRetryScheduled))
     });
     let found = (id, info.retry_count, retries);
     let fits = usize::try_from(info.retry_count) == Ok(retries);

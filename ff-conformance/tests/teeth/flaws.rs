@@ -6,7 +6,7 @@ use ff_backend_memory::Flaw;
 use ff_conformance::{Case, Cx, Requirement, Verdict, check, is_true};
 use futures::FutureExt;
 
-use crate::suite::{run, run_cases};
+use crate::suite::{Flawed, run, run_cases};
 
 /// One test for each fault, and `PLANTED` with all of them.
 macro_rules! planted {
@@ -50,6 +50,30 @@ planted! {
     a1_the_attempt_of_an_ended_execution_stays_open: A1 against "FF-EXE-002";
     w1_a_delay_that_has_come_is_never_due: W1 against "FF-CLM-005";
     x1_a_refused_call_leaves_a_mark: X1 against "FF-EXE-029";
+    rs_interrupted_work_comes_as_fresh: Rs against "FF-CLM-040";
+    rs_an_interrupted_attempt_is_not_resumed: Rs against "FF-LSE-062";
+    dl_a_delay_lasts_a_millisecond_too_long: Dl against "FF-LSE-060";
+    dl_a_wait_for_nothing_is_a_wait: Dl against "FF-LSE-061";
+    tl_a_lease_outlives_its_attempt: Tl against "FF-LSE-063";
+    tl_an_attempt_has_no_end: Tl against "FF-LSE-064";
+    tl_the_time_of_an_attempt_is_not_counted: Tl against "FF-LSE-065";
+    ta_a_lapse_is_taken_for_a_time_out: Ta against "FF-LSE-066";
+    xd_a_relative_deadline_is_forgotten: Xd against "FF-LSE-067";
+    xp_a_policy_outside_its_ranges_is_accepted: Xp against "FF-LSE-068";
+    gc_a_reservation_ignores_what_its_worker_offers: Gc against "FF-CLM-041";
+    gv_reserved_work_can_be_claimed: Gv against "FF-CLM-042";
+    gl_work_of_a_lapsed_grant_is_lost: Gl against "FF-CLM-043";
+    gw_any_worker_redeems_a_grant: Gw against "FF-CLM-044";
+    gk_a_redeemed_lease_lives_too_long: Gk against "FF-CLM-045";
+    gr_a_redeemed_grant_is_not_recognised: Gr against "FF-CLM-046";
+    ge_the_grant_of_ended_work_is_invalid: Ge against "FF-CLM-047";
+    gi_anything_is_an_interrupted_attempt: Gi against "FF-CLM-048";
+    gt_a_grant_lives_for_any_time: Gt against "FF-CLM-049";
+    gx_a_lapse_is_written_down_as_old: Gx against "FF-CLM-050";
+    gu_reserved_work_is_explained_as_claimable: Gu against "FF-CLM-051";
+    b1_a_refused_item_ends_its_batch: B1 against "FF-EXE-085";
+    b2_a_refused_complete_hands_over: B2 against "FF-EXE-088";
+    b3_a_batch_of_claims_takes_one_more: B3 against "FF-CLM-080";
     m12_a_scan_always_takes_the_first_rows: M12 against "FF-SCN-002";
     s1_a_lapse_is_told_again: S1 against "FF-SCN-003";
     s2_the_retention_keeps_an_idempotency_key: S2 against "FF-SCN-009";
@@ -104,7 +128,7 @@ fn k1_a_case_that_is_always_red_is_red() {
         controls: &[],
         run: |cx| red(cx).boxed(),
     };
-    let found = run_cases(None, [&canary].into_iter());
+    let found = run_cases(Flawed(None), [&canary].into_iter());
     assert_eq!(found.passed, 0);
     assert_eq!(found.killers().into_iter().collect::<Vec<_>>(), ["canary::is_always_red"]);
     assert!(found.broken.contains_key("FF-BOO-005") && found.errored.is_empty(), "{found:#?}");
@@ -124,6 +148,6 @@ fn k1_a_case_that_panics_is_not_passed() {
         controls: &[],
         run: |cx| panics(cx).boxed(),
     };
-    let found = run_cases(None, [&canary].into_iter());
+    let found = run_cases(Flawed(None), [&canary].into_iter());
     assert_eq!((found.passed, found.broken.len(), found.errored.len()), (0, 0, 1), "{found:#?}");
 }

@@ -1,0 +1,52 @@
+-- claim_for_worker: reserves the first ready row of a lane that the worker's capabilities cover, in the order of the
+--   lane, unless a row of the lane is due.
+-- $1 lane_id text, $2 capabilities text[], $3 grant_key uuid, $4 worker_id text, $5 worker_instance_id text,
+-- $6 ttl_ms int8, $7 window int8, $8 settled bool
+-- returns: verdict text, id text, expires_at int8
+-- verdict: granted, none, due if settle_due.sql has to go first ($8 says that it went), again if all that could be
+-- reserved was locked or has moved
+-- Nothing waits: rows are chosen unlocked and the first is reserved that nobody holds and nobody wrote since the
+-- snapshot. What time has done to the row is written down, so that the grant is all that it waits for.
+WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
+due AS MATERIALIZED (
+    SELECT due_at FROM executions WHERE lane_id = $1 AND NOT $8 AND due_at <= (SELECT now FROM clock)
+    ORDER BY due_at, id LIMIT 1
+),
+heads AS MATERIALIZED (
+    SELECT h.* FROM lane_sets s, LATERAL (
+        SELECT id, priority, created_at, xmin AS version FROM executions
+        WHERE set_id = s.set_id AND ready
+          AND (execution_deadline_at IS NULL OR execution_deadline_at > (SELECT now FROM clock))
+        ORDER BY priority DESC, created_at, id LIMIT $7) h
+    WHERE s.lane_id = $1 AND s.tokens <@ $2::text[] AND NOT EXISTS (SELECT FROM due)
+    ORDER BY h.priority DESC, h.created_at, h.id LIMIT $7
+),
+held AS MATERIALIZED (
+    SELECT e.id, e.namespace, e.ownership_state, e.attempt_index, e.lease_id, e.lease_epoch, e.worker_instance_id
+    FROM (SELECT * FROM heads ORDER BY priority DESC, created_at, id) h JOIN executions e ON e.id = h.id
+    WHERE e.id = ANY (ARRAY(SELECT id FROM heads)) AND e.xmin = h.version
+    ORDER BY h.priority DESC, h.created_at, h.id LIMIT 1 FOR NO KEY UPDATE OF e SKIP LOCKED
+),
+ok AS MATERIALIZED (SELECT held.*, now, ownership_state = 'leased' AS lapsed FROM held, clock),
+granted AS (
+    UPDATE executions e SET
+        grant_key = $3, grant_worker_id = $4, grant_worker_instance_id = $5, grant_expires_at = now + $6,
+        grant_redeemed = false, ready = false, due_at = least(now + $6, e.execution_deadline_at),
+        ownership_state = CASE WHEN lapsed THEN 'lease_expired_reclaimable' ELSE e.ownership_state END,
+        attempt_state = CASE WHEN lapsed THEN 'attempt_interrupted' ELSE e.attempt_state END,
+        eligibility_state = CASE WHEN e.lifecycle_phase = 'runnable' THEN 'eligible_now' ELSE e.eligibility_state END,
+        blocking_reason = 'waiting_for_worker',
+        last_transition_at = CASE WHEN lapsed THEN now ELSE e.last_transition_at END, last_mutation_at = now
+    FROM ok WHERE e.id = (SELECT id FROM ok)
+    RETURNING e.id, e.grant_expires_at
+),
+told AS (
+    INSERT INTO lease_events
+        (at, lease_epoch, attempt_index, lease_id, execution_id, namespace, kind, worker_instance_id)
+    SELECT now, lease_epoch, attempt_index, lease_id, id, namespace, 'expired', worker_instance_id FROM ok WHERE lapsed
+)
+SELECT
+    CASE WHEN g.id IS NOT NULL THEN 'granted' WHEN EXISTS (SELECT FROM due) THEN 'due'
+        WHEN EXISTS (SELECT FROM heads) THEN 'again' ELSE 'none' END AS verdict,
+    g.id, g.grant_expires_at AS expires_at
+FROM (VALUES (1)) one LEFT JOIN granted g ON true;

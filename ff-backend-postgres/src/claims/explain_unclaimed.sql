@@ -1,0 +1,22 @@
+-- explain_unclaimed: the stored facts of an execution with the capabilities that it requires, and the time.
+-- $1 id text
+-- returns: id text, namespace text, lane_id text, priority int4, lifecycle_phase text, ownership_state text,
+--   eligibility_state text, blocking_reason text, terminal_outcome text, attempt_state text, delay_until int8,
+--   execution_deadline_at int8, lease_id uuid, attempt_id uuid, attempt_index int8, worker_instance_id text,
+--   lease_acquired_at int8, lease_expires_at int8, lease_last_renewed_at int8, grant_key uuid, grant_worker_id text,
+--   grant_worker_instance_id text, grant_expires_at int8, grant_redeemed bool, lease_epoch int8,
+--   total_attempt_count int8, retry_count int8, lease_reclaim_count int8, replay_count int8, created_at int8,
+--   started_at int8, completed_at int8, last_transition_at int8, last_mutation_at int8, failure_reason text,
+--   failure_category text, cancellation_reason text, cancelled_by text, progress_percent int2, progress_message text,
+--   progress_updated_at int8, execution_kind text, creator_identity text, tokens text[], now int8
+SELECT
+    e.id, e.namespace, e.lane_id, e.priority, e.lifecycle_phase, e.ownership_state, e.eligibility_state,
+    e.blocking_reason, e.terminal_outcome, e.attempt_state, e.delay_until, e.execution_deadline_at, e.lease_id,
+    e.attempt_id, e.attempt_index, e.worker_instance_id, e.lease_acquired_at, e.lease_expires_at,
+    e.lease_last_renewed_at, e.grant_key, e.grant_worker_id, e.grant_worker_instance_id, e.grant_expires_at,
+    e.grant_redeemed, e.lease_epoch, e.total_attempt_count, e.retry_count, e.lease_reclaim_count, e.replay_count,
+    e.created_at, e.started_at, e.completed_at, e.last_transition_at, e.last_mutation_at, e.failure_reason, e.failure_category,
+    e.cancellation_reason, e.cancelled_by, e.progress_percent, e.progress_message, e.progress_updated_at,
+    i.execution_kind, i.creator_identity, s.tokens, ff_now_ms() AS now
+FROM executions e JOIN execution_inputs i ON i.execution_id = e.id JOIN lane_sets s ON s.set_id = e.set_id
+WHERE e.id = $1;
