@@ -8,8 +8,7 @@ use ff_core::{
 };
 
 use crate::{
-    Cx, TTL, Verdict, answers, check,
-    equals,
+    Cx, TTL, Verdict, answers, check, equals,
     instants::{after, before, ms},
     reservations::granted,
     routes::{Route, waiting},
