@@ -8,9 +8,7 @@ use ff_core::{
 };
 
 use crate::{
-    Cx, TTL, Verdict, answers, check,
-    crowds::claim_order,
-    equals,
+    Cx, TTL, Verdict, answers, check, equals,
     instants::{after, before, ms},
     reservations::granted,
     routes::{Route, waiting},
@@ -30,7 +28,9 @@ pub async fn explain_unclaimed_tells_that_work_is_claimable(cx: &Cx) -> Verdict 
         let id = waiting(cx, &a, route).await?;
         let answer = a.explain_unclaimed(&id, &nobody()).await;
         check!(cx, "FF-CLM-051", answer, answers(Some(UnclaimedReason::Claimable)));
-        check!(cx, "FF-CLM-051", claim_order(cx, &a, 2).await?, equals(vec![id]));
+        let claimed = cx.claimed(&a, "worker").await?;
+        check!(cx, "FF-CLM-051", claimed.payload.execution_id, equals(id));
+        a.complete(&claimed.handle, None).await?;
     }
     Ok(())
 }

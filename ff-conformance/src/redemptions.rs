@@ -84,12 +84,12 @@ pub async fn a_redeemed_lease_is_like_a_claimed_one(cx: &Cx) -> Verdict {
     let claimed = lease(&a, redeem(&a, Way::Execution, args).await?)?;
 
     let (payload, now) = (&claimed.payload, cx.now().await?);
-    check!(cx, "FF-CLM-012", (payload.execution_id, &payload.lane_id), equals((id, &cx.lane()?)));
-    check!(cx, "FF-CLM-012", (payload.attempt_index.0, payload.lease_ttl), equals((0, ms(250))));
-    check!(cx, "FF-CLM-012", payload.worker_instance_id.as_str(), equals("worker-1"));
     let seen = snapshot(cx, &a, &id).await?.current_lease;
     let facts = seen.map(|lease| (lease.lease_id, lease.acquired_at, lease.expires_at));
     check!(cx, "FF-CLM-045", facts, equals(Some((payload.fence.lease_id, now, after(now, 250)))));
+    check!(cx, "FF-CLM-012", (payload.execution_id, &payload.lane_id), equals((id, &cx.lane()?)));
+    check!(cx, "FF-CLM-012", (payload.attempt_index.0, payload.lease_ttl), equals((0, ms(250))));
+    check!(cx, "FF-CLM-012", payload.worker_instance_id.as_str(), equals("worker-1"));
     let told = cx.dump().await?.lease_history.last().is_some_and(|event| {
         (event.execution_id, event.lease_id, event.at) == (id, payload.fence.lease_id, now)
             && event.worker_instance_id.as_str() == "worker-1"
