@@ -7,8 +7,8 @@ mod tests;
 use std::fmt;
 
 pub(crate) use planted::{
-    decide_due, duplicate, ended, list_executions, next_epoch, pick, progress, promotable, refused, repeated, result,
-    retry, retry_scheduled, row, split_claim, verdict,
+    decide_due, duplicate, ended, list_executions, moves, next_epoch, pick, progress, promotable, refused, repeated,
+    replayed_retries, result, retry, retry_scheduled, revoked, row, split_claim, verdict,
 };
 
 macro_rules! flaws {
@@ -88,6 +88,12 @@ flaws! {
     W1 = "W1",
     /// A refused call of a holder leaves a mark.
     X1 = "X1",
+    /// An execution of another priority stays where it stood in its lane.
+    O1 = "O1",
+    /// A replay keeps the retries of the run before.
+    O2 = "O2",
+    /// A revoked lease still works.
+    O3 = "O3",
 }
 
 impl fmt::Display for Flaw {

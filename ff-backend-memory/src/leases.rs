@@ -15,7 +15,7 @@ impl Leases for MemoryBackend {
         Err(EngineError::unavailable(Operation::RenewMany))
     }
 
-    async fn revoke_lease(&self, _args: RevokeLeaseArgs) -> Result<RevokeLeaseResult, EngineError> {
-        Err(EngineError::unavailable(Operation::RevokeLease))
+    async fn revoke_lease(&self, args: RevokeLeaseArgs) -> Result<RevokeLeaseResult, EngineError> {
+        answer!(self, RevokeLease, Op::RevokeLease(args))
     }
 }

@@ -1,9 +1,11 @@
 //! The operations of the contract as values, and what they answer.
 
 use ff_core::{
-    CapabilitySet, ClaimPolicy, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo,
-    ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseRenewal, ListExecutionsPage,
-    ListLanesPage, Operation, PageLimit, PublicState, TimestampMs,
+    AttemptIndex, CancelExecutionArgs, CancelExecutionResult, CapabilitySet, ChangePriorityArgs, ChangePriorityResult,
+    ClaimPolicy, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo,
+    ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseRenewal, ListAttemptsPage,
+    ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState, ReplayExecutionArgs, ReplayExecutionResult,
+    RevokeLeaseArgs, RevokeLeaseResult, SetExecutionTagArgs, TimestampMs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +37,25 @@ pub enum Op {
         /// The size of the page.
         limit: PageLimit,
     },
+    /// Page over the attempts of an execution.
+    ListAttempts {
+        /// The execution.
+        id: ExecutionId,
+        /// The last index of the page before.
+        cursor: Option<AttemptIndex>,
+        /// The size of the page.
+        limit: PageLimit,
+    },
+    /// End an execution from outside its lease.
+    CancelExecution(CancelExecutionArgs),
+    /// Move an execution within its lane.
+    ChangePriority(ChangePriorityArgs),
+    /// Let an execution that ended run again.
+    ReplayExecution(ReplayExecutionArgs),
+    /// Set or clear a label.
+    SetExecutionTag(SetExecutionTagArgs),
+    /// Take a lease away.
+    RevokeLease(RevokeLeaseArgs),
     /// Tell how far the work is.
     Progress {
         /// The lease.
@@ -118,6 +139,12 @@ impl Op {
             Self::GetExecutionResult(_) => Operation::GetExecutionResult,
             Self::ListExecutions { .. } => Operation::ListExecutions,
             Self::ListLanes { .. } => Operation::ListLanes,
+            Self::ListAttempts { .. } => Operation::ListAttempts,
+            Self::CancelExecution(_) => Operation::CancelExecution,
+            Self::ChangePriority(_) => Operation::ChangePriority,
+            Self::ReplayExecution(_) => Operation::ReplayExecution,
+            Self::SetExecutionTag(_) => Operation::SetExecutionTag,
+            Self::RevokeLease(_) => Operation::RevokeLease,
             Self::Progress { .. } => Operation::Progress,
             Self::Complete { .. } => Operation::Complete,
             Self::Fail { .. } => Operation::Fail,
@@ -151,6 +178,16 @@ pub enum Answer {
     ListExecutions(ListExecutionsPage),
     /// Of `list_lanes`.
     ListLanes(ListLanesPage),
+    /// Of `list_attempts`.
+    ListAttempts(ListAttemptsPage),
+    /// Of `cancel_execution`.
+    CancelExecution(CancelExecutionResult),
+    /// Of `change_priority`.
+    ChangePriority(ChangePriorityResult),
+    /// Of `replay_execution`.
+    ReplayExecution(ReplayExecutionResult),
+    /// Of `revoke_lease`.
+    RevokeLease(RevokeLeaseResult),
     /// Of `fail`.
     Fail(FailOutcome),
     /// Of `renew`.

@@ -168,6 +168,12 @@ impl ReplayExecutionArgs {
     pub const fn new(execution_id: ExecutionId) -> Self {
         Self { execution_id }
     }
+
+    /// The refusal of a run that could not begin: the deadline is absolute and has come.
+    #[must_use]
+    pub fn past_deadline() -> EngineError {
+        EngineError::invalid_input("execution_deadline_at: it is absolute and has come")
+    }
 }
 
 /// What a replay did.
@@ -210,5 +216,11 @@ impl SetExecutionTagArgs {
     pub fn check(&self, limits: &Limits) -> Result<(), EngineError> {
         self.execution_id.check_partition(limits.partitions)?;
         check_tag(&self.key, self.value.as_deref().unwrap_or_default())
+    }
+
+    /// The refusal of a label beyond the last that an execution may have.
+    #[must_use]
+    pub fn too_many() -> EngineError {
+        EngineError::invalid_input(format!("tags: {}, at most {}", Limits::TAGS + 1, Limits::TAGS))
     }
 }
