@@ -1,7 +1,11 @@
 //! `Leases` on PostgreSQL.
 
 use async_trait::async_trait;
-use ff_core::{EngineError, Handle, LeaseEpoch, LeaseRenewal, Leases, Operation, RevokeLeaseArgs, RevokeLeaseResult};
+use ff_core::{
+    EngineError, Handle, LeaseEpoch, LeaseId, LeaseRenewal, Leases, Operation, RevokeLeaseArgs, RevokeLeaseResult,
+    RevokeSkip, WorkerInstanceId,
+};
+use sqlx::Row;
 
 use crate::{
     backend::PostgresBackend,
@@ -19,8 +23,8 @@ impl Leases for PostgresBackend {
         Err(EngineError::unavailable(Operation::RenewMany))
     }
 
-    async fn revoke_lease(&self, _args: RevokeLeaseArgs) -> Result<RevokeLeaseResult, EngineError> {
-        Err(EngineError::unavailable(Operation::RevokeLease))
+    async fn revoke_lease(&self, args: RevokeLeaseArgs) -> Result<RevokeLeaseResult, EngineError> {
+        revoke(self, &args).await.map_err(|error| error.at(Operation::RevokeLease))
     }
 }
 
@@ -40,4 +44,28 @@ async fn renew(backend: &PostgresBackend, handle: &Handle) -> Result<LeaseRenewa
         .await?;
     outcome(&verdict, &row)?;
     Ok(LeaseRenewal { expires_at: instant(&row, "expires_at")?, lease_epoch: LeaseEpoch(number(&row, "lease_epoch")?) })
+}
+
+async fn revoke(backend: &PostgresBackend, args: &RevokeLeaseArgs) -> Result<RevokeLeaseResult, PgError> {
+    args.check(backend.limits())?;
+    let id = args.execution_id.to_string();
+    let (verdict, row) = backend
+        .store()
+        .await?
+        .decide(|| {
+            sqlx::query(include_str!("leases/revoke_lease.sql"))
+                .bind(&id)
+                .bind(args.expected_lease_id.map(|lease| lease.as_uuid()))
+                .bind(args.worker_instance_id.as_ref().map(WorkerInstanceId::as_str))
+                .bind(&args.reason)
+        })
+        .await?;
+    if let Some(reason) = RevokeSkip::ALL.iter().copied().find(|skip| skip.as_str() == verdict) {
+        return Ok(RevokeLeaseResult::AlreadySatisfied { reason });
+    }
+    outcome(&verdict, &row)?;
+    Ok(RevokeLeaseResult::Revoked {
+        lease_id: LeaseId::from_uuid(row.try_get("lease_id")?),
+        lease_epoch: LeaseEpoch(number(&row, "lease_epoch")?),
+    })
 }

@@ -100,7 +100,7 @@ impl ValkeyBackend {
     }
 
     /// Calls a function that answers `done` or refuses.
-    async fn done(&self, call: Call) -> Result<(), ValkeyError> {
+    pub(crate) async fn done(&self, call: Call) -> Result<(), ValkeyError> {
         let mut reply = self.items(call).await?;
         match reply.text()?.as_str() {
             "done" => Ok(()),
@@ -110,7 +110,8 @@ impl ValkeyBackend {
     }
 }
 
-fn with(call: Call, last: Option<impl redis::ToRedisArgs>) -> Call {
+/// The same with a last argument, if there is one.
+pub(crate) fn with(call: Call, last: Option<impl redis::ToRedisArgs>) -> Call {
     match last {
         Some(last) => call.arg(last),
         None => call,

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use ff_core::{Applied, EngineError, StateKind, TransportKind};
+use ff_core::{
+    Applied, ContentionKind, EngineError, ReplayExecutionArgs, SetExecutionTagArgs, StateKind, TransportKind,
+};
 use redis::{ErrorKind, RedisError};
 
 use crate::backend::LABEL;
@@ -101,6 +103,12 @@ fn refusal(code: &str) -> Option<EngineError> {
         "LEASE_REVOKED" => EngineError::State(StateKind::LeaseRevoked),
         "LEASE_EXPIRED" => EngineError::State(StateKind::LeaseExpired),
         "STALE_LEASE" => EngineError::State(StateKind::StaleLease),
+        "TERMINAL" => EngineError::State(StateKind::Terminal),
+        "NOT_TERMINAL" => EngineError::State(StateKind::ExecutionNotTerminal),
+        "REPLAYS_EXHAUSTED" => EngineError::State(StateKind::MaxReplaysExhausted),
+        "NOT_ELIGIBLE" => EngineError::Contention(ContentionKind::ExecutionNotEligible),
+        "PAST_DEADLINE" => ReplayExecutionArgs::past_deadline(),
+        "TOO_MANY_TAGS" => SetExecutionTagArgs::too_many(),
         _ => return None,
     })
 }
@@ -179,6 +187,12 @@ mod tests {
             ("LEASE_REVOKED an operator took the lease away", "State(LeaseRevoked)"),
             ("LEASE_EXPIRED the lease has run out", "State(LeaseExpired)"),
             ("STALE_LEASE a newer lease owns the execution", "State(StaleLease)"),
+            ("TERMINAL the execution ended another way", "State(Terminal)"),
+            ("NOT_TERMINAL the execution has not ended", "State(ExecutionNotTerminal)"),
+            ("REPLAYS_EXHAUSTED no replay is left", "State(MaxReplaysExhausted)"),
+            ("NOT_ELIGIBLE the execution does not wait", "Contention(ExecutionNotEligible)"),
+            ("PAST_DEADLINE the deadline is absolute and has come", "Validation(InvalidInput)"),
+            ("TOO_MANY_TAGS the execution has as many labels as it may", "Validation(InvalidInput)"),
         ] {
             assert_eq!(code(ValkeyError::Sent(said(line))), expected);
         }

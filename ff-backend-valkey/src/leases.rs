@@ -1,7 +1,10 @@
 //! The time-bound right to work; epochs fence the stale holder.
 
 use async_trait::async_trait;
-use ff_core::{EngineError, Handle, LeaseRenewal, Leases, Limits, Operation, RevokeLeaseArgs, RevokeLeaseResult};
+use ff_core::{
+    EngineError, Handle, LeaseEpoch, LeaseRenewal, Leases, Limits, Operation, RevokeLeaseArgs, RevokeLeaseResult,
+    WorkerInstanceId,
+};
 
 use crate::{backend::ValkeyBackend, error::ValkeyError, fcall::Call};
 
@@ -24,7 +27,24 @@ impl Leases for ValkeyBackend {
         Err(EngineError::unavailable(Operation::RenewMany))
     }
 
-    async fn revoke_lease(&self, _args: RevokeLeaseArgs) -> Result<RevokeLeaseResult, EngineError> {
-        Err(EngineError::unavailable(Operation::RevokeLease))
+    async fn revoke_lease(&self, args: RevokeLeaseArgs) -> Result<RevokeLeaseResult, EngineError> {
+        args.check(&self.limits)?;
+        let (keys, id) = (&self.keys, &args.execution_id);
+        let names = [keys.root(), keys.lease_history(), keys.operator_events(), keys.core(id)];
+        let call = Call::write("ff_revoke_lease", &names)
+            .arg(id.as_uuid().to_string())
+            .arg(&args.reason)
+            .arg(args.expected_lease_id.map(|lease| lease.to_string()).unwrap_or_default())
+            .arg(args.worker_instance_id.as_ref().map(WorkerInstanceId::as_str).unwrap_or_default());
+        let mut reply = self.items(call).await?;
+        match reply.text()?.as_str() {
+            "revoked" => Ok(RevokeLeaseResult::Revoked {
+                lease_id: reply.parsed()?,
+                lease_epoch: LeaseEpoch(reply.number::<u64>()?),
+            }),
+            "skipped" => Ok(RevokeLeaseResult::AlreadySatisfied { reason: reply.parsed()? }),
+            "not_active" => Err(reply.not_active()?),
+            other => Err(ValkeyError::Reply(format!("{other:?} was not expected")).into()),
+        }
     }
 }
