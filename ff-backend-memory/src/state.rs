@@ -10,9 +10,9 @@ use std::{
 };
 
 use ff_core::{
-    AttemptId, AttemptIndex, AttemptInfo, AttemptPhase, AttemptType, CapabilitySet, CompletionEvent, EngineError, ExecutionId,
-    ExecutionRecord, LaneId, LeaseEpoch, LeaseHistoryEvent, LeaseId, Limits, Namespace, Operation, OperatorEvent,
-    RetryRule, TimestampMs, WorkerId, WorkerInstanceId,
+    AttemptId, AttemptIndex, AttemptInfo, AttemptPhase, AttemptType, CapabilitySet, CompletionEvent, EngineError,
+    ExecutionId, ExecutionRecord, LaneId, LeaseEpoch, LeaseHistoryEvent, LeaseId, Limits, Namespace, Operation,
+    OperatorEvent, RetryRule, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
 pub(crate) use events::Events;

@@ -1,9 +1,9 @@
 //! Rows as the contract's types; a word or number that cannot be is `Corruption`.
 
 use ff_core::{
-    AttemptId, AttemptIndex, AttemptInfo, ContentionKind, EngineError, ExecutionRecord, GrantKey, GrantRecord, LeaseEpoch, LeaseId,
-    LeaseRecord, LifecyclePhase, Progress, ReplayExecutionArgs, SetExecutionTagArgs, StateKind, StateVector,
-    TerminalOutcome, TimestampMs,
+    AttemptId, AttemptIndex, AttemptInfo, ContentionKind, EngineError, ExecutionRecord, GrantKey, GrantRecord,
+    LeaseEpoch, LeaseId, LeaseRecord, LifecyclePhase, Progress, ReplayExecutionArgs, SetExecutionTagArgs, StateKind,
+    StateVector, TerminalOutcome, TimestampMs,
 };
 use sqlx::{Row, postgres::PgRow};
 use std::{fmt, str::FromStr};

@@ -106,10 +106,9 @@ impl Executions for ValkeyBackend {
             .arg(args.source.as_str())
             .arg(&args.reason);
         let call = match args.fence.filter(|_| args.source.is_fenced()) {
-            Some(fence) => call
-                .arg(fence.lease_id.to_string())
-                .arg(fence.lease_epoch.0)
-                .arg(fence.attempt_id.to_string()),
+            Some(fence) => {
+                call.arg(fence.lease_id.to_string()).arg(fence.lease_epoch.0).arg(fence.attempt_id.to_string())
+            }
             None => call,
         };
         self.done(call).await?;

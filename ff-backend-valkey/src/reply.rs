@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 
 use ff_core::{
-    AttemptIndex, AttemptInfo, AttemptPhase, AttemptState, BlockingReason, ContentionKind, EligibilityState, EngineError, ExecutionId,
-    ExecutionRecord, GrantRecord, LeaseEpoch, LeaseRecord, LifecyclePhase, OwnershipState, Progress, StateVector,
-    TerminalOutcome, TimestampMs,
+    AttemptIndex, AttemptInfo, AttemptPhase, AttemptState, BlockingReason, ContentionKind, EligibilityState,
+    EngineError, ExecutionId, ExecutionRecord, GrantRecord, LeaseEpoch, LeaseRecord, LifecyclePhase, OwnershipState,
+    Progress, StateVector, TerminalOutcome, TimestampMs,
 };
 use redis::Value;
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use ff_core::{
-    CreateExecutionArgs, CreateExecutionResult, EngineBackend, EngineError, ExecutionId, ExecutionInfo,
-    ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, LeaseRenewal, ListExecutionsPage, ListLanesPage,
-    PageLimit, PublicState,
+    CancelExecutionArgs, CancelExecutionResult, ChangePriorityArgs, ChangePriorityResult, CreateExecutionArgs,
+    CreateExecutionResult, EngineBackend, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, FailOutcome,
+    FailureClass, FailureReason, LeaseRenewal, ListAttemptsPage, ListExecutionsPage, ListLanesPage, PageLimit,
+    PublicState, ReplayExecutionArgs, ReplayExecutionResult, RevokeLeaseArgs, RevokeLeaseResult, SetExecutionTagArgs,
 };
 use futures::future::BoxFuture;
 
@@ -67,4 +68,36 @@ pub(crate) fn list_lanes(client: Arc<dyn EngineBackend>, _: ExecutionId) -> Answ
 
 pub(crate) fn ping(client: Arc<dyn EngineBackend>, _: ExecutionId) -> Answer<()> {
     Box::pin(async move { client.ping().await })
+}
+
+pub(crate) fn list_attempts(client: Arc<dyn EngineBackend>, id: ExecutionId) -> Answer<ListAttemptsPage> {
+    Box::pin(async move { client.list_attempts(&id, None, PageLimit::MAX).await })
+}
+
+pub(crate) fn cancel_execution(
+    client: Arc<dyn EngineBackend>,
+    args: CancelExecutionArgs,
+) -> Answer<CancelExecutionResult> {
+    Box::pin(async move { client.cancel_execution(args).await })
+}
+
+pub(crate) fn cancel_held(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<CancelExecutionResult> {
+    cancel_execution(client, CancelExecutionArgs::new(held.payload.execution_id, "no longer wanted"))
+}
+
+pub(crate) fn change_priority(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<ChangePriorityResult> {
+    Box::pin(async move { client.change_priority(ChangePriorityArgs::new(held.payload.execution_id, 7)).await })
+}
+
+pub(crate) fn replay_execution(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<ReplayExecutionResult> {
+    Box::pin(async move { client.replay_execution(ReplayExecutionArgs::new(held.payload.execution_id)).await })
+}
+
+pub(crate) fn set_execution_tag(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<()> {
+    let args = SetExecutionTagArgs::new(held.payload.execution_id, "team.name", "blue");
+    Box::pin(async move { client.set_execution_tag(args).await })
+}
+
+pub(crate) fn revoke_lease(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<RevokeLeaseResult> {
+    Box::pin(async move { client.revoke_lease(RevokeLeaseArgs::new(held.payload.execution_id, "drain")).await })
 }

@@ -6,8 +6,7 @@ use crate::{
     AttemptId, AttemptIndex, AttemptInfo, AttemptState, AttemptSummary, BlockingReason, CapabilitySet, ContentionKind,
     EligibilityState, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, GrantKey, LaneId, LeaseEpoch,
     LeaseFence, LeaseId, LeaseStatus, LeaseSummary, LifecyclePhase, Namespace, OwnershipState, Progress, PublicState,
-    StateKind, StateVector, TerminalOutcome, TimestampMs,
-    UnclaimedReason, WorkerId, WorkerInstanceId,
+    StateKind, StateVector, TerminalOutcome, TimestampMs, UnclaimedReason, WorkerId, WorkerInstanceId,
 };
 
 /// The lease columns of an execution; they stay after the lease has ended, until the next acquisition.

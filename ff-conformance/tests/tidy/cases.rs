@@ -20,13 +20,18 @@ const CASE_FILES: &[&str] = &[
     "payloads",
     "snapshots",
     "pages",
+    "tags",
+    "cancellations",
+    "replays",
     "attempts",
+    "histories",
     "retries",
     "backoffs",
     "deadlines",
     "leases",
     "fences",
     "reclaims",
+    "revocations",
     "claims",
     "priorities",
     "worker_capabilities",
@@ -40,6 +45,7 @@ const CASE_FILES: &[&str] = &[
     "clocks",
     "durability",
     "round_trips",
+    "steering",
 ];
 
 /// Words that a case may not use, and why.

@@ -26,6 +26,9 @@ pub enum CancelSource {
 }
 
 impl CancelSource {
+    /// The words that no custom source may take; `worker` is that of [`crate::Attempts::cancel`].
+    const WORDS: [&str; 5] = ["operator_override", "flow_cascade", "system_timeout", "lease_holder", "worker"];
+
     /// The word that readers see as `cancelled_by`.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -82,21 +85,15 @@ impl CancelExecutionArgs {
     /// Refuses what no backend accepts.
     ///
     /// # Errors
-    /// `Validation(InvalidInput)`: a long reason, a custom source that is no name or is the word of another, a fenced
+    /// `Validation(InvalidInput)`: a long reason, a custom source that is no name or is the word of another (`worker` included), a fenced
     /// source without a fence.
     pub fn check(&self, limits: &Limits) -> Result<(), EngineError> {
         self.execution_id.check_partition(limits.partitions)?;
         Limits::check_reason(&self.reason)?;
         if let CancelSource::Custom(name) = &self.source {
             check_name(name, "source")?;
-            let taken = [
-                CancelSource::OperatorOverride,
-                CancelSource::FlowCascade,
-                CancelSource::SystemTimeout,
-                CancelSource::LeaseHolder,
-            ];
-            if taken.iter().any(|source| source.as_str() == name) {
-                return Err(EngineError::invalid_input(format!("source: {name:?} has a value of its own")));
+            if CancelSource::WORDS.contains(&name.as_str()) {
+                return Err(EngineError::invalid_input(format!("source: {name:?} is the word of another")));
             }
         }
         if self.source.is_fenced() && self.fence.is_none() {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AttemptId, AttemptIndex, AttemptPhase, AttemptType, BlockingReason, CapabilitySet, EngineError, ExecutionId,
-    ExecutionPolicy, FailureClass, LaneId, LeaseEpoch, LeaseId, Limits, Namespace, Progress, PublicState, ReleaseReason,
-    StateVector, TimestampMs, WorkerId, WorkerInstanceId,
+    ExecutionPolicy, FailureClass, LaneId, LeaseEpoch, LeaseId, Limits, Namespace, Progress, PublicState,
+    ReleaseReason, StateVector, TimestampMs, WorkerId, WorkerInstanceId,
     text::{check_name, check_payload, check_tags},
 };
 
