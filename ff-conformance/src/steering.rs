@@ -2,7 +2,10 @@
 
 use std::fmt::Debug;
 
-use ff_core::{EngineError, ExecutionPolicy, Operation, Repeat, RevokeLeaseResult, RevokeSkip};
+use ff_core::{
+    CancelExecutionResult, ChangePriorityResult, EngineError, ExecutionId, ExecutionPolicy, Operation, PublicState,
+    Repeat, RevokeLeaseResult, RevokeSkip,
+};
 
 use crate::{
     Claimed, Cx, Expect, Fault, Stop, Verdict,
@@ -24,6 +27,14 @@ async fn told<T: Debug>(
     Ok((told.first, told.repeats))
 }
 
+const fn cancelled(execution_id: ExecutionId) -> CancelExecutionResult {
+    CancelExecutionResult::Cancelled { execution_id, public_state: PublicState::Cancelled }
+}
+
+const fn changed(execution_id: ExecutionId) -> ChangePriorityResult {
+    ChangePriorityResult::Changed { execution_id, priority: 7 }
+}
+
 /// A repeat finds the lease revoked, or revokes it if the first call did not arrive.
 fn revoked_once(arrived: bool) -> impl Expect<Vec<Result<RevokeLeaseResult, EngineError>>> {
     let gone = RevokeLeaseResult::AlreadySatisfied { reason: RevokeSkip::AlreadyRevoked };
@@ -42,8 +53,9 @@ fn revoked_once(arrived: bool) -> impl Expect<Vec<Result<RevokeLeaseResult, Engi
 /// Covers FF-DUR-002, FF-DUR-003, FF-DUR-004, FF-ERR-018. Needs address, clock, dump.
 pub async fn cancel_execution_repeated_after_a_lost_reply_ends_as_one_call(cx: &Cx) -> Verdict {
     let trial = held(cx, ExecutionPolicy::new()).await?;
-    let (first, repeats) = told(cx, trial, (Operation::CancelExecution, Fault::DropReply), cancel_held).await?;
-    check!(cx, "FF-DUR-003", repeats, all_answer(first));
+    let id = trial.struck();
+    let (_, repeats) = told(cx, trial, (Operation::CancelExecution, Fault::DropReply), cancel_held).await?;
+    check!(cx, "FF-DUR-003", repeats, all_answer(cancelled(id)));
     Ok(())
 }
 
@@ -52,8 +64,9 @@ pub async fn cancel_execution_repeated_after_a_lost_reply_ends_as_one_call(cx: &
 /// Covers FF-DUR-002, FF-DUR-003, FF-DUR-004, FF-ERR-018. Needs address, clock, dump.
 pub async fn cancel_execution_repeated_after_a_reset_ends_as_one_call(cx: &Cx) -> Verdict {
     let trial = held(cx, ExecutionPolicy::new()).await?;
-    let (first, repeats) = told(cx, trial, (Operation::CancelExecution, Fault::Reset), cancel_held).await?;
-    check!(cx, "FF-DUR-003", repeats, all_answer(first));
+    let id = trial.struck();
+    let (_, repeats) = told(cx, trial, (Operation::CancelExecution, Fault::Reset), cancel_held).await?;
+    check!(cx, "FF-DUR-003", repeats, all_answer(cancelled(id)));
     Ok(())
 }
 
@@ -62,8 +75,9 @@ pub async fn cancel_execution_repeated_after_a_reset_ends_as_one_call(cx: &Cx) -
 /// Covers FF-DUR-002, FF-DUR-003, FF-DUR-004, FF-ERR-018. Needs address, clock, dump.
 pub async fn change_priority_repeated_after_a_lost_reply_ends_as_one_call(cx: &Cx) -> Verdict {
     let trial = waiting(cx).await?;
-    let (first, repeats) = told(cx, trial, (Operation::ChangePriority, Fault::DropReply), change_priority).await?;
-    check!(cx, "FF-DUR-003", repeats, all_answer(first));
+    let id = trial.struck();
+    let (_, repeats) = told(cx, trial, (Operation::ChangePriority, Fault::DropReply), change_priority).await?;
+    check!(cx, "FF-DUR-003", repeats, all_answer(changed(id)));
     Ok(())
 }
 
@@ -72,8 +86,9 @@ pub async fn change_priority_repeated_after_a_lost_reply_ends_as_one_call(cx: &C
 /// Covers FF-DUR-002, FF-DUR-003, FF-DUR-004, FF-ERR-018. Needs address, clock, dump.
 pub async fn change_priority_repeated_after_a_reset_ends_as_one_call(cx: &Cx) -> Verdict {
     let trial = waiting(cx).await?;
-    let (first, repeats) = told(cx, trial, (Operation::ChangePriority, Fault::Reset), change_priority).await?;
-    check!(cx, "FF-DUR-003", repeats, all_answer(first));
+    let id = trial.struck();
+    let (_, repeats) = told(cx, trial, (Operation::ChangePriority, Fault::Reset), change_priority).await?;
+    check!(cx, "FF-DUR-003", repeats, all_answer(changed(id)));
     Ok(())
 }
 

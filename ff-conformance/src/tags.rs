@@ -16,9 +16,9 @@ use crate::{
 /// Covers FF-EXE-069, FF-EXE-040.
 pub async fn set_execution_tag_sets_replaces_and_clears_in_any_state(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
-    let waiting = cx.created(&a, cx.execution()?.tag("order.kind", "book")).await?;
     let leased = held(cx, &a).await?.payload.execution_id;
     let ended = completed(cx, &a).await?.payload.execution_id;
+    let waiting = cx.created(&a, cx.execution()?.tag("order.kind", "book")).await?;
     for id in [waiting, leased, ended] {
         let first = read_all(cx, &a, &id).await?;
         let events = cx.dump().await?;
