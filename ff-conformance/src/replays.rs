@@ -77,7 +77,7 @@ pub async fn replay_execution_after_used_up_retries_has_fresh_ones(cx: &Cx) -> V
         check!(cx, "FF-EXE-011", outcome, answers(FailOutcome::TerminalFailed));
         check!(cx, "FF-EXE-065", a.replay_execution(replay(id)).await, answers(REPLAYED));
         let info = cx.info(&a, &id).await?;
-        check!(cx, "FF-EXE-011", (info.retry_count, info.replay_count), equals((0, run)));
+        check!(cx, "FF-EXE-065", (info.retry_count, info.replay_count), equals((0, run)));
         let left = (info.failure_reason, info.failure_category, info.progress, info.delay_until);
         check!(cx, "FF-EXE-065", left, equals((None, None, None, None)));
     }

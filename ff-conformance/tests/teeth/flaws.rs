@@ -51,7 +51,7 @@ planted! {
     w1_a_delay_that_has_come_is_never_due: W1 against "FF-CLM-005";
     x1_a_refused_call_leaves_a_mark: X1 against "FF-EXE-029";
     o1_another_priority_moves_nothing: O1 against "FF-EXE-063";
-    o2_a_replay_keeps_the_retries: O2 against "FF-EXE-011";
+    o2_a_replay_keeps_the_retries: O2 against "FF-EXE-065";
     o3_a_revoked_lease_still_works: O3 against "FF-LSE-040";
 }
 
