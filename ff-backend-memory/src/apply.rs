@@ -55,6 +55,14 @@ fn dispatch(state: &mut State, op: &Op, now: TimestampMs, mint: &mut dyn Mint) -
         Op::ListLanes { cursor, limit } => {
             Ok(Answer::ListLanes(executions::list_lanes(state, cursor.as_ref(), *limit)))
         }
+        Op::ListAttempts { id, cursor, limit } => {
+            executions::list_attempts(state, id, *cursor, *limit, now).map(Answer::ListAttempts)
+        }
+        Op::CancelExecution(args) => executions::cancel_execution(state, args, now).map(Answer::CancelExecution),
+        Op::ChangePriority(args) => executions::change_priority(state, args, now).map(Answer::ChangePriority),
+        Op::ReplayExecution(args) => executions::replay_execution(state, args, now).map(Answer::ReplayExecution),
+        Op::SetExecutionTag(args) => executions::set_execution_tag(state, args, now).map(|()| Answer::Done),
+        Op::RevokeLease(args) => leases::revoke_lease(state, args, now).map(Answer::RevokeLease),
         Op::Progress { handle, percent, message } => {
             attempts::progress(state, handle, *percent, message.as_deref(), now).map(|()| Answer::Done)
         }

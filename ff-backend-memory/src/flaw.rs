@@ -8,9 +8,9 @@ mod tests;
 use std::fmt;
 
 pub(crate) use planted::{
-    decide_due, duplicate, ended, handed_over, list_executions, most_claims, next_epoch, pick, progress, promotable,
-    refused, remove, repeated, result, retry, retry_scheduled, row, scan_place, split_claim, spoils, verdict,
-    written_down,
+    decide_due, duplicate, ended, handed_over, list_executions, most_claims, moves, next_epoch, pick, progress,
+    promotable, refused, remove, repeated, replayed_retries, result, retry, retry_scheduled, revoked, row, scan_place,
+    split_claim, spoils, verdict, written_down,
 };
 pub(crate) use routing::{
     asks_for_interrupted, attempt_limit, checked, created, explained, given_back, grant_life, kind, lapse_written,
@@ -140,6 +140,12 @@ flaws! {
     S1 = "S1",
     /// The retention forgets an execution and keeps its idempotency key.
     S2 = "S2",
+    /// An execution of another priority stays where it stood in its lane.
+    O1 = "O1",
+    /// A replay keeps the retries of the run before.
+    O2 = "O2",
+    /// A revoked lease still works.
+    O3 = "O3",
 }
 
 impl fmt::Display for Flaw {

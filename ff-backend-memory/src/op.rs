@@ -1,11 +1,13 @@
 //! The operations of the contract as values, and what they answer.
 
 use ff_core::{
-    CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimPolicy,
+    AttemptIndex, CancelExecutionArgs, CancelExecutionResult, CapabilitySet, ChangePriorityArgs, ChangePriorityResult,
+    ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimPolicy,
     ClaimResumedExecutionArgs, CompleteArgs, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId,
     ExecutionInfo, ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseRenewal,
-    ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState, ReclaimToken, RetentionConfig, ScanArgs,
-    ScanReport, TimestampMs, UnclaimedReason,
+    ListAttemptsPage, ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState, ReclaimToken,
+    ReplayExecutionArgs, ReplayExecutionResult, RetentionConfig, RevokeLeaseArgs, RevokeLeaseResult, ScanArgs,
+    ScanReport, SetExecutionTagArgs, TimestampMs, UnclaimedReason,
 };
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +41,25 @@ pub enum Op {
         /// The size of the page.
         limit: PageLimit,
     },
+    /// Page over the attempts of an execution.
+    ListAttempts {
+        /// The execution.
+        id: ExecutionId,
+        /// The last index of the page before.
+        cursor: Option<AttemptIndex>,
+        /// The size of the page.
+        limit: PageLimit,
+    },
+    /// End an execution from outside its lease.
+    CancelExecution(CancelExecutionArgs),
+    /// Move an execution within its lane.
+    ChangePriority(ChangePriorityArgs),
+    /// Let an execution that ended run again.
+    ReplayExecution(ReplayExecutionArgs),
+    /// Set or clear a label.
+    SetExecutionTag(SetExecutionTagArgs),
+    /// Take a lease away.
+    RevokeLease(RevokeLeaseArgs),
     /// Tell how far the work is.
     Progress {
         /// The lease.
@@ -160,6 +181,12 @@ impl Op {
             Self::GetExecutionResult(_) => Operation::GetExecutionResult,
             Self::ListExecutions { .. } => Operation::ListExecutions,
             Self::ListLanes { .. } => Operation::ListLanes,
+            Self::ListAttempts { .. } => Operation::ListAttempts,
+            Self::CancelExecution(_) => Operation::CancelExecution,
+            Self::ChangePriority(_) => Operation::ChangePriority,
+            Self::ReplayExecution(_) => Operation::ReplayExecution,
+            Self::SetExecutionTag(_) => Operation::SetExecutionTag,
+            Self::RevokeLease(_) => Operation::RevokeLease,
             Self::Progress { .. } => Operation::Progress,
             Self::Complete { .. } => Operation::Complete,
             Self::CompleteMany(_) => Operation::CompleteMany,
@@ -208,6 +235,16 @@ pub enum Answer {
     ListLanes(ListLanesPage),
     /// Of `complete_many`.
     CompleteMany(Each<()>),
+    /// Of `list_attempts`.
+    ListAttempts(ListAttemptsPage),
+    /// Of `cancel_execution`.
+    CancelExecution(CancelExecutionResult),
+    /// Of `change_priority`.
+    ChangePriority(ChangePriorityResult),
+    /// Of `replay_execution`.
+    ReplayExecution(ReplayExecutionResult),
+    /// Of `revoke_lease`.
+    RevokeLease(RevokeLeaseResult),
     /// Of `fail`.
     Fail(FailOutcome),
     /// Of `renew`.

@@ -10,9 +10,9 @@ use std::{
 };
 
 use ff_core::{
-    AttemptId, AttemptIndex, AttemptPhase, AttemptType, CapabilitySet, CompletionEvent, EngineError, ExecutionId,
-    ExecutionRecord, LaneId, LeaseEpoch, LeaseHistoryEvent, LeaseId, Limits, Namespace, Operation, RetryRule,
-    ScanPlace, TimestampMs, WorkerId, WorkerInstanceId,
+    AttemptId, AttemptIndex, AttemptInfo, AttemptPhase, AttemptType, CapabilitySet, CompletionEvent, EngineError,
+    ExecutionId, ExecutionRecord, LaneId, LeaseEpoch, LeaseHistoryEvent, LeaseId, Limits, Namespace, Operation,
+    OperatorEvent, RetryRule, ScanPlace, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
 pub(crate) use events::Events;
@@ -87,6 +87,26 @@ pub struct AttemptRecord {
     pub failure_reason: Option<String>,
     /// The category of its failure.
     pub failure_category: Option<String>,
+}
+
+impl From<AttemptRecord> for AttemptInfo {
+    fn from(record: AttemptRecord) -> Self {
+        Self {
+            attempt_id: record.attempt_id,
+            attempt_index: record.attempt_index,
+            attempt_type: record.attempt_type,
+            phase: record.phase,
+            lease_id: record.lease_id,
+            lease_epoch: record.lease_epoch,
+            worker_id: record.worker_id,
+            worker_instance_id: Arc::unwrap_or_clone(record.worker_instance_id),
+            started_at: record.started_at,
+            resumed_at: record.resumed_at,
+            ended_at: record.ended_at,
+            failure_reason: record.failure_reason,
+            failure_category: record.failure_category,
+        }
+    }
 }
 
 /// What an idempotency key stands for.
@@ -189,6 +209,11 @@ impl State {
         self.events.completions()
     }
 
+    /// What operators did to all executions, in the order in which it was written.
+    pub fn operator_events(&self) -> impl Iterator<Item = OperatorEvent> {
+        self.events.operators()
+    }
+
     /// Everything as text: equal texts mean equal states.
     #[must_use]
     pub fn dump(&self) -> String {
@@ -230,6 +255,9 @@ impl State {
         }
         for event in self.completion_events() {
             writeln!(out, "completion_event {event:?}")?;
+        }
+        for event in self.operator_events() {
+            writeln!(out, "operator_event {event:?}")?;
         }
         Ok(())
     }

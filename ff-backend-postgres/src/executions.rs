@@ -1,5 +1,6 @@
 //! `Executions` on PostgreSQL.
 
+mod control;
 mod creates;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,8 @@ use sqlx::{Row, postgres::PgRow};
 use crate::{
     backend::PostgresBackend,
     error::PgError,
-    row::{execution, now, word},
+    row::{attempt, execution, now, word},
+    tx::Statement,
 };
 
 impl PostgresBackend {
@@ -76,29 +78,29 @@ impl Executions for PostgresBackend {
         creates::create_many(self, batch).await.map_err(|error| error.at(Operation::CreateExecutions))
     }
 
-    async fn cancel_execution(&self, _args: CancelExecutionArgs) -> Result<CancelExecutionResult, EngineError> {
-        Err(EngineError::unavailable(Operation::CancelExecution))
+    async fn cancel_execution(&self, args: CancelExecutionArgs) -> Result<CancelExecutionResult, EngineError> {
+        control::cancel(self, &args).await.map_err(|error| error.at(Operation::CancelExecution))
     }
 
-    async fn change_priority(&self, _args: ChangePriorityArgs) -> Result<ChangePriorityResult, EngineError> {
-        Err(EngineError::unavailable(Operation::ChangePriority))
+    async fn change_priority(&self, args: ChangePriorityArgs) -> Result<ChangePriorityResult, EngineError> {
+        control::change_priority(self, &args).await.map_err(|error| error.at(Operation::ChangePriority))
     }
 
-    async fn replay_execution(&self, _args: ReplayExecutionArgs) -> Result<ReplayExecutionResult, EngineError> {
-        Err(EngineError::unavailable(Operation::ReplayExecution))
+    async fn replay_execution(&self, args: ReplayExecutionArgs) -> Result<ReplayExecutionResult, EngineError> {
+        control::replay(self, &args).await.map_err(|error| error.at(Operation::ReplayExecution))
     }
 
     async fn list_attempts(
         &self,
-        _id: &ExecutionId,
-        _cursor: Option<AttemptIndex>,
-        _limit: PageLimit,
+        id: &ExecutionId,
+        cursor: Option<AttemptIndex>,
+        limit: PageLimit,
     ) -> Result<ListAttemptsPage, EngineError> {
-        Err(EngineError::unavailable(Operation::ListAttempts))
+        list_attempts(self, id, cursor, limit).await.map_err(|error| error.at(Operation::ListAttempts))
     }
 
-    async fn set_execution_tag(&self, _args: SetExecutionTagArgs) -> Result<(), EngineError> {
-        Err(EngineError::unavailable(Operation::SetExecutionTag))
+    async fn set_execution_tag(&self, args: SetExecutionTagArgs) -> Result<(), EngineError> {
+        control::set_tag(self, &args).await.map_err(|error| error.at(Operation::SetExecutionTag))
     }
 }
 
@@ -140,7 +142,8 @@ async fn list_executions(
     limit: PageLimit,
 ) -> Result<ListExecutionsPage, PgError> {
     let cursor = cursor.map(|id| id.to_string()).unwrap_or_default();
-    let rows = page(backend, include_str!("executions/list_executions.sql"), &cursor, limit).await?;
+    let sql = include_str!("executions/list_executions.sql");
+    let rows = page(backend, limit, |most| sqlx::query(sql).bind(&cursor).bind(most)).await?;
     let mut executions = rows.iter().map(|row| word(row, "id")).collect::<Result<Vec<ExecutionId>, _>>()?;
     let next_cursor = cut(&mut executions, limit);
     Ok(ListExecutionsPage { executions, next_cursor })
@@ -152,22 +155,36 @@ async fn list_lanes(
     limit: PageLimit,
 ) -> Result<ListLanesPage, PgError> {
     let cursor = cursor.map(String::from).unwrap_or_default();
-    let rows = page(backend, include_str!("executions/list_lanes.sql"), &cursor, limit).await?;
+    let sql = include_str!("executions/list_lanes.sql");
+    let rows = page(backend, limit, |most| sqlx::query(sql).bind(&cursor).bind(most)).await?;
     let mut lanes = rows.iter().map(|row| word(row, "lane_id")).collect::<Result<Vec<LaneId>, _>>()?;
     let next_cursor = cut(&mut lanes, limit);
     Ok(ListLanesPage { lanes, next_cursor })
 }
 
-/// The rows of a page and one more, which says that there is another page.
-async fn page(
+async fn list_attempts(
     backend: &PostgresBackend,
-    sql: &'static str,
-    cursor: &str,
+    id: &ExecutionId,
+    cursor: Option<AttemptIndex>,
     limit: PageLimit,
+) -> Result<ListAttemptsPage, PgError> {
+    id.check_partition(backend.limits().partitions)?;
+    let (id, cursor) = (id.to_string(), cursor.map_or(-1, |last| i64::from(last.0)));
+    let sql = include_str!("executions/list_attempts.sql");
+    let rows = page(backend, limit, |most| sqlx::query(sql).bind(&id).bind(cursor).bind(most)).await?;
+    let mut attempts = rows.iter().map(attempt).collect::<Result<Vec<_>, _>>()?;
+    let next_cursor = cut(&mut attempts, limit).map(|last| last.attempt_index);
+    Ok(ListAttemptsPage { attempts, next_cursor })
+}
+
+/// The rows of a page and one more, which says that there is another page; `statement` takes how many that is.
+async fn page<'q>(
+    backend: &PostgresBackend,
+    limit: PageLimit,
+    statement: impl Fn(i64) -> Statement<'q>,
 ) -> Result<Vec<PgRow>, PgError> {
-    let store = backend.store().await?;
     let one_more = if limit.get() == 0 { 0 } else { i64::from(limit.get()) + 1 };
-    store.rows(|| sqlx::query(sql).bind(cursor).bind(one_more)).await
+    backend.store().await?.rows(|| statement(one_more)).await
 }
 
 /// Cuts the items to the limit; the last that stays is the cursor if there are more.

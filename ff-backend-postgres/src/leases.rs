@@ -2,10 +2,13 @@
 
 use async_trait::async_trait;
 use ff_core::{
-    EngineError, Handle, LeaseEpoch, LeaseRenewal, Leases, Limits, Operation, RevokeLeaseArgs, RevokeLeaseResult,
+    EngineError, Handle, LeaseEpoch, LeaseId, LeaseRenewal, Leases, Limits, Operation, RevokeLeaseArgs,
+    RevokeLeaseResult, RevokeSkip, WorkerInstanceId,
 };
 
 use sqlx::postgres::PgRow;
+
+use sqlx::Row;
 
 use crate::{
     attempts::fenced_many,
@@ -26,8 +29,8 @@ impl Leases for PostgresBackend {
         renew_many(self, handles).await.map_err(|error| error.at(Operation::RenewMany))
     }
 
-    async fn revoke_lease(&self, _args: RevokeLeaseArgs) -> Result<RevokeLeaseResult, EngineError> {
-        Err(EngineError::unavailable(Operation::RevokeLease))
+    async fn revoke_lease(&self, args: RevokeLeaseArgs) -> Result<RevokeLeaseResult, EngineError> {
+        revoke(self, &args).await.map_err(|error| error.at(Operation::RevokeLease))
     }
 }
 
@@ -65,4 +68,28 @@ async fn renew_many(
 fn renewing<'q>(holders: &[&'q Holder]) -> Statement<'q> {
     let ttls_ms: Vec<i64> = holders.iter().map(|holder| holder.ttl_ms).collect();
     fenced_many(include_str!("leases/renew_many.sql"), holders).bind(ttls_ms)
+}
+
+async fn revoke(backend: &PostgresBackend, args: &RevokeLeaseArgs) -> Result<RevokeLeaseResult, PgError> {
+    args.check(backend.limits())?;
+    let id = args.execution_id.to_string();
+    let (verdict, row) = backend
+        .store()
+        .await?
+        .decide(|| {
+            sqlx::query(include_str!("leases/revoke_lease.sql"))
+                .bind(&id)
+                .bind(args.expected_lease_id.map(|lease| lease.as_uuid()))
+                .bind(args.worker_instance_id.as_ref().map(WorkerInstanceId::as_str))
+                .bind(&args.reason)
+        })
+        .await?;
+    if let Some(reason) = RevokeSkip::ALL.iter().copied().find(|skip| skip.as_str() == verdict) {
+        return Ok(RevokeLeaseResult::AlreadySatisfied { reason });
+    }
+    outcome(&verdict, &row)?;
+    Ok(RevokeLeaseResult::Revoked {
+        lease_id: LeaseId::from_uuid(row.try_get("lease_id")?),
+        lease_epoch: LeaseEpoch(number(&row, "lease_epoch")?),
+    })
 }

@@ -130,7 +130,7 @@ impl ValkeyBackend {
     }
 
     /// Calls a function that answers `done` or refuses.
-    async fn done(&self, call: Call) -> Result<(), ValkeyError> {
+    pub(crate) async fn done(&self, call: Call) -> Result<(), ValkeyError> {
         done(&mut self.items(call).await?)
     }
 }
@@ -143,7 +143,8 @@ fn done(reply: &mut Items) -> Result<(), ValkeyError> {
     }
 }
 
-fn with(call: Call, last: Option<impl redis::ToRedisArgs>) -> Call {
+/// The same with a last argument, if there is one.
+pub(crate) fn with(call: Call, last: Option<impl redis::ToRedisArgs>) -> Call {
     match last {
         Some(last) => call.arg(last),
         None => call,

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use ff_core::{Applied, ContentionKind, CredentialError, EngineError, StateKind, TransportKind};
+use ff_core::{
+    Applied, ContentionKind, CredentialError, EngineError, ReplayExecutionArgs, SetExecutionTagArgs, StateKind,
+    TransportKind,
+};
 use redis::{ErrorKind, RedisError};
 
 use crate::backend::LABEL;
@@ -109,6 +112,12 @@ pub(crate) fn refusal(code: &str) -> Option<EngineError> {
         "NOT_RESUMED" => EngineError::Contention(ContentionKind::NotAResumedExecution),
         "INVALID_GRANT" => EngineError::Contention(ContentionKind::InvalidClaimGrant),
         "GRANT_EXPIRED" => EngineError::Contention(ContentionKind::ClaimGrantExpired),
+        "TERMINAL" => EngineError::State(StateKind::Terminal),
+        "NOT_TERMINAL" => EngineError::State(StateKind::ExecutionNotTerminal),
+        "REPLAYS_EXHAUSTED" => EngineError::State(StateKind::MaxReplaysExhausted),
+        "NOT_ELIGIBLE" => EngineError::Contention(ContentionKind::ExecutionNotEligible),
+        "PAST_DEADLINE" => ReplayExecutionArgs::past_deadline(),
+        "TOO_MANY_TAGS" => SetExecutionTagArgs::too_many(),
         _ => return None,
     })
 }
@@ -187,6 +196,12 @@ mod tests {
             ("LEASE_REVOKED an operator took the lease away", "State(LeaseRevoked)"),
             ("LEASE_EXPIRED the lease has run out", "State(LeaseExpired)"),
             ("STALE_LEASE a newer lease owns the execution", "State(StaleLease)"),
+            ("TERMINAL the execution ended another way", "State(Terminal)"),
+            ("NOT_TERMINAL the execution has not ended", "State(ExecutionNotTerminal)"),
+            ("REPLAYS_EXHAUSTED no replay is left", "State(MaxReplaysExhausted)"),
+            ("NOT_ELIGIBLE the execution does not wait", "Contention(ExecutionNotEligible)"),
+            ("PAST_DEADLINE the deadline is absolute and has come", "Validation(InvalidInput)"),
+            ("TOO_MANY_TAGS the execution has as many labels as it may", "Validation(InvalidInput)"),
         ] {
             assert_eq!(code(ValkeyError::Sent(said(line))), expected);
         }

@@ -44,6 +44,10 @@ impl Keys {
         self.execution("tag", id)
     }
 
+    pub(crate) fn attempts(&self, id: &ExecutionId) -> String {
+        self.execution("at", id)
+    }
+
     pub(crate) fn ids(&self) -> String {
         self.fixed("ids")
     }
@@ -108,6 +112,7 @@ mod tests {
             ("result", keys.result(&id)),
             ("text", keys.text(&id)),
             ("tags", keys.tags(&id)),
+            ("attempts", keys.attempts(&id)),
             ("ids", keys.ids()),
             ("lanes", keys.lanes()),
             ("idempotency", keys.idempotency()),

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use ff_core::{
-    EngineError, Handle, HandlePayload, LeaseRenewal, Leases, Limits, Operation, RevokeLeaseArgs, RevokeLeaseResult,
+    EngineError, Handle, HandlePayload, LeaseEpoch, LeaseRenewal, Leases, Limits, RevokeLeaseArgs, RevokeLeaseResult,
+    WorkerInstanceId,
 };
 
 use crate::{backend::ValkeyBackend, error::ValkeyError, fcall::Call, reply::Items};
@@ -24,8 +25,25 @@ impl Leases for ValkeyBackend {
         Ok(self.each(call, items, renewing, renewal).await?)
     }
 
-    async fn revoke_lease(&self, _args: RevokeLeaseArgs) -> Result<RevokeLeaseResult, EngineError> {
-        Err(EngineError::unavailable(Operation::RevokeLease))
+    async fn revoke_lease(&self, args: RevokeLeaseArgs) -> Result<RevokeLeaseResult, EngineError> {
+        args.check(&self.limits)?;
+        let (keys, id) = (&self.keys, &args.execution_id);
+        let names = [keys.root(), keys.lease_history(), keys.operator_events(), keys.core(id)];
+        let call = Call::write("ff_revoke_lease", &names)
+            .arg(id.as_uuid().to_string())
+            .arg(&args.reason)
+            .arg(args.expected_lease_id.map(|lease| lease.to_string()).unwrap_or_default())
+            .arg(args.worker_instance_id.as_ref().map(WorkerInstanceId::as_str).unwrap_or_default());
+        let mut reply = self.items(call).await?;
+        match reply.text()?.as_str() {
+            "revoked" => Ok(RevokeLeaseResult::Revoked {
+                lease_id: reply.parsed()?,
+                lease_epoch: LeaseEpoch(reply.number::<u64>()?),
+            }),
+            "skipped" => Ok(RevokeLeaseResult::AlreadySatisfied { reason: reply.parsed()? }),
+            "not_active" => Err(reply.not_active()?),
+            other => Err(ValkeyError::Reply(format!("{other:?} was not expected")).into()),
+        }
     }
 }
 

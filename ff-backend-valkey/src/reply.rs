@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 
 use ff_core::{
-    AttemptIndex, AttemptState, BlockingReason, CapabilitySet, ContentionKind, EligibilityState, EngineError,
-    ExecutionId, ExecutionRecord, GrantRecord, LeaseEpoch, LeaseRecord, LifecyclePhase, OwnershipState, Progress,
-    StateVector, TerminalOutcome, TimestampMs,
+    AttemptIndex, AttemptInfo, AttemptPhase, AttemptState, BlockingReason, CapabilitySet, ContentionKind,
+    EligibilityState, EngineError, ExecutionId, ExecutionRecord, GrantRecord, LeaseEpoch, LeaseRecord, LifecyclePhase,
+    OwnershipState, Progress, StateVector, TerminalOutcome, TimestampMs,
 };
 use redis::Value;
 
@@ -67,6 +67,36 @@ impl Items {
             row.insert(text(name)?, fields.text()?);
         }
         Ok(Row(row))
+    }
+
+    /// One stored attempt: its index, then how it began and how it ended (`lua/lib/attempts.lua`).
+    pub(crate) fn attempt(&mut self) -> Result<AttemptInfo, ValkeyError> {
+        let (index, begin, end) = (self.number()?, self.text()?, self.text()?);
+        let corrupt = || EngineError::corrupt(format!("attempt {index}: {begin:?} {end:?}"));
+        let begin: Vec<&str> = begin.split('\0').collect();
+        let [attempt_type, attempt_id, lease_id, epoch, worker_id, instance, started_at, resumed_at] = begin[..] else {
+            return Err(corrupt().into());
+        };
+        let instant = |text: &str| text.parse().map(TimestampMs::from_ms).map_err(|_| corrupt());
+        let mut ends = end.split('\0').filter(|_| !end.is_empty());
+        let phase = ends.next().map_or(Ok(AttemptPhase::Started), str::parse)?;
+        let ended_at = ends.next().map(instant).transpose()?;
+        let failure_category = ends.next().map(str::to_owned);
+        Ok(AttemptInfo {
+            attempt_id: attempt_id.parse().map_err(|_| corrupt())?,
+            attempt_index: AttemptIndex(index),
+            attempt_type: attempt_type.parse()?,
+            phase,
+            lease_id: lease_id.parse().map_err(|_| corrupt())?,
+            lease_epoch: LeaseEpoch(epoch.parse().map_err(|_| corrupt())?),
+            worker_id: worker_id.parse().map_err(|_| corrupt())?,
+            worker_instance_id: instance.parse().map_err(|_| corrupt())?,
+            started_at: instant(started_at)?,
+            resumed_at: Some(resumed_at).filter(|at| !at.is_empty()).map(instant).transpose()?,
+            ended_at,
+            failure_reason: ends.next().map(str::to_owned),
+            failure_category,
+        })
     }
 
     /// The next array, if there is one.
@@ -327,15 +357,18 @@ mod tests {
         for (name, expected) in [
             ("eligible_first", StateVector::eligible(AttemptState::PendingFirstAttempt)),
             ("eligible_retry", StateVector::eligible(AttemptState::PendingRetryAttempt)),
+            ("eligible_replay", StateVector::eligible(AttemptState::PendingReplayAttempt)),
             ("delayed_first", StateVector::delayed(BlockingReason::WaitingForDelay, AttemptState::PendingFirstAttempt)),
             (
                 "backoff_retry",
                 StateVector::delayed(BlockingReason::WaitingForRetryBackoff, AttemptState::PendingRetryAttempt),
             ),
             ("leased", StateVector::leased()),
+            ("revoked", StateVector::revoked()),
             ("succeeded", StateVector::terminal(TerminalOutcome::Success, AttemptState::AttemptTerminal)),
             ("failed", StateVector::terminal(TerminalOutcome::Failed, AttemptState::AttemptTerminal)),
             ("cancelled", StateVector::terminal(TerminalOutcome::Cancelled, AttemptState::AttemptTerminal)),
+            ("cancelled_unstarted", StateVector::terminal(TerminalOutcome::Cancelled, AttemptState::None)),
             ("expired", StateVector::terminal(TerminalOutcome::Expired, AttemptState::AttemptTerminal)),
             ("expired_unstarted", StateVector::terminal(TerminalOutcome::Expired, AttemptState::None)),
         ] {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use ff_core::{
-    CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, CompleteArgs,
+    CancelExecutionArgs, CancelExecutionResult, CapabilitySet, ChangePriorityArgs, ChangePriorityResult,
+    ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, CompleteArgs,
     CreateExecutionArgs, CreateExecutionResult, EngineBackend, EngineError, ExecutionId, ExecutionInfo,
-    ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LeaseRenewal, ListExecutionsPage,
-    ListLanesPage, PageLimit, PublicState, TimestampMs, UnclaimedReason,
+    ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LeaseRenewal, ListAttemptsPage,
+    ListExecutionsPage, ListLanesPage, PageLimit, PublicState, ReplayExecutionArgs, ReplayExecutionResult,
+    RevokeLeaseArgs, RevokeLeaseResult, SetExecutionTagArgs, TimestampMs, UnclaimedReason,
 };
 use futures::future::BoxFuture;
 
@@ -125,4 +127,36 @@ pub(crate) fn claim_resumed_execution(
 
 pub(crate) fn explain_unclaimed(client: Arc<dyn EngineBackend>, id: ExecutionId) -> Answer<Option<UnclaimedReason>> {
     Box::pin(async move { client.explain_unclaimed(&id, &CapabilitySet::default()).await })
+}
+
+pub(crate) fn list_attempts(client: Arc<dyn EngineBackend>, id: ExecutionId) -> Answer<ListAttemptsPage> {
+    Box::pin(async move { client.list_attempts(&id, None, PageLimit::MAX).await })
+}
+
+pub(crate) fn cancel_execution(
+    client: Arc<dyn EngineBackend>,
+    args: CancelExecutionArgs,
+) -> Answer<CancelExecutionResult> {
+    Box::pin(async move { client.cancel_execution(args).await })
+}
+
+pub(crate) fn cancel_held(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<CancelExecutionResult> {
+    cancel_execution(client, CancelExecutionArgs::new(held.payload.execution_id, "no longer wanted"))
+}
+
+pub(crate) fn change_priority(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<ChangePriorityResult> {
+    Box::pin(async move { client.change_priority(ChangePriorityArgs::new(held.payload.execution_id, 7)).await })
+}
+
+pub(crate) fn replay_execution(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<ReplayExecutionResult> {
+    Box::pin(async move { client.replay_execution(ReplayExecutionArgs::new(held.payload.execution_id)).await })
+}
+
+pub(crate) fn set_execution_tag(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<()> {
+    let args = SetExecutionTagArgs::new(held.payload.execution_id, "team.name", "blue");
+    Box::pin(async move { client.set_execution_tag(args).await })
+}
+
+pub(crate) fn revoke_lease(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<RevokeLeaseResult> {
+    Box::pin(async move { client.revoke_lease(RevokeLeaseArgs::new(held.payload.execution_id, "drain")).await })
 }

@@ -175,6 +175,11 @@ impl Cx {
         expect::judge(requirement, subject, got, expectation)
     }
 
+    /// True if a client of the case has called `method`.
+    pub(crate) fn has_called(&self, method: &str) -> bool {
+        self.recorder.hits().contains_key(method)
+    }
+
     /// Notes a number for the report, such as the round trips of an operation.
     pub fn measure(&self, what: impl Into<String>, value: u64) {
         locked(&self.measurements).insert(what.into(), value);

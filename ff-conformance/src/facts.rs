@@ -49,7 +49,7 @@ impl Facts {
     }
 
     fn lines(&self, events: bool) -> Vec<&str> {
-        let told = |line: &&str| line.starts_with("lease ") || line.starts_with("completion ");
+        let told = |line: &&str| ["lease ", "completion ", "operator "].iter().any(|family| line.starts_with(family));
         self.0.iter().map(String::as_str).filter(|line| told(line) == events).collect()
     }
 }
@@ -75,6 +75,9 @@ pub(crate) async fn facts_of(
     }
     for event in dump.completions.iter().filter(|event| event.execution_id == *id) {
         facts.tell("completion", event)?;
+    }
+    for event in dump.operator_events.iter().filter(|event| event.execution_id == *id) {
+        facts.tell("operator", event)?;
     }
     Ok(Facts(facts.lines))
 }

@@ -21,17 +21,17 @@ use crate::{
 };
 
 /// A client behind a counting proxy.
-struct Counted {
-    client: Arc<dyn EngineBackend>,
+pub(crate) struct Counted {
+    pub(crate) client: Arc<dyn EngineBackend>,
     proxy: Proxy,
 }
 
 /// Calls of each operation: one that makes the connection and prepares the statement, then those that are counted.
-const CALLS: usize = 3;
+pub(crate) const CALLS: usize = 3;
 
 impl Counted {
     /// Round trips of `call` on each of the subjects but the first; they are noted for the report.
-    async fn turns<S, T>(
+    pub(crate) async fn turns<S, T>(
         &self,
         cx: &Cx,
         operation: Operation,
@@ -53,7 +53,7 @@ impl Counted {
     }
 
     /// As many executions under live leases as there are calls.
-    async fn held(&self, cx: &Cx, policy: ExecutionPolicy) -> Result<Vec<Claimed>, Stop> {
+    pub(crate) async fn held(&self, cx: &Cx, policy: ExecutionPolicy) -> Result<Vec<Claimed>, Stop> {
         let mut held = Vec::new();
         for _ in 0..CALLS {
             cx.created(&self.client, cx.execution()?.policy(policy.clone())).await?;
@@ -63,13 +63,13 @@ impl Counted {
     }
 }
 
-async fn counted(cx: &Cx) -> Result<Counted, Stop> {
+pub(crate) async fn counted(cx: &Cx) -> Result<Counted, Stop> {
     let (client, proxy) = cx.proxied("counted").await?;
     Ok(Counted { client, proxy })
 }
 
 /// Round trips of a holder's `call`.
-async fn of_holder<T>(
+pub(crate) async fn of_holder<T>(
     cx: &Cx,
     operation: Operation,
     policy: ExecutionPolicy,
@@ -81,7 +81,7 @@ async fn of_holder<T>(
 }
 
 /// Round trips of a reader's `call` on an execution that completed with a result.
-async fn of_reader<T>(cx: &Cx, operation: Operation, call: Call<ExecutionId, T>) -> Result<Vec<u64>, Stop> {
+pub(crate) async fn of_reader<T>(cx: &Cx, operation: Operation, call: Call<ExecutionId, T>) -> Result<Vec<u64>, Stop> {
     let counted = counted(cx).await?;
     let id = cx.created_plain(&counted.client).await?;
     let held = cx.claimed(&counted.client, "worker").await?;
@@ -90,7 +90,7 @@ async fn of_reader<T>(cx: &Cx, operation: Operation, call: Call<ExecutionId, T>)
 }
 
 /// Every counted call cost one round trip.
-fn one_each() -> impl Expect<Vec<u64>> {
+pub(crate) fn one_each() -> impl Expect<Vec<u64>> {
     equals(vec![1; CALLS - 1])
 }
 

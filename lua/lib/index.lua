@@ -18,12 +18,13 @@ ff.make_ready = function(root, id, core)
   redis.call("SADD", ff.key.sets(root, core.l), set)
 end
 
+-- True if it stood there.
 ff.unmake_ready = function(root, id, core)
   local set = core.q or ""
   local ready = ff.key.ready(root, core.l, set)
-  if redis.call("ZREM", ready, member(id, core)) == 1 and redis.call("EXISTS", ready) == 0 then
-    redis.call("SREM", ff.key.sets(root, core.l), set)
-  end
+  if redis.call("ZREM", ready, member(id, core)) == 0 then return false end
+  if redis.call("EXISTS", ready) == 0 then redis.call("SREM", ff.key.sets(root, core.l), set) end
+  return true
 end
 
 ff.ready_id = function(entry)

@@ -198,7 +198,7 @@ fn time_out(state: &mut State, id: &ExecutionId, now: TimestampMs, mint: &mut dy
 }
 
 /// Ends an execution whose deadline has come.
-fn expire(state: &mut State, id: &ExecutionId, now: TimestampMs) -> Result<(), EngineError> {
+pub(super) fn expire(state: &mut State, id: &ExecutionId, now: TimestampMs) -> Result<(), EngineError> {
     let record = &state.row(id)?.record;
     let completed_at = record.completed_at(now).ok_or_else(|| EngineError::corrupt("due without a deadline"))?;
     let lapsed_before = record

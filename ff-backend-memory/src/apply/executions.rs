@@ -1,11 +1,14 @@
 //! Units of work: how one is created and what readers see.
 
+mod control;
+
 use std::{sync::Arc, time::Duration};
 
+pub(super) use control::{cancel_execution, change_priority, replay_execution, set_execution_tag};
 use ff_core::{
-    AttemptState, BlockingReason, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo,
-    ExecutionRecord, ExecutionSnapshot, LaneId, LeaseEpoch, Limits, ListExecutionsPage, ListLanesPage, PageLimit,
-    PublicState, RetryRule, StateVector, TimestampMs,
+    AttemptIndex, AttemptState, BlockingReason, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId,
+    ExecutionInfo, ExecutionRecord, ExecutionSnapshot, LaneId, LeaseEpoch, Limits, ListAttemptsPage,
+    ListExecutionsPage, ListLanesPage, PageLimit, PublicState, RetryRule, StateVector, TimestampMs,
 };
 
 use super::each;
@@ -179,6 +182,22 @@ pub(super) fn list_executions(state: &State, cursor: Option<&ExecutionId>, limit
 pub(super) fn list_lanes(state: &State, cursor: Option<&LaneId>, limit: PageLimit) -> ListLanesPage {
     let (lanes, next_cursor) = page(state.index.lanes_behind(cursor), limit);
     ListLanesPage { lanes, next_cursor }
+}
+
+pub(super) fn list_attempts(
+    state: &State,
+    id: &ExecutionId,
+    cursor: Option<AttemptIndex>,
+    limit: PageLimit,
+    now: TimestampMs,
+) -> Result<ListAttemptsPage, EngineError> {
+    let Some(row) = found(state, id)? else { return Ok(ListAttemptsPage::default()) };
+    let behind = row.attempts.iter().filter(|attempt| Some(attempt.attempt_index) > cursor);
+    let (attempts, last) = page(behind, limit);
+    Ok(ListAttemptsPage {
+        attempts: attempts.into_iter().map(|attempt| row.record.attempt_at(attempt.into(), now)).collect(),
+        next_cursor: last.map(|attempt| attempt.attempt_index),
+    })
 }
 
 /// The first items, and the last of them if more follow.

@@ -136,6 +136,28 @@ pub(crate) fn result(state: &State, payload: Option<Vec<u8>>) -> Option<Vec<u8>>
     }
 }
 
+/// O1: whether another priority moves a row within its lane.
+pub(crate) fn moves(state: &State) -> bool {
+    !state.has(Flaw::O1)
+}
+
+/// O2: the retries that a replay starts with.
+pub(crate) fn replayed_retries(state: &State, id: &ExecutionId) -> u32 {
+    state.execution(id).filter(|_| state.has(Flaw::O2)).map_or(0, |row| row.record.retry_count)
+}
+
+/// O3: what a revocation leaves.
+pub(crate) fn revoked(state: &mut State, id: &ExecutionId) {
+    if !state.has(Flaw::O3) {
+        return;
+    }
+    if let Ok((row, index, _)) = state.parts(id) {
+        row.record.state = StateVector::leased();
+        let place = Place::of(row);
+        index.place(row, place);
+    }
+}
+
 /// M07, F1: from which facts a retry is decided.
 pub(crate) fn retry(state: &State, retry_count: u32, class: FailureClass) -> (u32, FailureClass) {
     match state.flaw {

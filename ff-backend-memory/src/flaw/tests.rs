@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use ff_core::{
-    BackendTag, Backoff, CapabilitySet, ClaimExecutionArgs, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant,
-    ClaimPolicy, Claims, ExecutionPolicy, Executions, FailureClass, FailureReason, Handle, LeaseId, Limits, PageLimit,
-    RetentionConfig, RetryPolicy, ScanArgs, ScannerKind, TimeoutPolicy, TimestampMs, WorkerId, WorkerInstanceId,
+    BackendTag, Backoff, CapabilitySet, ChangePriorityArgs, ClaimExecutionArgs, ClaimForWorkerArgs,
+    ClaimForWorkerOutcome, ClaimGrant, ClaimPolicy, Claims, ExecutionPolicy, Executions, FailureClass, FailureReason,
+    Handle, LeaseId, Limits, PageLimit, ReplayExecutionArgs, RetentionConfig, RetryPolicy, RevokeLeaseArgs, ScanArgs,
+    ScannerKind, TimeoutPolicy, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
 use super::Flaw;
@@ -214,8 +215,28 @@ fn scans(world: &mut World) -> String {
     log + &drain(world, &[])
 }
 
+/// What operators do: a priority, a revocation, a replay after used-up retries.
+fn operators(world: &mut World) -> String {
+    for n in 1..4 {
+        retrying(world, n);
+    }
+    let mut log = format!("{:?}\n", world.apply(&Op::ChangePriority(ChangePriorityArgs::new(id(3), 9))));
+    let handle = world.claim().unwrap();
+    let revoked = handle.decode("memory").unwrap().execution_id;
+    log += &format!("{:?}\n", world.apply(&Op::RevokeLease(RevokeLeaseArgs::new(revoked, "why"))));
+    log += &format!("{:?}\n", world.apply(&Op::Renew { handle }));
+    for _ in 0..4 {
+        let Some(handle) = world.claim() else { break };
+        log += &format!("{:?}\n", world.apply(&fail(handle, FailureClass::Transient)));
+    }
+    for n in 1..4 {
+        log += &format!("{:?}\n", world.apply(&Op::ReplayExecution(ReplayExecutionArgs::new(id(n)))));
+    }
+    log
+}
+
 fn tape(flaw: Option<Flaw>) -> String {
-    [queue, ends, retries, lapses, spans, reservations, batches, scans]
+    [queue, ends, retries, lapses, spans, reservations, batches, scans, operators]
         .map(|part| {
             let mut world = world(flaw);
             part(&mut world) + &world.state.dump()

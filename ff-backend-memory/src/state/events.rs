@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ff_core::{
     AttemptIndex, CompletionEvent, ExecutionId, LeaseEpoch, LeaseEventKind, LeaseHistoryEvent, LeaseId, Namespace,
-    ReleaseReason, TerminalOutcome, TimestampMs, WorkerInstanceId,
+    OperatorEvent, OperatorEventKind, ReleaseReason, TerminalOutcome, TimestampMs, WorkerInstanceId,
 };
 
 use super::StoredExecution;
@@ -14,6 +14,7 @@ use super::StoredExecution;
 pub(crate) struct Events {
     lease: Vec<LeaseEntry>,
     completion: Vec<CompletionEntry>,
+    operator: Vec<OperatorEntry>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +35,15 @@ struct CompletionEntry {
     execution_id: ExecutionId,
     namespace: Arc<Namespace>,
     outcome: TerminalOutcome,
+    at: TimestampMs,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct OperatorEntry {
+    execution_id: ExecutionId,
+    namespace: Arc<Namespace>,
+    kind: OperatorEventKind,
+    detail: String,
     at: TimestampMs,
 }
 
@@ -66,6 +76,23 @@ impl Events {
             execution_id: row.record.execution_id,
             namespace: Arc::clone(&row.namespace),
             outcome,
+            at: now,
+        });
+    }
+
+    /// Tells what an operator did to an execution.
+    pub(crate) fn operator(
+        &mut self,
+        row: &StoredExecution,
+        kind: OperatorEventKind,
+        detail: String,
+        now: TimestampMs,
+    ) {
+        self.operator.push(OperatorEntry {
+            execution_id: row.record.execution_id,
+            namespace: Arc::clone(&row.namespace),
+            kind,
+            detail,
             at: now,
         });
     }
@@ -107,6 +134,17 @@ impl Events {
             execution_id: entry.execution_id,
             namespace: Namespace::clone(&entry.namespace),
             outcome: entry.outcome,
+            at: entry.at,
+        })
+    }
+
+    /// Everything that was told of operators.
+    pub(crate) fn operators(&self) -> impl Iterator<Item = OperatorEvent> {
+        self.operator.iter().map(|entry| OperatorEvent {
+            execution_id: entry.execution_id,
+            namespace: Namespace::clone(&entry.namespace),
+            kind: entry.kind,
+            detail: entry.detail.clone(),
             at: entry.at,
         })
     }

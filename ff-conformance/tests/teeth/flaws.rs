@@ -79,6 +79,9 @@ planted! {
     m12_a_scan_always_takes_the_first_rows: M12 against "FF-SCN-002";
     s1_a_lapse_is_told_again: S1 against "FF-SCN-003";
     s2_the_retention_keeps_an_idempotency_key: S2 against "FF-SCN-009";
+    o1_another_priority_moves_nothing: O1 against "FF-EXE-063";
+    o2_a_replay_keeps_the_retries: O2 against "FF-EXE-065";
+    o3_a_revoked_lease_still_works: O3 against "FF-LSE-040";
 }
 
 /// The suite finds `flaw`, and says that it breaks `requirement`; prints what else broke.

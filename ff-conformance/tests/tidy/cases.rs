@@ -20,8 +20,12 @@ const CASE_FILES: &[&str] = &[
     "payloads",
     "snapshots",
     "pages",
+    "tags",
+    "cancellations",
+    "replays",
     "attempts",
     "delays",
+    "histories",
     "retries",
     "backoffs",
     "deadlines",
@@ -29,6 +33,7 @@ const CASE_FILES: &[&str] = &[
     "leases",
     "fences",
     "reclaims",
+    "revocations",
     "claims",
     "routing",
     "grants",
@@ -52,6 +57,7 @@ const CASE_FILES: &[&str] = &[
     "clocks",
     "durability",
     "round_trips",
+    "steering",
 ];
 
 /// Words that a case may not use, and why.
