@@ -13,7 +13,7 @@ use crate::{
     check,
     round_trips::{Counted, counted, of_holder, of_reader, one_each},
     satisfies,
-    trials::{Trial, all_answer, completed, held, meets, waiting},
+    trials::{Trial, all_answer, completed, delayed, held, meets},
 };
 
 /// What `call` answers when it meets `fault`: the answer of one call, and those of the repeats.
@@ -74,7 +74,7 @@ pub async fn cancel_execution_repeated_after_a_reset_ends_as_one_call(cx: &Cx) -
 ///
 /// Covers FF-DUR-002, FF-DUR-003, FF-DUR-004, FF-ERR-018. Needs address, clock, dump.
 pub async fn change_priority_repeated_after_a_lost_reply_ends_as_one_call(cx: &Cx) -> Verdict {
-    let trial = waiting(cx).await?;
+    let trial = delayed(cx).await?;
     let id = trial.struck();
     let (_, repeats) = told(cx, trial, (Operation::ChangePriority, Fault::DropReply), change_priority).await?;
     check!(cx, "FF-DUR-003", repeats, all_answer(changed(id)));
@@ -85,7 +85,7 @@ pub async fn change_priority_repeated_after_a_lost_reply_ends_as_one_call(cx: &C
 ///
 /// Covers FF-DUR-002, FF-DUR-003, FF-DUR-004, FF-ERR-018. Needs address, clock, dump.
 pub async fn change_priority_repeated_after_a_reset_ends_as_one_call(cx: &Cx) -> Verdict {
-    let trial = waiting(cx).await?;
+    let trial = delayed(cx).await?;
     let id = trial.struck();
     let (_, repeats) = told(cx, trial, (Operation::ChangePriority, Fault::Reset), change_priority).await?;
     check!(cx, "FF-DUR-003", repeats, all_answer(changed(id)));

@@ -100,7 +100,7 @@ pub(crate) async fn completed(cx: &Cx) -> Result<Trial<Claimed>, Stop> {
 }
 
 /// The same after their holders gave them back for an hour.
-pub(crate) async fn waiting(cx: &Cx) -> Result<Trial<Claimed>, Stop> {
+pub(crate) async fn delayed(cx: &Cx) -> Result<Trial<Claimed>, Stop> {
     let trial = held(cx, ExecutionPolicy::new()).await?;
     let until = cx.now().await?.plus(Duration::from_secs(3600));
     for claimed in [&trial.once, &trial.again, &trial.warm] {
