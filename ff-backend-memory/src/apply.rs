@@ -4,6 +4,7 @@ mod attempts;
 pub(crate) mod claims;
 mod executions;
 mod leases;
+pub(crate) mod subscriptions;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use ff_core::{
     Applied, Capabilities, EngineBackend, EngineError, Limits, PartitionConfig, PrepareOutcome, TransportKind,
 };
+use tokio::sync::Notify;
 
 use crate::{
     Clock, Mint, Op, Outcome, RandomMint, State, apply,
@@ -78,7 +79,8 @@ impl MemoryConfig {
         let state = state.with_flaw(self.flaw);
         let limits = state.limits().clone();
         let parts = Mutex::new(Parts { state, mint: self.mint });
-        MemoryBackend { store: Arc::new(Store { parts, clock: self.clock, limits }), closed: AtomicBool::new(false) }
+        let store = Arc::new(Store { parts, clock: self.clock, limits, told: Notify::new() });
+        MemoryBackend { store, closed: Arc::default() }
     }
 }
 
@@ -93,13 +95,16 @@ impl Default for MemoryConfig {
 /// Every call is one step of [`apply`] under the store's mutex, at the instant that its clock shows then.
 pub struct MemoryBackend {
     store: Arc<Store>,
-    closed: AtomicBool,
+    /// Shared with the streams of this client.
+    closed: Arc<AtomicBool>,
 }
 
 struct Store {
     parts: Mutex<Parts>,
     clock: Clock,
     limits: Limits,
+    /// Wakes those who wait for an event, or for the end of their client.
+    told: Notify,
 }
 
 struct Parts {
@@ -130,7 +135,12 @@ impl MemoryBackend {
     /// Another client of the same store; shutting down one leaves the other open.
     #[must_use]
     pub fn sibling(&self) -> Self {
-        Self { store: Arc::clone(&self.store), closed: AtomicBool::new(false) }
+        Self { store: Arc::clone(&self.store), closed: Arc::default() }
+    }
+
+    /// This client once more, for a stream; shutting down the one shuts down the other.
+    pub(crate) fn handle(&self) -> Self {
+        Self { store: Arc::clone(&self.store), closed: Arc::clone(&self.closed) }
     }
 
     /// Shows the whole state to `look`, between two steps.
@@ -152,7 +162,22 @@ impl MemoryBackend {
         let mut parts = self.hold()?;
         let now = self.store.clock.now();
         let Parts { state, mint } = &mut *parts;
-        step(state, now, mint.as_mut())
+        let written = state.events.written();
+        let done = step(state, now, mint.as_mut());
+        if state.events.written() != written {
+            self.store.told.notify_waiters();
+        }
+        done
+    }
+
+    /// Looks at the state between two steps.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&State) -> Result<R, EngineError>) -> Result<R, EngineError> {
+        look(&self.hold()?.state)
+    }
+
+    /// Wakes those who wait for an event, or for the end of their client.
+    pub(crate) fn told(&self) -> &Notify {
+        &self.store.told
     }
 
     fn hold(&self) -> Result<MutexGuard<'_, Parts>, EngineError> {
@@ -208,6 +233,7 @@ impl EngineBackend for MemoryBackend {
 
     async fn shutdown_prepare(&self, _grace: Duration) -> Result<(), EngineError> {
         self.closed.store(true, Ordering::Release);
+        self.store.told.notify_waiters();
         Ok(())
     }
 }

@@ -11,11 +11,11 @@ use std::{
 
 use ff_core::{
     AttemptId, AttemptIndex, AttemptPhase, AttemptType, CapabilitySet, CompletionEvent, EngineError, ExecutionId,
-    ExecutionRecord, LaneId, LeaseEpoch, LeaseHistoryEvent, LeaseId, Limits, Namespace, Operation, RetryRule,
-    TimestampMs, WorkerId, WorkerInstanceId,
+    ExecutionRecord, LaneId, LeaseEpoch, LeaseHistoryEvent, LeaseId, Limits, Namespace, Operation, OperatorEvent,
+    RetryRule, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
-pub(crate) use events::Events;
+pub(crate) use events::{CompletionEntry, Events, LeaseEntry, Log};
 pub use index::Place;
 pub(crate) use index::{Index, Rank};
 
@@ -183,6 +183,18 @@ impl State {
         self.events.completions()
     }
 
+    /// What operators did to all executions, in the order in which it was written.
+    pub fn operator_events(&self) -> impl Iterator<Item = OperatorEvent> {
+        self.events.operator_events()
+    }
+
+    /// Removes up to `limit` events of each family that were written before `cutoff`, oldest first; tells how many.
+    ///
+    /// Cursors before them are refused from then on.
+    pub fn remove_events(&mut self, cutoff: TimestampMs, limit: usize) -> usize {
+        self.events.remove_older(cutoff, limit)
+    }
+
     /// Everything as text: equal texts mean equal states.
     #[must_use]
     pub fn dump(&self) -> String {
@@ -224,6 +236,9 @@ impl State {
         }
         for event in self.completion_events() {
             writeln!(out, "completion_event {event:?}")?;
+        }
+        for event in self.operator_events() {
+            writeln!(out, "operator_event {event:?}")?;
         }
         Ok(())
     }

@@ -16,6 +16,7 @@ use crate::{
     claims::Busy,
     config,
     error::PgError,
+    subscriptions::Hub,
     tx::Sender,
 };
 
@@ -27,12 +28,13 @@ static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 /// The execution engine on a PostgreSQL database.
 #[derive(Debug)]
 pub struct PostgresBackend {
-    sender: Sender,
+    sender: Arc<Sender>,
     partitions: PartitionConfig,
     capabilities: Capabilities,
     /// Set once the store was found to fit this client.
     checked: OnceCell<()>,
     busy: Busy,
+    hub: Arc<Hub>,
 }
 
 impl PostgresBackend {
@@ -67,11 +69,12 @@ impl PostgresBackend {
         };
         let (sender, durability) = opened.await.map_err(|error| error.at(Operation::Connect))?;
         Ok(Arc::new(Self {
-            sender,
+            sender: Arc::new(sender),
             partitions: config.partitions,
             capabilities: capabilities(config.partitions, durability),
             checked: OnceCell::new_with(Some(())),
             busy: Busy::new(),
+            hub: Hub::new(),
         }))
     }
 
@@ -83,11 +86,12 @@ impl PostgresBackend {
     #[must_use]
     pub fn from_pool(pool: PgPool, partitions: PartitionConfig) -> Arc<Self> {
         Arc::new(Self {
-            sender: Sender::new(pool, BackendTimeouts::default().request),
+            sender: Arc::new(Sender::new(pool, BackendTimeouts::default().request)),
             partitions,
             capabilities: capabilities(partitions, Durability::None),
             checked: OnceCell::new(),
             busy: Busy::new(),
+            hub: Hub::new(),
         })
     }
 
@@ -126,9 +130,13 @@ impl PostgresBackend {
     }
 
     /// The way to a store that fits this client.
-    pub(crate) async fn store(&self) -> Result<&Sender, PgError> {
+    pub(crate) async fn store(&self) -> Result<&Arc<Sender>, PgError> {
         self.checked.get_or_try_init(|| async { check_store(&self.sender, self.partitions).await.map(drop) }).await?;
         Ok(&self.sender)
+    }
+
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.hub
     }
 
     pub(crate) fn busy(&self) -> &Busy {

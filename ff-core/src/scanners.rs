@@ -92,7 +92,7 @@ impl ScanCursor {
 pub struct ScanArgs {
     /// The work.
     pub scanner: ScannerKind,
-    /// Which executions; the event scanner looks at the namespace only.
+    /// Which executions; the event scanner looks at all events, since a gap in a log would be silent.
     pub filter: ScannerFilter,
     /// Rows that the pass looks at, at most.
     pub limit: PageLimit,

@@ -1,10 +1,10 @@
 //! What happened, in the order in which it was written.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use ff_core::{
     AttemptIndex, CompletionEvent, ExecutionId, LeaseEpoch, LeaseEventKind, LeaseHistoryEvent, LeaseId, Namespace,
-    ReleaseReason, TerminalOutcome, TimestampMs, WorkerInstanceId,
+    OperatorEvent, ReleaseReason, TerminalOutcome, TimestampMs, WorkerInstanceId,
 };
 
 use super::StoredExecution;
@@ -12,12 +12,60 @@ use super::StoredExecution;
 /// The event logs of one store; names are shared with the rows that they tell of.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Events {
-    lease: Vec<LeaseEntry>,
-    completion: Vec<CompletionEntry>,
+    pub(crate) lease: Log<LeaseEntry>,
+    pub(crate) completion: Log<CompletionEntry>,
+    pub(crate) operator: Log<OperatorEvent>,
+}
+
+/// One family, oldest first; each event keeps its number when older ones are removed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Log<T> {
+    removed: usize,
+    kept: VecDeque<T>,
+}
+
+impl<T> Default for Log<T> {
+    fn default() -> Self {
+        Self { removed: 0, kept: VecDeque::new() }
+    }
+}
+
+impl<T> Log<T> {
+    /// Writes one more event.
+    pub(crate) fn push(&mut self, event: T) {
+        self.kept.push_back(event);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        self.kept.iter()
+    }
+
+    /// How many events were removed.
+    pub(crate) fn removed(&self) -> usize {
+        self.removed
+    }
+
+    /// How many events were ever written.
+    pub(crate) fn written(&self) -> usize {
+        self.removed + self.kept.len()
+    }
+
+    /// The events behind the first `passed` that were ever written.
+    pub(crate) fn behind(&self, passed: usize) -> impl Iterator<Item = &T> {
+        self.kept.range(passed.saturating_sub(self.removed).min(self.kept.len())..)
+    }
+
+    /// Removes up to `limit` of the oldest events, as long as `old` says so; tells how many.
+    fn remove(&mut self, limit: usize, old: impl Fn(&T) -> bool) -> usize {
+        let found = self.kept.iter().take(limit).take_while(|event| old(event)).count();
+        self.kept.drain(..found);
+        self.removed += found;
+        found
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct LeaseEntry {
+pub(crate) struct LeaseEntry {
     execution_id: ExecutionId,
     namespace: Arc<Namespace>,
     kind: LeaseEventKind,
@@ -29,12 +77,39 @@ struct LeaseEntry {
     at: TimestampMs,
 }
 
+impl From<&LeaseEntry> for LeaseHistoryEvent {
+    fn from(entry: &LeaseEntry) -> Self {
+        Self {
+            execution_id: entry.execution_id,
+            namespace: Namespace::clone(&entry.namespace),
+            kind: entry.kind,
+            lease_id: entry.lease_id,
+            lease_epoch: entry.lease_epoch,
+            attempt_index: entry.attempt_index,
+            worker_instance_id: WorkerInstanceId::clone(&entry.worker_instance_id),
+            reason: entry.reason,
+            at: entry.at,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
-struct CompletionEntry {
+pub(crate) struct CompletionEntry {
     execution_id: ExecutionId,
     namespace: Arc<Namespace>,
     outcome: TerminalOutcome,
     at: TimestampMs,
+}
+
+impl From<&CompletionEntry> for CompletionEvent {
+    fn from(entry: &CompletionEntry) -> Self {
+        Self {
+            execution_id: entry.execution_id,
+            namespace: Namespace::clone(&entry.namespace),
+            outcome: entry.outcome,
+            at: entry.at,
+        }
+    }
 }
 
 impl Events {
@@ -70,34 +145,36 @@ impl Events {
         });
     }
 
+    /// Removes up to `limit` events of each family that were written before `cutoff`; tells how many.
+    pub(crate) fn remove_older(&mut self, cutoff: TimestampMs, limit: usize) -> usize {
+        self.lease.remove(limit, |event| event.at < cutoff)
+            + self.completion.remove(limit, |event| event.at < cutoff)
+            + self.operator.remove(limit, |event| event.at < cutoff)
+    }
+
+    /// How many events of all families were ever written.
+    pub(crate) fn written(&self) -> usize {
+        self.lease.written() + self.completion.written() + self.operator.written()
+    }
+
     /// Takes back the latest completion.
     #[cfg(feature = "flaws")]
     pub(crate) fn forget_completion(&mut self) {
-        self.completion.pop();
+        self.completion.kept.pop_back();
     }
 
     /// Everything that was told of leases.
     pub(crate) fn lease_history(&self) -> impl Iterator<Item = LeaseHistoryEvent> {
-        self.lease.iter().map(|entry| LeaseHistoryEvent {
-            execution_id: entry.execution_id,
-            namespace: Namespace::clone(&entry.namespace),
-            kind: entry.kind,
-            lease_id: entry.lease_id,
-            lease_epoch: entry.lease_epoch,
-            attempt_index: entry.attempt_index,
-            worker_instance_id: WorkerInstanceId::clone(&entry.worker_instance_id),
-            reason: entry.reason,
-            at: entry.at,
-        })
+        self.lease.iter().map(LeaseHistoryEvent::from)
     }
 
     /// Everything that was told of completions.
     pub(crate) fn completions(&self) -> impl Iterator<Item = CompletionEvent> {
-        self.completion.iter().map(|entry| CompletionEvent {
-            execution_id: entry.execution_id,
-            namespace: Namespace::clone(&entry.namespace),
-            outcome: entry.outcome,
-            at: entry.at,
-        })
+        self.completion.iter().map(CompletionEvent::from)
+    }
+
+    /// Everything that was told of operators.
+    pub(crate) fn operator_events(&self) -> impl Iterator<Item = OperatorEvent> {
+        self.operator.iter().cloned()
     }
 }
