@@ -183,9 +183,7 @@ async fn resolve(store: &Sender, cursor: &StreamCursor, family: EventFamily) -> 
         return Err(EngineError::foreign_cursor(LABEL, family).into());
     }
     match given {
-        Some(_) if !row.try_get::<bool, _>("works")? => {
-            Err(EngineError::cursor_too_old(&oldest.cursor(family)).into())
-        }
+        Some(_) if !row.try_get::<bool, _>("works")? => Err(EngineError::cursor_too_old(&oldest.cursor(family)).into()),
         Some(place) => Ok(place),
         None if *cursor == StreamCursor::Start => Ok(oldest),
         None => Ok(Place::behind(row.try_get("snapshot")?, row.try_get("newest")?)),

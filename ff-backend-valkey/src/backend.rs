@@ -17,6 +17,7 @@ use crate::{
     keys::Keys,
     library,
     reply::Items,
+    subscriptions::Hub,
 };
 
 /// The label in handles, logs and reports.
@@ -27,7 +28,8 @@ pub(crate) const LABEL: &str = "valkey";
 /// All calls share one connection. After a break the next call makes another; no request is ever sent twice.
 /// An operation against a server without the function library answers `Transport` of kind `NotPrepared`.
 pub struct ValkeyBackend {
-    pub(crate) server: Server,
+    pub(crate) server: Arc<Server>,
+    pub(crate) hub: Arc<Hub>,
     pub(crate) keys: Keys,
     pub(crate) limits: Limits,
     durability: Durability,
@@ -66,7 +68,8 @@ impl ValkeyBackend {
     fn new(client: Client, timeouts: BackendTimeouts, partitions: PartitionConfig) -> Self {
         let count = partitions.count().get();
         Self {
-            server: Server::new(client, timeouts, count),
+            server: Arc::new(Server::new(client, timeouts, count)),
+            hub: Hub::new(Keys::of(0)),
             keys: Keys::of(0),
             limits: Limits::of_partitions(count),
             durability: Durability::None,

@@ -68,6 +68,10 @@ impl Keys {
         self.fixed("events:completion")
     }
 
+    pub(crate) fn operator_events(&self) -> String {
+        self.fixed("events:operator")
+    }
+
     pub(crate) fn due(&self, lane: &LaneId) -> String {
         format!("{}:due:{lane}", self.root)
     }
@@ -106,6 +110,7 @@ mod tests {
             ("idempotency_expiry", keys.idempotency_expiry()),
             ("lease_history", keys.lease_history()),
             ("completions", keys.completions()),
+            ("operator_events", keys.operator_events()),
             ("due", keys.due(&lane)),
             ("sets", keys.sets(&lane)),
         ];

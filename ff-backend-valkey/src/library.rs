@@ -43,6 +43,11 @@ const FILES: &[(&str, &str)] = files! {
     "attempts/cancel.lua"
     "leases/renew.lua"
     "claims/claim.lua"
+    "subscriptions/subscribe_lease_history.lua"
+    "subscriptions/subscribe_completion.lua"
+    "subscriptions/subscribe_operator_events.lua"
+    "subscriptions/subscribe_completions.lua"
+    "subscriptions/subscribe_completions_filtered.lua"
 };
 
 /// The text of the function library that `prepare` loads.

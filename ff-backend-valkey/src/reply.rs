@@ -64,6 +64,16 @@ impl Items {
         Ok(Row(row))
     }
 
+    /// An array within.
+    pub(crate) fn items(&mut self) -> Result<Self, ValkeyError> {
+        Self::of(self.next()?)
+    }
+
+    /// True if nothing is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.len() == 0
+    }
+
     /// The rest, as texts.
     pub(crate) fn texts(self) -> Result<Vec<String>, ValkeyError> {
         self.0.map(text).collect()
@@ -137,7 +147,7 @@ impl Row {
         self.0.remove(name)
     }
 
-    fn optional<T: FromStr>(&self, name: &str) -> Result<Option<T>, EngineError>
+    pub(crate) fn optional<T: FromStr>(&self, name: &str) -> Result<Option<T>, EngineError>
     where
         T::Err: Display,
     {
@@ -149,7 +159,7 @@ impl Row {
         }
     }
 
-    fn required<T: FromStr>(&self, name: &str) -> Result<T, EngineError>
+    pub(crate) fn required<T: FromStr>(&self, name: &str) -> Result<T, EngineError>
     where
         T::Err: Display,
     {
@@ -163,7 +173,7 @@ impl Row {
         Ok(self.optional(name)?.unwrap_or_default())
     }
 
-    fn instant(&self, name: &str) -> Result<TimestampMs, EngineError> {
+    pub(crate) fn instant(&self, name: &str) -> Result<TimestampMs, EngineError> {
         self.required(name).map(TimestampMs::from_ms)
     }
 

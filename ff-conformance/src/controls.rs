@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use async_trait::async_trait;
 use ff_core::{
     AttemptId, AttemptIndex, AttemptPhase, AttemptType, CompletionEvent, ExecutionId, LeaseEpoch, LeaseHistoryEvent,
-    TimestampMs,
+    OperatorEvent, TimestampMs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -121,6 +121,9 @@ pub struct Dump {
     pub lease_history: Vec<LeaseHistoryEvent>,
     /// The completions of all executions, oldest first.
     pub completions: Vec<CompletionEvent>,
+    /// What operators did to all executions, oldest first.
+    #[serde(default)]
+    pub operator_events: Vec<OperatorEvent>,
     /// All attempts, by execution and index.
     pub attempts: Vec<AttemptFacts>,
     /// One line for each record, index entry and counter of the store, sorted; equal lines mean equal state.

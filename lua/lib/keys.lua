@@ -14,6 +14,7 @@ ff.key = {
   idempotency_expiry = function(root) return root .. ":idem:due" end,
   lease_history = function(root) return root .. ":events:lease" end,
   completions = function(root) return root .. ":events:completion" end,
+  operator_events = function(root) return root .. ":events:operator" end,
   due = function(root, lane) return root .. ":due:" .. lane end,
   sets = function(root, lane) return root .. ":sets:" .. lane end,
   ready = function(root, lane, set) return root .. ":ready:" .. #lane .. ":" .. lane .. ":" .. set end,

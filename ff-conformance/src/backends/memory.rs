@@ -98,6 +98,7 @@ fn dump(state: &State) -> Dump {
     Dump {
         lease_history: state.lease_events().collect(),
         completions: state.completion_events().collect(),
+        operator_events: state.operator_events().collect(),
         attempts: state.executions().flat_map(attempts).collect(),
         lines,
     }

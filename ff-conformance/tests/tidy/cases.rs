@@ -32,6 +32,7 @@ const CASE_FILES: &[&str] = &[
     "worker_capabilities",
     "promotions",
     "waits",
+    "subscriptions",
     "arguments",
     "errors",
     "capabilities",

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, str::FromStr};
 use async_trait::async_trait;
 use ff_core::{
     AttemptIndex, CompletionEvent, ExecutionId, LeaseEpoch, LeaseEventKind, LeaseHistoryEvent, Namespace,
-    TerminalOutcome, TimestampMs, WorkerInstanceId,
+    OperatorEvent, OperatorEventKind, TerminalOutcome, TimestampMs, WorkerInstanceId,
 };
 use redis::{FromRedisValue, Value, aio::MultiplexedConnection, cmd, pipe, streams::StreamRangeReply};
 
@@ -26,6 +26,7 @@ impl DumpControl for Everything {
             match (name, name.split_once(':')) {
                 ("events:lease", _) => dump.lease_history = events(&value, lease_event)?,
                 ("events:completion", _) => dump.completions = events(&value, completion)?,
+                ("events:operator", _) => dump.operator_events = events(&value, operator_event)?,
                 (_, Some(("at", uuid))) => dump.attempts.extend(attempts(uuid, &value)?),
                 _ => {}
             }
@@ -122,6 +123,16 @@ fn completion(fields: &Fields) -> Result<CompletionEvent, HarnessError> {
         execution_id: execution(&field::<String>(fields, "x")?)?,
         namespace: field(fields, "ns")?,
         outcome: field::<TerminalOutcome>(fields, "o")?,
+        at: TimestampMs::from_ms(field(fields, "at")?),
+    })
+}
+
+fn operator_event(fields: &Fields) -> Result<OperatorEvent, HarnessError> {
+    Ok(OperatorEvent {
+        execution_id: execution(&field::<String>(fields, "x")?)?,
+        namespace: field(fields, "ns")?,
+        kind: field::<OperatorEventKind>(fields, "k")?,
+        detail: field(fields, "d")?,
         at: TimestampMs::from_ms(field(fields, "at")?),
     })
 }
