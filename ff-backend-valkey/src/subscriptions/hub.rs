@@ -8,7 +8,7 @@ use std::{
 
 use ff_core::EventFamily;
 use futures::future::join_all;
-use redis::{FromRedisValue, RedisError, Value, aio::MultiplexedConnection, cmd, pipe, streams::StreamRangeReply};
+use redis::{RedisError, Value, aio::MultiplexedConnection, cmd, pipe, streams::StreamRangeReply};
 use tokio::sync::watch;
 
 use crate::{error::ValkeyError, fcall::Server, keys::Keys};
@@ -95,11 +95,10 @@ impl Hub {
             let answer = tokio::time::timeout(patience, answer)
                 .await
                 .unwrap_or_else(|_| Err(RedisError::from(io::Error::from(io::ErrorKind::TimedOut))));
-            let news = names(answer.map_err(ValkeyError::Unsent)?);
-            if !news.is_empty() {
-                // What comes behind these ids is told by the next answer.
-                seen = self.newest(&mut connection).await?;
-                self.wake(|family| news.contains(&self.streams[family as usize]));
+            if answer.map_err(ValkeyError::Unsent)? != Value::Nil {
+                // The answer names one stream, and others may have got something since: the last ids tell.
+                let before = std::mem::replace(&mut seen, self.newest(&mut connection).await?);
+                self.wake(|family| before.get(family as usize) != seen.get(family as usize));
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -122,17 +121,4 @@ impl Hub {
             self.told[*family as usize].send_replace(());
         }
     }
-}
-
-/// The streams that an answer names; nil names none.
-fn names(answer: Value) -> Vec<String> {
-    let names: Vec<Value> = match answer {
-        Value::Map(streams) => streams.into_iter().map(|(name, _)| name).collect(),
-        Value::Array(streams) => {
-            let name = |stream| if let Value::Array(parts) = stream { parts.into_iter().next() } else { None };
-            streams.into_iter().filter_map(name).collect()
-        }
-        _ => Vec::new(),
-    };
-    names.into_iter().filter_map(|name| String::from_redis_value(name).ok()).collect()
 }
