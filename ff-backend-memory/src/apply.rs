@@ -63,6 +63,11 @@ fn dispatch(state: &mut State, op: &Op, now: TimestampMs, mint: &mut dyn Mint) -
             attempts::fail(state, handle, reason, *classification, now, mint).map(Answer::Fail)
         }
         Op::Cancel { handle, reason } => attempts::cancel(state, handle, reason, now).map(|()| Answer::Done),
+        Op::Delay { handle, delay_until } => attempts::delay(state, handle, *delay_until, now).map(|()| Answer::Done),
+        Op::WaitChildren { handle } => attempts::wait_children(state, handle, now).map(|()| Answer::Done),
+        Op::ClaimMany { lane, capabilities, policy, limit } => {
+            claims::claim_many(state, lane, capabilities, policy, *limit, now, mint).map(Answer::ClaimMany)
+        }
         Op::Renew { handle } => leases::renew(state, handle, now).map(Answer::Renew),
         Op::Claim { lane, capabilities, policy } => {
             claims::claim(state, lane, capabilities, policy, now, mint).map(Answer::Claim)
@@ -122,7 +127,7 @@ struct Ending<'a> {
 /// Ends an execution for good: attempt, lease event, completion event and indexes in one step.
 fn end(state: &mut State, id: &ExecutionId, ending: &Ending<'_>, now: TimestampMs) -> Result<(), EngineError> {
     let (row, index, events) = state.parts(id)?;
-    row.close_attempt(ending.phase, ending.failure, now);
+    row.close_attempt(ending.phase, ending.failure, ending.completed_at);
     if row.record.state.ownership_state == OwnershipState::Leased {
         let (kind, reason) = ending.lease_event;
         events.lease(row, kind, reason, now);

@@ -31,12 +31,12 @@ impl Attempts for MemoryBackend {
         self.step(&Op::Cancel { handle: handle.clone(), reason: reason.to_owned() }).map(drop)
     }
 
-    async fn delay(&self, _handle: &Handle, _delay_until: TimestampMs) -> Result<(), EngineError> {
-        Err(EngineError::unavailable(Operation::Delay))
+    async fn delay(&self, handle: &Handle, delay_until: TimestampMs) -> Result<(), EngineError> {
+        self.step(&Op::Delay { handle: handle.clone(), delay_until }).map(drop)
     }
 
-    async fn wait_children(&self, _handle: &Handle) -> Result<(), EngineError> {
-        Err(EngineError::unavailable(Operation::WaitChildren))
+    async fn wait_children(&self, handle: &Handle) -> Result<(), EngineError> {
+        self.step(&Op::WaitChildren { handle: handle.clone() }).map(drop)
     }
 
     async fn complete_many(&self, _batch: Vec<CompleteArgs>) -> Result<Vec<Result<(), EngineError>>, EngineError> {

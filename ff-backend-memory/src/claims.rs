@@ -1,5 +1,7 @@
 //! How a worker gets a lease, on the memory backend.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use ff_core::{
     CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimPolicy,
@@ -27,24 +29,27 @@ impl Claims for MemoryBackend {
             };
             #[cfg(not(feature = "flaws"))]
             let found: Option<Handle> = answer!(self, Claim, op)?;
-            if found.is_some() || rest.is_zero() {
+            if found.is_some() || !paused(&mut rest).await {
                 return Ok(found);
             }
-            // The wait is counted in pauses, so that no clock but the store's is read.
-            let pause = POLL.min(rest);
-            tokio::time::sleep(pause).await;
-            rest -= pause;
         }
     }
 
     async fn claim_many(
         &self,
-        _lane: &LaneId,
-        _capabilities: &CapabilitySet,
-        _policy: ClaimPolicy,
-        _limit: PageLimit,
+        lane: &LaneId,
+        capabilities: &CapabilitySet,
+        policy: ClaimPolicy,
+        limit: PageLimit,
     ) -> Result<Vec<Handle>, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimMany))
+        let mut rest = policy.max_wait.unwrap_or_default();
+        let op = Op::ClaimMany { lane: lane.clone(), capabilities: capabilities.clone(), policy, limit };
+        loop {
+            let found: Vec<Handle> = answer!(self, ClaimMany, op)?;
+            if !found.is_empty() || limit.get() == 0 || !paused(&mut rest).await {
+                return Ok(found);
+            }
+        }
     }
 
     async fn claim_for_worker(&self, _args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError> {
@@ -73,4 +78,17 @@ impl Claims for MemoryBackend {
     ) -> Result<Option<UnclaimedReason>, EngineError> {
         Err(EngineError::unavailable(Operation::ExplainUnclaimed))
     }
+}
+
+/// Pauses until the next look; false if the wait was over.
+///
+/// The wait is counted in pauses, so that no clock but the store's is read.
+async fn paused(rest: &mut Duration) -> bool {
+    if rest.is_zero() {
+        return false;
+    }
+    let pause = POLL.min(*rest);
+    tokio::time::sleep(pause).await;
+    *rest -= pause;
+    true
 }

@@ -3,7 +3,7 @@
 use ff_core::{
     CapabilitySet, ClaimPolicy, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo,
     ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseRenewal, ListExecutionsPage,
-    ListLanesPage, Operation, PageLimit, PublicState,
+    ListLanesPage, Operation, PageLimit, PublicState, TimestampMs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,18 @@ pub enum Op {
         /// Why.
         reason: String,
     },
+    /// Give the lease back until an instant.
+    Delay {
+        /// The lease.
+        handle: Handle,
+        /// The instant.
+        delay_until: TimestampMs,
+    },
+    /// Give the lease back until other executions have ended.
+    WaitChildren {
+        /// The lease.
+        handle: Handle,
+    },
     /// Move the deadline of a lease.
     Renew {
         /// The lease.
@@ -80,6 +92,17 @@ pub enum Op {
         capabilities: CapabilitySet,
         /// Who claims, and for how long.
         policy: ClaimPolicy,
+    },
+    /// Take several pieces of work of a lane; one look, whatever the policy's `max_wait`.
+    ClaimMany {
+        /// The lane.
+        lane: LaneId,
+        /// What the worker offers.
+        capabilities: CapabilitySet,
+        /// Who claims, and for how long.
+        policy: ClaimPolicy,
+        /// How many at most.
+        limit: PageLimit,
     },
 }
 
@@ -99,7 +122,10 @@ impl Op {
             Self::Complete { .. } => Operation::Complete,
             Self::Fail { .. } => Operation::Fail,
             Self::Cancel { .. } => Operation::Cancel,
+            Self::Delay { .. } => Operation::Delay,
+            Self::WaitChildren { .. } => Operation::WaitChildren,
             Self::Renew { .. } => Operation::Renew,
+            Self::ClaimMany { .. } => Operation::ClaimMany,
             Self::Claim { .. } => Operation::Claim,
         }
     }
@@ -109,7 +135,7 @@ impl Op {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
-    /// Of `progress`, `complete` and `cancel`.
+    /// Of operations that answer nothing.
     Done,
     /// Of `create_execution`.
     CreateExecution(CreateExecutionResult),
@@ -131,6 +157,8 @@ pub enum Answer {
     Renew(LeaseRenewal),
     /// Of `claim`.
     Claim(Option<Handle>),
+    /// Of `claim_many`.
+    ClaimMany(Vec<Handle>),
 }
 
 /// The answer of an operation, or its refusal.

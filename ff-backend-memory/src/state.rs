@@ -97,11 +97,15 @@ pub struct KeyRecord {
 }
 
 impl StoredExecution {
+    /// True if no further worker may take over.
+    pub(crate) const fn is_out_of_reclaims(&self) -> bool {
+        self.record.lease_reclaim_count >= self.max_reclaims
+    }
+
     /// Ends the open attempt, if there is one.
     pub(crate) fn close_attempt(&mut self, phase: AttemptPhase, failure: Option<(&str, &str)>, now: TimestampMs) {
-        let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.phase == AttemptPhase::Started) else {
-            return;
-        };
+        let is_open = |phase| matches!(phase, AttemptPhase::Started | AttemptPhase::Suspended);
+        let Some(attempt) = self.attempts.last_mut().filter(|attempt| is_open(attempt.phase)) else { return };
         attempt.phase = phase;
         attempt.ended_at = Some(now);
         attempt.failure_reason = failure.map(|(reason, _)| reason.to_owned());

@@ -38,12 +38,12 @@ impl Attempts for PostgresBackend {
         cancel(self, handle, reason).await.map_err(|error| error.at(Operation::Cancel))
     }
 
-    async fn delay(&self, _handle: &Handle, _delay_until: TimestampMs) -> Result<(), EngineError> {
-        Err(EngineError::unavailable(Operation::Delay))
+    async fn delay(&self, handle: &Handle, delay_until: TimestampMs) -> Result<(), EngineError> {
+        delay(self, handle, delay_until).await.map_err(|error| error.at(Operation::Delay))
     }
 
-    async fn wait_children(&self, _handle: &Handle) -> Result<(), EngineError> {
-        Err(EngineError::unavailable(Operation::WaitChildren))
+    async fn wait_children(&self, handle: &Handle) -> Result<(), EngineError> {
+        wait_children(self, handle).await.map_err(|error| error.at(Operation::WaitChildren))
     }
 
     async fn complete_many(&self, _batch: Vec<CompleteArgs>) -> Result<Vec<Result<(), EngineError>>, EngineError> {
@@ -132,6 +132,27 @@ async fn cancel(backend: &PostgresBackend, handle: &Handle, reason: &str) -> Res
         .store()
         .await?
         .decide(|| fenced(include_str!("attempts/cancel.sql"), &holder).bind(holder.attempt_index).bind(reason))
+        .await?;
+    outcome(&verdict, &row).map(drop)
+}
+
+async fn delay(backend: &PostgresBackend, handle: &Handle, delay_until: TimestampMs) -> Result<(), PgError> {
+    let until = delay_until.check("delay_until")?.as_ms();
+    let holder = backend.holder(handle)?;
+    let (verdict, row) = backend
+        .store()
+        .await?
+        .decide(|| fenced(include_str!("attempts/delay.sql"), &holder).bind(holder.attempt_index).bind(until))
+        .await?;
+    outcome(&verdict, &row).map(drop)
+}
+
+async fn wait_children(backend: &PostgresBackend, handle: &Handle) -> Result<(), PgError> {
+    let holder = backend.holder(handle)?;
+    let (verdict, row) = backend
+        .store()
+        .await?
+        .decide(|| fenced(include_str!("attempts/wait_children.sql"), &holder).bind(holder.attempt_index))
         .await?;
     outcome(&verdict, &row).map(drop)
 }

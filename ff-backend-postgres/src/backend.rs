@@ -13,7 +13,6 @@ use uuid::Uuid;
 
 use crate::{
     capabilities::{LABEL, capabilities, durability},
-    claims::Busy,
     config,
     error::PgError,
     subscriptions::Hub,
@@ -33,7 +32,6 @@ pub struct PostgresBackend {
     capabilities: Capabilities,
     /// Set once the store was found to fit this client.
     checked: OnceCell<()>,
-    busy: Busy,
     hub: Arc<Hub>,
 }
 
@@ -73,7 +71,6 @@ impl PostgresBackend {
             partitions: config.partitions,
             capabilities: capabilities(config.partitions, durability),
             checked: OnceCell::new_with(Some(())),
-            busy: Busy::new(),
             hub: Hub::new(),
         }))
     }
@@ -90,7 +87,6 @@ impl PostgresBackend {
             partitions,
             capabilities: capabilities(partitions, Durability::None),
             checked: OnceCell::new(),
-            busy: Busy::new(),
             hub: Hub::new(),
         })
     }
@@ -137,10 +133,6 @@ impl PostgresBackend {
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.hub
-    }
-
-    pub(crate) fn busy(&self) -> &Busy {
-        &self.busy
     }
 
     pub(crate) fn limits(&self) -> &Limits {

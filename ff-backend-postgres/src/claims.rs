@@ -1,18 +1,17 @@
 //! `Claims` on PostgreSQL.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::{pin::Pin, time::Duration};
 
 use async_trait::async_trait;
 use ff_core::{
     AttemptId, AttemptIndex, BackendTag, CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs,
     ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, EngineError,
-    ExecutionId, Handle, HandleKind, HandlePayload, LaneId, LeaseEpoch, LeaseFence, LeaseId, Operation, PageLimit,
-    ReclaimToken, UnclaimedReason,
+    ExecutionId, Handle, HandleKind, HandlePayload, Jitter, LaneId, LeaseEpoch, LeaseFence, LeaseId, Limits, Operation,
+    PageLimit, ReclaimToken, UnclaimedReason,
 };
 use sqlx::{Row, postgres::PgRow};
+use tokio::time::Sleep;
+use uuid::Uuid;
 
 use crate::{
     backend::PostgresBackend,
@@ -38,12 +37,12 @@ impl Claims for PostgresBackend {
 
     async fn claim_many(
         &self,
-        _lane: &LaneId,
-        _capabilities: &CapabilitySet,
-        _policy: ClaimPolicy,
-        _limit: PageLimit,
+        lane: &LaneId,
+        capabilities: &CapabilitySet,
+        policy: ClaimPolicy,
+        limit: PageLimit,
     ) -> Result<Vec<Handle>, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimMany))
+        claim_many(self, lane, capabilities, policy, limit).await.map_err(|error| error.at(Operation::ClaimMany))
     }
 
     async fn claim_for_worker(&self, _args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError> {
@@ -80,48 +79,72 @@ async fn claim(
     capabilities: &CapabilitySet,
     policy: ClaimPolicy,
 ) -> Result<Option<Handle>, PgError> {
-    let ttl_ms = policy.checked_ttl_ms()?;
-    let claimer = Claimer {
-        lane,
-        capabilities: capabilities.iter().collect(),
-        ttl_ms,
-        lease_id: LeaseId::new(),
-        attempt_id: AttemptId::new(),
-        policy: &policy,
-    };
-    let busy = backend.busy().of(lane);
-    let Some(wait) = policy.max_wait else { return claimer.look(backend.store().await?, busy).await };
-    let over = tokio::time::sleep(wait);
-    tokio::pin!(over);
-    // Only the pause is cut short: a look that was sent is waited for, or its lease would be lost.
+    let claimer = Claimer::new(lane, capabilities, &policy, 1)?;
+    let mut wait = Wait::new(policy.max_wait);
     loop {
-        let taken = claimer.look(backend.store().await?, busy).await?;
-        if taken.is_some() || over.is_elapsed() {
+        let taken = claimer.look(backend.store().await?).await?;
+        if taken.is_some() || !wait.pause().await {
             return Ok(taken);
-        }
-        tokio::select! {
-            () = &mut over => {}
-            () = tokio::time::sleep(POLL) => {}
         }
     }
 }
 
-/// Which lanes were last found busy, by a hash of the lane; where lanes share a place, only cost is at stake.
-///
-/// The short statement costs a third of the full one but cannot say everything. It goes first while it takes rows; in
-/// a lane that was found empty, what comes next may well be due, and the full statement says so in one round trip.
-#[derive(Debug)]
-pub(crate) struct Busy([AtomicBool; 64]);
+async fn claim_many(
+    backend: &PostgresBackend,
+    lane: &LaneId,
+    capabilities: &CapabilitySet,
+    policy: ClaimPolicy,
+    limit: PageLimit,
+) -> Result<Vec<Handle>, PgError> {
+    let claimer = Claimer::new(lane, capabilities, &policy, usize::from(limit.get()))?;
+    if limit.get() == 0 {
+        return Ok(Vec::new());
+    }
+    let mut wait = Wait::new(policy.max_wait);
+    loop {
+        let taken = claimer.look_for_many(backend.store().await?).await?;
+        if !taken.is_empty() || !wait.pause().await {
+            return Ok(taken);
+        }
+    }
+}
 
-impl Busy {
-    pub(crate) fn new() -> Self {
-        Self(std::array::from_fn(|_| AtomicBool::new(true)))
+/// How long a claim goes on looking.
+struct Wait(Option<Pin<Box<Sleep>>>);
+
+impl Wait {
+    fn new(wait: Option<Duration>) -> Self {
+        Self(wait.map(|wait| Box::pin(tokio::time::sleep(wait))))
     }
 
-    fn of(&self, lane: &LaneId) -> &AtomicBool {
-        let sum = lane.as_str().bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
-        &self.0[sum % self.0.len()]
+    /// Waits until the next look; false if the wait was over.
+    ///
+    /// Only the pause is cut short: a look that was sent is waited for, or its lease would be lost.
+    async fn pause(&mut self) -> bool {
+        let Some(over) = self.0.as_mut().filter(|over| !over.is_elapsed()) else { return false };
+        tokio::select! {
+            () = over => {}
+            () = tokio::time::sleep(POLL) => {}
+        }
+        true
     }
+}
+
+/// Writes down what time has done to a lane, as much of it as one claim may.
+async fn settle(store: &Sender, lane: &LaneId) -> Result<(), PgError> {
+    let jitter = Jitter::from_bits(Uuid::new_v4().as_u128()).millionths();
+    let statement = || {
+        sqlx::query(include_str!("claims/settle_due.sql"))
+            .bind(lane.as_str())
+            .bind(i64::MIN)
+            .bind("")
+            .bind(i64::from(Limits::PROMOTE_PER_CLAIM))
+            .bind(i64::from(jitter))
+            .bind(&["expired", "timed_out", "lapsed", "ready"][..])
+            .bind(false)
+            .bind(None::<&str>)
+    };
+    store.row(statement).await.map(drop)
 }
 
 /// One claim and what it hands out.
@@ -129,54 +152,98 @@ struct Claimer<'a> {
     lane: &'a LaneId,
     capabilities: Vec<&'a str>,
     ttl_ms: u64,
-    lease_id: LeaseId,
-    attempt_id: AttemptId,
+    lease_ids: Vec<Uuid>,
+    attempt_ids: Vec<Uuid>,
     policy: &'a ClaimPolicy,
 }
 
-impl Claimer<'_> {
-    /// One look at the lane.
-    async fn look(&self, store: &Sender, busy: &AtomicBool) -> Result<Option<Handle>, PgError> {
-        let short = if busy.load(Ordering::Relaxed) { self.short_look(store).await? } else { None };
-        let taken = match short {
-            Some(answer) => answer,
-            None => self.full_look(store).await?,
-        };
-        busy.store(taken.is_some(), Ordering::Relaxed);
-        Ok(taken)
+impl<'a> Claimer<'a> {
+    fn new(
+        lane: &'a LaneId,
+        capabilities: &'a CapabilitySet,
+        policy: &'a ClaimPolicy,
+        most: usize,
+    ) -> Result<Self, PgError> {
+        Ok(Self {
+            lane,
+            capabilities: capabilities.iter().collect(),
+            ttl_ms: policy.checked_ttl_ms()?,
+            lease_ids: (0..most).map(|_| Uuid::new_v4()).collect(),
+            attempt_ids: (0..most).map(|_| Uuid::new_v4()).collect(),
+            policy,
+        })
     }
 
-    /// What the short statement answers, if it can say.
-    async fn short_look(&self, store: &Sender) -> Result<Option<Option<Handle>>, PgError> {
-        let row = store.row(|| self.statement(include_str!("claims/claim.sql"))).await?;
-        let row = row.ok_or(sqlx::Error::RowNotFound)?;
-        match row.try_get("verdict")? {
-            "taken" => self.handle(&row).map(|handle| Some(Some(handle))),
-            "none" => Ok(Some(None)),
-            _ => Ok(None),
-        }
-    }
-
-    async fn full_look(&self, store: &Sender) -> Result<Option<Handle>, PgError> {
+    /// One look at the lane for one row.
+    async fn look(&self, store: &Sender) -> Result<Option<Handle>, PgError> {
+        let mut settled = false;
         for round in 0..ATTEMPTS {
-            let statement = || self.statement(include_str!("claims/claim_due.sql")).bind(WINDOW << round);
+            let statement = || {
+                let query = sqlx::query(include_str!("claims/claim.sql")).bind(self.lane.as_str());
+                let query = query.bind(&self.capabilities).bind(self.lease_ids.first()).bind(self.attempt_ids.first());
+                self.signed(query).bind(settled)
+            };
             let row = store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
             match row.try_get("verdict")? {
                 "taken" => return self.handle(&row).map(Some),
                 "none" => return Ok(None),
-                // Another claim holds all that is there, perhaps to make it ready: let it finish.
-                _ => tokio::time::sleep(Duration::from_millis(1 << round)).await,
+                "due" => {
+                    settle(store, self.lane).await?;
+                    settled = true;
+                }
+                _ => match self.window(store, round).await? {
+                    Some(answer) => return Ok(answer),
+                    // Another claim holds all that is there, perhaps to make it ready: let it finish.
+                    None => tokio::time::sleep(Duration::from_millis(1 << round)).await,
+                },
             }
         }
         Ok(None)
     }
 
-    fn statement(&self, sql: &'static str) -> Statement<'_> {
-        sqlx::query(sql)
-            .bind(self.lane.as_str())
-            .bind(&self.capabilities)
-            .bind(self.lease_id.as_uuid())
-            .bind(self.attempt_id.as_uuid())
+    /// One look at the lane for as many rows as there are lease ids.
+    async fn look_for_many(&self, store: &Sender) -> Result<Vec<Handle>, PgError> {
+        let most = i64::try_from(self.lease_ids.len()).unwrap_or(i64::MAX);
+        let mut settled = false;
+        for round in 0..ATTEMPTS {
+            let rows = self.batch(store, most.saturating_add(WINDOW << round), settled).await?;
+            match rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get("verdict")? {
+                "taken" => return rows.iter().map(|row| self.handle(row)).collect(),
+                "none" => return Ok(Vec::new()),
+                "due" => {
+                    settle(store, self.lane).await?;
+                    settled = true;
+                }
+                _ => tokio::time::sleep(Duration::from_millis(1 << round)).await,
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// What the first rows of each capability set, more of them with each round, leave for this claim; `None` if they
+    /// were all locked.
+    async fn window(&self, store: &Sender, round: u32) -> Result<Option<Option<Handle>>, PgError> {
+        let rows = self.batch(store, WINDOW << round, true).await?;
+        let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+        match row.try_get("verdict")? {
+            "taken" => self.handle(row).map(|handle| Some(Some(handle))),
+            "none" => Ok(Some(None)),
+            _ => Ok(None),
+        }
+    }
+
+    async fn batch(&self, store: &Sender, window: i64, settled: bool) -> Result<Vec<PgRow>, PgError> {
+        let statement = || {
+            let query = sqlx::query(include_str!("claims/claim_many.sql")).bind(self.lane.as_str());
+            let query = query.bind(&self.capabilities).bind(&self.lease_ids).bind(&self.attempt_ids);
+            self.signed(query).bind(i64::try_from(self.lease_ids.len()).unwrap_or(i64::MAX)).bind(window).bind(settled)
+        };
+        store.rows(statement).await
+    }
+
+    /// The statement with who claims, and for how long.
+    fn signed<'q>(&'q self, query: Statement<'q>) -> Statement<'q> {
+        query
             .bind(self.policy.worker_id.as_str())
             .bind(self.policy.worker_instance_id.as_str())
             .bind(i64::try_from(self.ttl_ms).unwrap_or(i64::MAX))
@@ -187,15 +254,20 @@ impl Claimer<'_> {
             execution_id: word(row, "id")?,
             attempt_index: AttemptIndex(number(row, "attempt_index")?),
             fence: LeaseFence {
-                lease_id: self.lease_id,
+                lease_id: LeaseId::from_uuid(row.try_get("lease_id")?),
                 lease_epoch: LeaseEpoch(number(row, "lease_epoch")?),
-                attempt_id: self.attempt_id,
+                attempt_id: AttemptId::from_uuid(row.try_get("attempt_id")?),
             },
             lease_ttl: Duration::from_millis(self.ttl_ms),
             lane_id: self.lane.clone(),
             worker_instance_id: self.policy.worker_instance_id.clone(),
         };
-        let kind = if row.try_get("reclaimed")? { HandleKind::Reclaimed } else { HandleKind::Fresh };
+        let kind = match row.try_get("kind")? {
+            "fresh" => HandleKind::Fresh,
+            "resumed" => HandleKind::Resumed,
+            "reclaimed" => HandleKind::Reclaimed,
+            other => return Err(EngineError::corrupt(format!("kind {other:?}")).into()),
+        };
         Ok(payload.seal(BackendTag::try_new(LABEL)?, kind))
     }
 }

@@ -42,7 +42,7 @@ impl Attempts for ValkeyBackend {
             .arg(&reason.message)
             .arg(reason.effective_category(classification))
             .arg(u8::from(classification.is_retryable()))
-            .arg(Jitter::from_bits(Uuid::new_v4().as_u128()).millionths());
+            .arg(jitter_millionths());
         let mut reply = self.items(call).await?;
         match reply.text()?.as_str() {
             "retry" => Ok(FailOutcome::RetryScheduled { delay_until: reply.instant()? }),
@@ -59,12 +59,16 @@ impl Attempts for ValkeyBackend {
         Ok(self.done(Call::write("ff_cancel", &keys).fenced(&held).arg(reason)).await?)
     }
 
-    async fn delay(&self, _handle: &Handle, _delay_until: TimestampMs) -> Result<(), EngineError> {
-        Err(EngineError::unavailable(Operation::Delay))
+    async fn delay(&self, handle: &Handle, delay_until: TimestampMs) -> Result<(), EngineError> {
+        delay_until.check("delay_until")?;
+        let held = self.opened(handle)?;
+        let call = Call::write("ff_delay", &self.giving_back(&held)).fenced(&held);
+        Ok(self.done(call.arg(delay_until.as_ms())).await?)
     }
 
-    async fn wait_children(&self, _handle: &Handle) -> Result<(), EngineError> {
-        Err(EngineError::unavailable(Operation::WaitChildren))
+    async fn wait_children(&self, handle: &Handle) -> Result<(), EngineError> {
+        let held = self.opened(handle)?;
+        Ok(self.done(Call::write("ff_wait_children", &self.giving_back(&held)).fenced(&held)).await?)
     }
 
     async fn complete_many(&self, _batch: Vec<CompleteArgs>) -> Result<Vec<Result<(), EngineError>>, EngineError> {
@@ -89,6 +93,12 @@ impl ValkeyBackend {
         [keys.root(), keys.lease_history(), keys.completions(), keys.core(&held.execution_id), last]
     }
 
+    /// The keys of an operation that gives a lease back.
+    fn giving_back(&self, held: &HandlePayload) -> [String; 4] {
+        let keys = &self.keys;
+        [keys.root(), keys.lease_history(), keys.completions(), keys.core(&held.execution_id)]
+    }
+
     /// Calls a function that answers `done` or refuses.
     async fn done(&self, call: Call) -> Result<(), ValkeyError> {
         let mut reply = self.items(call).await?;
@@ -105,4 +115,9 @@ fn with(call: Call, last: Option<impl redis::ToRedisArgs>) -> Call {
         Some(last) => call.arg(last),
         None => call,
     }
+}
+
+/// The draw of a call that may schedule a retry.
+pub(crate) fn jitter_millionths() -> u32 {
+    Jitter::from_bits(Uuid::new_v4().as_u128()).millionths()
 }

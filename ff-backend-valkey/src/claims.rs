@@ -1,6 +1,6 @@
 //! How a worker gets a lease.
 
-use std::time::Duration;
+use std::{pin::Pin, time::Duration};
 
 use async_trait::async_trait;
 use ff_core::{
@@ -9,14 +9,16 @@ use ff_core::{
     ExecutionId, Handle, HandleKind, HandlePayload, LaneId, LeaseEpoch, LeaseFence, LeaseId, Operation, PageLimit,
     ReclaimToken, UnclaimedReason,
 };
-use tokio::time::sleep;
+use tokio::time::{Sleep, sleep};
 
 use crate::{
+    attempts::jitter_millionths,
     backend::{LABEL, ValkeyBackend},
     capabilities::LOOK_AGAIN,
     error::ValkeyError,
     executions::execution_id,
     fcall::Call,
+    reply::Items,
 };
 
 #[async_trait]
@@ -27,35 +29,31 @@ impl Claims for ValkeyBackend {
         capabilities: &CapabilitySet,
         policy: ClaimPolicy,
     ) -> Result<Option<Handle>, EngineError> {
-        let ttl_ms = policy.checked_ttl_ms()?;
-        let capabilities = capabilities.joined();
-        let over = sleep(policy.max_wait.unwrap_or_default());
-        tokio::pin!(over);
-        let mut rest = policy.max_wait.unwrap_or_default();
+        let claimer = Claimer::new(self, lane, capabilities, &policy)?;
+        let mut wait = Wait::new(policy.max_wait);
         loop {
-            if let Some(handle) = look(self, lane, &capabilities, &policy, ttl_ms).await? {
-                return Ok(Some(handle));
-            }
-            if rest.is_zero() {
-                return Ok(None);
-            }
-            let pause = rest.min(LOOK_AGAIN);
-            tokio::select! {
-                // The wait is over by the clock although the looks took their time: one last look.
-                () = &mut over => rest = Duration::ZERO,
-                () = sleep(pause) => rest -= pause,
+            let taken = claimer.look().await?;
+            if taken.is_some() || !wait.pause().await {
+                return Ok(taken);
             }
         }
     }
 
     async fn claim_many(
         &self,
-        _lane: &LaneId,
-        _capabilities: &CapabilitySet,
-        _policy: ClaimPolicy,
-        _limit: PageLimit,
+        lane: &LaneId,
+        capabilities: &CapabilitySet,
+        policy: ClaimPolicy,
+        limit: PageLimit,
     ) -> Result<Vec<Handle>, EngineError> {
-        Err(EngineError::unavailable(Operation::ClaimMany))
+        let claimer = Claimer::new(self, lane, capabilities, &policy)?;
+        let mut wait = Wait::new(policy.max_wait);
+        loop {
+            let taken = claimer.look_for_many(limit).await?;
+            if !taken.is_empty() || limit.get() == 0 || !wait.pause().await {
+                return Ok(taken);
+            }
+        }
     }
 
     async fn claim_for_worker(&self, _args: ClaimForWorkerArgs) -> Result<ClaimForWorkerOutcome, EngineError> {
@@ -86,46 +84,104 @@ impl Claims for ValkeyBackend {
     }
 }
 
-async fn look(
-    backend: &ValkeyBackend,
-    lane: &LaneId,
-    capabilities: &str,
-    policy: &ClaimPolicy,
-    ttl_ms: u64,
-) -> Result<Option<Handle>, ValkeyError> {
-    let (lease_id, attempt_id) = (LeaseId::new(), AttemptId::new());
-    let keys = &backend.keys;
-    let names = [keys.root(), keys.lease_history(), keys.completions(), keys.due(lane), keys.sets(lane)];
-    let call = Call::write("ff_claim", &names)
-        .arg(lane.as_str())
-        .arg(capabilities)
-        .arg(policy.worker_id.as_str())
-        .arg(policy.worker_instance_id.as_str())
-        .arg(ttl_ms)
-        .arg(lease_id.to_string())
-        .arg(attempt_id.to_string())
-        .arg(backend.limits.promote_per_claim);
-    let mut reply = backend.items(call).await?;
-    match reply.text()?.as_str() {
-        "none" => return Ok(None),
-        "claimed" => {}
-        other => return Err(ValkeyError::Reply(format!("{other:?} was not expected"))),
+/// How long a claim goes on looking.
+struct Wait(Option<Pin<Box<Sleep>>>);
+
+impl Wait {
+    fn new(wait: Option<Duration>) -> Self {
+        Self(wait.map(|wait| Box::pin(sleep(wait))))
     }
-    let execution_id = execution_id(&reply.text()?)?;
-    let lease_epoch = LeaseEpoch(reply.number()?);
-    let attempt_index = AttemptIndex(reply.number()?);
-    let kind = match reply.text()?.as_str() {
-        "fresh" => HandleKind::Fresh,
-        "reclaimed" => HandleKind::Reclaimed,
-        other => return Err(ValkeyError::Reply(format!("{other:?} was not expected"))),
-    };
-    let payload = HandlePayload {
-        execution_id,
-        attempt_index,
-        fence: LeaseFence { lease_id, lease_epoch, attempt_id },
-        lease_ttl: Duration::from_millis(ttl_ms),
-        lane_id: lane.clone(),
-        worker_instance_id: policy.worker_instance_id.clone(),
-    };
-    Ok(Some(payload.seal(BackendTag::try_new(LABEL)?, kind)))
+
+    /// Waits until the next look; false if the wait was over.
+    async fn pause(&mut self) -> bool {
+        let Some(over) = self.0.as_mut().filter(|over| !over.is_elapsed()) else { return false };
+        tokio::select! {
+            () = over => {}
+            () = sleep(LOOK_AGAIN) => {}
+        }
+        true
+    }
+}
+
+/// One claim: who takes work, and what kind.
+struct Claimer<'a> {
+    backend: &'a ValkeyBackend,
+    lane: &'a LaneId,
+    capabilities: String,
+    policy: &'a ClaimPolicy,
+    ttl_ms: u64,
+}
+
+impl<'a> Claimer<'a> {
+    fn new(
+        backend: &'a ValkeyBackend,
+        lane: &'a LaneId,
+        capabilities: &CapabilitySet,
+        policy: &'a ClaimPolicy,
+    ) -> Result<Self, EngineError> {
+        let ttl_ms = policy.checked_ttl_ms()?;
+        Ok(Self { backend, lane, capabilities: capabilities.joined(), policy, ttl_ms })
+    }
+
+    /// One look for one row.
+    async fn look(&self) -> Result<Option<Handle>, ValkeyError> {
+        self.handle(&mut self.backend.items(minting(self.call("ff_claim"))).await?)
+    }
+
+    /// One look for as many rows as the limit says.
+    async fn look_for_many(&self, limit: PageLimit) -> Result<Vec<Handle>, ValkeyError> {
+        let call = (0..limit.get()).fold(self.call("ff_claim_many"), |call, _| minting(call));
+        let mut reply = self.backend.items(call).await?;
+        let mut taken = Vec::new();
+        while let Some(mut item) = reply.next_items()? {
+            taken.extend(self.handle(&mut item)?);
+        }
+        Ok(taken)
+    }
+
+    fn call(&self, function: &str) -> Call {
+        let keys = &self.backend.keys;
+        let names = [keys.root(), keys.lease_history(), keys.completions(), keys.due(self.lane), keys.sets(self.lane)];
+        Call::write(function, &names)
+            .arg(self.lane.as_str())
+            .arg(&self.capabilities)
+            .arg(self.policy.worker_id.as_str())
+            .arg(self.policy.worker_instance_id.as_str())
+            .arg(self.ttl_ms)
+            .arg(self.backend.limits.promote_per_claim)
+            .arg(jitter_millionths())
+    }
+
+    /// What `ff.take` answers, as a handle.
+    fn handle(&self, reply: &mut Items) -> Result<Option<Handle>, ValkeyError> {
+        match reply.text()?.as_str() {
+            "none" => return Ok(None),
+            "claimed" => {}
+            other => return Err(ValkeyError::Reply(format!("{other:?} was not expected"))),
+        }
+        let execution_id = execution_id(&reply.text()?)?;
+        let lease_epoch = LeaseEpoch(reply.number()?);
+        let attempt_index = AttemptIndex(reply.number()?);
+        let kind = match reply.text()?.as_str() {
+            "fresh" => HandleKind::Fresh,
+            "resumed" => HandleKind::Resumed,
+            "reclaimed" => HandleKind::Reclaimed,
+            other => return Err(ValkeyError::Reply(format!("{other:?} was not expected"))),
+        };
+        let (attempt_id, lease_id) = (reply.parsed()?, reply.parsed()?);
+        let payload = HandlePayload {
+            execution_id,
+            attempt_index,
+            fence: LeaseFence { lease_id, lease_epoch, attempt_id },
+            lease_ttl: Duration::from_millis(self.ttl_ms),
+            lane_id: self.lane.clone(),
+            worker_instance_id: self.policy.worker_instance_id.clone(),
+        };
+        Ok(Some(payload.seal(BackendTag::try_new(LABEL)?, kind)))
+    }
+}
+
+/// The same with the ids of one more lease and attempt.
+fn minting(call: Call) -> Call {
+    call.arg(LeaseId::new().to_string()).arg(AttemptId::new().to_string())
 }

@@ -69,9 +69,9 @@ impl Items {
         Self::of(self.next()?)
     }
 
-    /// True if nothing is left.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.len() == 0
+    /// The next array, if there is one.
+    pub(crate) fn next_items(&mut self) -> Result<Option<Self>, ValkeyError> {
+        self.0.next().map(Self::of).transpose()
     }
 
     /// The rest, as texts.

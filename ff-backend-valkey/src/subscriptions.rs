@@ -242,8 +242,7 @@ impl<E: Family> Reader<E> {
         }
         let place = Place { id: reply.text()?, passed: reply.number()? };
         let mut events = reply.items()?;
-        while !events.is_empty() {
-            let mut event = events.items()?;
+        while let Some(mut event) = events.next_items()? {
             let cursor = Place { id: event.text()?, passed: event.number()? }.cursor(E::NAME);
             self.page.push_back(Delivered { cursor, event: E::read(&event.hash()?)? });
         }

@@ -106,6 +106,8 @@ pub struct AttemptFacts {
     pub lease_epoch: LeaseEpoch,
     /// When it started.
     pub started_at: TimestampMs,
+    /// When it was last taken up again.
+    pub resumed_at: Option<TimestampMs>,
     /// When it ended.
     pub ended_at: Option<TimestampMs>,
     /// The message of its failure.

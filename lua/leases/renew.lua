@@ -8,7 +8,7 @@ ff.write("renew", function(keys, args)
   local refusal = ff.fence(core, args, now)
   if refusal then return refusal end
 
-  local expires_at, at = now + tonumber(args[6]), ff.int(now)
+  local expires_at, at = ff.earlier(now + tonumber(args[6]), tonumber(core.ta)), ff.int(now)
   redis.call("HSET", keys[2], "le", ff.int(expires_at), "lr", at, "m", at)
   -- It stands among the ready ones if the clock was set back after a claim saw its lease lapse.
   ff.unmake_ready(keys[1], args[1], core)

@@ -31,6 +31,6 @@ ff.count = function(counter)
   return tonumber(counter or 0)
 end
 
-ff.max_reclaims = function(core)
-  return tonumber(core.mr or MAX_RECLAIMS)
+ff.is_out_of_reclaims = function(core)
+  return ff.count(core.lc) >= tonumber(core.mr or MAX_RECLAIMS)
 end

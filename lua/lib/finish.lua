@@ -14,22 +14,25 @@ end
 -- The deadline of the whole execution has come.
 ff.expire = function(keys, id, core, now)
   local deadline = ff.deadline(core)
+  local ended_at = math.max(deadline, tonumber(core.c))
+  if ff.has_open_attempt(core) then
+    ff.end_attempt(keys[1], id, core, { "ended_failure", ff.int(ended_at), "timeout", "execution_deadline" })
+  end
   if ff.is_leased(core) then
-    ff.end_attempt(keys[1], id, core, { "ended_failure", ff.int(now), "timeout", "execution_deadline" })
     if tonumber(core.le) <= deadline then
       ff.tell_lease(keys, id, core, "expired", "", now)
     else
       ff.tell_lease(keys, id, core, "released", "execution_deadline", now)
     end
   end
-  ff.finish(keys, id, core, ff.expired_state(core), "expired", math.max(deadline, tonumber(core.c)), "", now)
+  ff.finish(keys, id, core, ff.expired_state(core), "expired", ended_at, "", now)
 end
 
--- The lease has lapsed once more than the policy allows.
+-- The lease has ended once more than the policy allows.
 ff.exhaust = function(keys, id, core, now)
   local why = "max_reclaims_exceeded"
   ff.end_attempt(keys[1], id, core, { "ended_failure", ff.int(now), why, why })
   redis.call("HSET", ff.key.text(keys[1], id), "failure_reason", why, "failure_category", why)
-  ff.tell_lease(keys, id, core, "revoked", why, now)
+  if ff.is_leased(core) then ff.tell_lease(keys, id, core, "revoked", why, now) end
   ff.finish(keys, id, core, ff.state.failed, "failed", now, "", now)
 end

@@ -6,7 +6,11 @@ ff.state = {
   eligible_retry = "runw-y",
   delayed_first = "rutd-f",
   backoff_retry = "rutr-y",
+  eligible_interrupted = "runw-i",
+  delayed_interrupted = "rutd-i",
   leased = "al---r",
+  lapsed = "ae-w-i",
+  revoked = "ar-w-i",
   succeeded = "tu--sx",
   failed = "tu--fx",
   cancelled = "tu--cx",
@@ -22,8 +26,20 @@ ff.is_leased = function(core)
   return core.s == ff.state.leased
 end
 
-ff.is_delay_over = function(core, now)
-  return string.sub(core.s, 3, 3) == "t" and (core.d == nil or now >= tonumber(core.d))
+-- Its lease lapsed, and that was written down, or was revoked; nobody has taken over.
+ff.has_ended_lease = function(core)
+  return core.s == ff.state.lapsed or core.s == ff.state.revoked
+end
+
+-- Nothing but time held it back, and its time has come.
+ff.is_eligible = function(core, now)
+  local eligibility = string.sub(core.s, 3, 3)
+  return eligibility == "n" or (eligibility == "t" and (core.d == nil or now >= tonumber(core.d)))
+end
+
+-- A grant keeps it for somebody.
+ff.is_reserved = function(core, now)
+  return core.gk ~= nil and core.gr == nil and now < tonumber(core.ge)
 end
 
 ff.deadline = function(core)

@@ -71,20 +71,18 @@ pub(super) fn fail(
         Fenced::Held(held) => held.execution_id,
         Fenced::Repeated(id) => return first_answer(state.row(&id)?),
     };
-    let row = state.row(&id)?;
     let category = reason.effective_category(classification);
-    let rule = row.retry_rule.as_ref();
-    let jitter = if rule.is_some_and(|rule| rule.jitter) { mint.jitter() } else { Jitter::NONE };
-    let (retries, class) = (row.record.retry_count, classification);
-    #[cfg(feature = "flaws")]
-    let (retries, class) = flaw::retry(state, retries, class);
-    let decision = RetryDecision::of(rule, retries, class, category, jitter);
+    let decision = retry_decision(state, &id, classification, category, mint)?;
     let row = state.row_mut(&id)?;
     row.record.failure_reason = Some(reason.message.clone());
     row.record.failure_category = Some(category.to_owned());
     let failure = (reason.message.as_str(), category);
     match decision {
-        RetryDecision::RetryAfter(delay_ms) => schedule_retry(state, &id, failure, delay_ms, now),
+        RetryDecision::RetryAfter(delay_ms) => {
+            let told = (failure, ReleaseReason::FailedRetryScheduled);
+            let delay_until = schedule_retry(state, &id, told, Some(Operation::Fail), delay_ms, now)?;
+            Ok(FailOutcome::RetryScheduled { delay_until })
+        }
         RetryDecision::Terminal => {
             let ending = Ending {
                 outcome: TerminalOutcome::Failed,
@@ -99,6 +97,23 @@ pub(super) fn fail(
     }
 }
 
+/// Whether a failure of the running attempt is retried.
+pub(super) fn retry_decision(
+    state: &State,
+    id: &ExecutionId,
+    class: FailureClass,
+    category: &str,
+    mint: &mut dyn Mint,
+) -> Result<RetryDecision, EngineError> {
+    let row = state.row(id)?;
+    let rule = row.retry_rule.as_ref();
+    let jitter = if rule.is_some_and(|rule| rule.jitter) { mint.jitter() } else { Jitter::NONE };
+    let retries = row.record.retry_count;
+    #[cfg(feature = "flaws")]
+    let (retries, class) = flaw::retry(state, retries, class);
+    Ok(RetryDecision::of(rule, retries, class, category, jitter))
+}
+
 /// What the call answered that a repeat repeats.
 fn first_answer(row: &StoredExecution) -> Result<FailOutcome, EngineError> {
     if row.record.state.lifecycle_phase == LifecyclePhase::Terminal {
@@ -108,32 +123,77 @@ fn first_answer(row: &StoredExecution) -> Result<FailOutcome, EngineError> {
     Ok(FailOutcome::RetryScheduled { delay_until })
 }
 
-fn schedule_retry(
+/// Ends the attempt with a failure and lets another one start after `delay_ms`; the instant of that.
+pub(super) fn schedule_retry(
     state: &mut State,
     id: &ExecutionId,
-    failure: (&str, &str),
+    (failure, told): ((&str, &str), ReleaseReason),
+    ended_by: Option<Operation>,
     delay_ms: u64,
     now: TimestampMs,
-) -> Result<FailOutcome, EngineError> {
-    let (row, index, events) = state.parts(id)?;
+) -> Result<TimestampMs, EngineError> {
+    let (row, _, events) = state.parts(id)?;
     row.close_attempt(AttemptPhase::EndedFailure, Some(failure), now);
-    events.lease(row, LeaseEventKind::Released, Some(ReleaseReason::FailedRetryScheduled), now);
-    let next = AttemptState::PendingRetryAttempt;
-    row.record.state = match delay_ms {
-        0 => StateVector::eligible(next),
-        _ => StateVector::delayed(BlockingReason::WaitingForRetryBackoff, next),
-    };
-    let delay_until = now.plus(Duration::from_millis(delay_ms));
-    row.record.delay_until = Some(delay_until);
+    events.lease(row, LeaseEventKind::Released, Some(told), now);
     row.record.retry_count += 1;
-    row.record.last_transition_at = now;
-    row.record.last_mutation_at = now;
-    row.ended_by = Some(Operation::Fail);
-    let place = Place::of(&row.record);
-    index.place(row, place);
+    let wait = (BlockingReason::WaitingForRetryBackoff, AttemptState::PendingRetryAttempt);
+    let delay_until = now.plus(Duration::from_millis(delay_ms));
+    park(state, id, wait, delay_until, ended_by, now)?;
     #[cfg(feature = "flaws")]
     flaw::retry_scheduled(state, id);
-    Ok(FailOutcome::RetryScheduled { delay_until })
+    Ok(delay_until)
+}
+
+/// Lets an execution whose lease was given back wait until an instant.
+fn park(
+    state: &mut State,
+    id: &ExecutionId,
+    (reason, next): (BlockingReason, AttemptState),
+    until: TimestampMs,
+    ended_by: Option<Operation>,
+    now: TimestampMs,
+) -> Result<(), EngineError> {
+    let (row, index, _) = state.parts(id)?;
+    row.record.state =
+        if until.has_come(now) { StateVector::eligible(next) } else { StateVector::delayed(reason, next) };
+    row.record.delay_until = Some(until);
+    row.record.last_transition_at = now;
+    row.record.last_mutation_at = now;
+    row.ended_by = ended_by;
+    let place = Place::of(row);
+    index.place(row, place);
+    Ok(())
+}
+
+pub(super) fn delay(
+    state: &mut State,
+    handle: &Handle,
+    delay_until: TimestampMs,
+    now: TimestampMs,
+) -> Result<(), EngineError> {
+    delay_until.check("delay_until")?;
+    let Fenced::Held(held) = fence(state, handle, Operation::Delay, now)? else { return Ok(()) };
+    give_back(state, &held.execution_id, ReleaseReason::WorkerDelay, now)?;
+    let wait = (BlockingReason::WaitingForDelay, AttemptState::AttemptInterrupted);
+    park(state, &held.execution_id, wait, delay_until, Some(Operation::Delay), now)
+}
+
+pub(super) fn wait_children(state: &mut State, handle: &Handle, now: TimestampMs) -> Result<(), EngineError> {
+    let Fenced::Held(held) = fence(state, handle, Operation::WaitChildren, now)? else { return Ok(()) };
+    give_back(state, &held.execution_id, ReleaseReason::WaitingChildren, now)?;
+    // No execution has an inbound edge, so nothing is open.
+    let wait = (BlockingReason::WaitingForChildren, AttemptState::AttemptInterrupted);
+    park(state, &held.execution_id, wait, now, Some(Operation::WaitChildren), now)
+}
+
+/// Gives a lease back and keeps its attempt for the next holder.
+fn give_back(state: &mut State, id: &ExecutionId, told: ReleaseReason, now: TimestampMs) -> Result<(), EngineError> {
+    let (row, _, events) = state.parts(id)?;
+    events.lease(row, LeaseEventKind::Released, Some(told), now);
+    if let Some(attempt) = row.attempts.last_mut() {
+        attempt.phase = AttemptPhase::Suspended;
+    }
+    Ok(())
 }
 
 pub(super) fn cancel(state: &mut State, handle: &Handle, reason: &str, now: TimestampMs) -> Result<(), EngineError> {

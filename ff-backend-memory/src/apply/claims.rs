@@ -4,17 +4,25 @@ use std::{sync::Arc, time::Duration};
 
 use ff_core::{
     AttemptIndex, AttemptPhase, AttemptState, AttemptType, BackendTag, CapabilitySet, ClaimPolicy, EligibilityState,
-    EngineError, ExecutionId, Handle, HandleKind, HandlePayload, LaneId, LeaseEpoch, LeaseEventKind, LeaseFence,
-    LeaseRecord, OwnershipState, ReleaseReason, StateVector, TerminalOutcome, TimestampMs,
+    EngineError, ExecutionId, FailureClass, Handle, HandleKind, HandlePayload, LaneId, LeaseEpoch, LeaseEventKind,
+    LeaseFence, LeaseRecord, OwnershipState, PageLimit, ReleaseReason, RetryDecision, StateVector, TerminalOutcome,
+    TimestampMs,
 };
 
-use super::{Ending, end};
+use super::{
+    Ending,
+    attempts::{retry_decision, schedule_retry},
+    end,
+    executions::after,
+};
 #[cfg(feature = "flaws")]
 use crate::flaw;
 use crate::{AttemptRecord, Mint, Place, State, StoredExecution, capabilities::LABEL, state::Rank};
 
 /// The failure of an execution whose lease lapsed once more than its policy allows.
 const MAX_RECLAIMS_EXCEEDED: &str = "max_reclaims_exceeded";
+/// The failure of an attempt that ran out of its time.
+const ATTEMPT_TIMEOUT: &str = "attempt_timeout";
 
 pub(super) fn claim(
     state: &mut State,
@@ -25,11 +33,34 @@ pub(super) fn claim(
     mint: &mut dyn Mint,
 ) -> Result<Option<Handle>, EngineError> {
     let lease_ttl = Duration::from_millis(policy.checked_ttl_ms()?);
-    promote(state, lane, now)?;
+    promote(state, lane, now, mint)?;
     match pick(state, lane, capabilities, now) {
         Some(id) => take(state, &id, policy, lease_ttl, now, mint).map(Some),
         None => Ok(None),
     }
+}
+
+pub(super) fn claim_many(
+    state: &mut State,
+    lane: &LaneId,
+    capabilities: &CapabilitySet,
+    policy: &ClaimPolicy,
+    limit: PageLimit,
+    now: TimestampMs,
+    mint: &mut dyn Mint,
+) -> Result<Vec<Handle>, EngineError> {
+    let lease_ttl = Duration::from_millis(policy.checked_ttl_ms()?);
+    if limit.get() == 0 {
+        return Ok(Vec::new());
+    }
+    promote(state, lane, now, mint)?;
+    let mut taken = Vec::new();
+    while taken.len() < usize::from(limit.get())
+        && let Some(id) = pick(state, lane, capabilities, now)
+    {
+        taken.push(take(state, &id, policy, lease_ttl, now, mint)?);
+    }
+    Ok(taken)
 }
 
 /// What becomes of a row whose due instant has come.
@@ -37,20 +68,38 @@ pub(super) fn claim(
 pub(crate) enum Due {
     /// Its deadline ends it.
     Expired,
-    /// Its lease lapsed once more than its policy allows.
+    /// Its attempt ran out of time.
+    TimedOut,
+    /// Its lease ended once more than its policy allows.
     OutOfReclaims,
-    /// A claim may pick it: its delay is over or its lease lapsed.
+    /// A claim may pick it: its lease lapsed.
+    Lapsed,
+    /// A claim may pick it: its delay or its grant is over.
     Ready,
     /// Its time has not come.
     NotYet,
 }
 
 pub(crate) fn decide_due(row: &StoredExecution, now: TimestampMs) -> Due {
-    if row.record.is_past_deadline(now) {
+    let record = &row.record;
+    let ended_lease =
+        matches!(record.state.ownership_state, OwnershipState::LeaseExpiredReclaimable | OwnershipState::LeaseRevoked);
+    if record.is_past_deadline(now) {
         Due::Expired
-    } else if row.record.has_lapsed_lease(now) {
-        if row.record.lease_reclaim_count >= row.max_reclaims { Due::OutOfReclaims } else { Due::Ready }
-    } else if row.record.state_at(now).eligibility_state == EligibilityState::EligibleNow {
+    } else if record.has_lapsed_lease(now) {
+        let expires_at = record.lease.as_ref().map(|lease| lease.expires_at);
+        if row.attempt_timeout_at.is_some() && expires_at >= row.attempt_timeout_at {
+            Due::TimedOut
+        } else if row.is_out_of_reclaims() {
+            Due::OutOfReclaims
+        } else {
+            Due::Lapsed
+        }
+    } else if ended_lease && row.is_out_of_reclaims() {
+        Due::OutOfReclaims
+    } else if record.live_grant(now).is_some() {
+        Due::NotYet
+    } else if ended_lease || record.state_at(now).eligibility_state == EligibilityState::EligibleNow {
         Due::Ready
     } else {
         Due::NotYet
@@ -58,7 +107,12 @@ pub(crate) fn decide_due(row: &StoredExecution, now: TimestampMs) -> Due {
 }
 
 /// Works off the rows of a lane whose time has come, at most as many as one claim may.
-pub(crate) fn promote(state: &mut State, lane: &LaneId, now: TimestampMs) -> Result<(), EngineError> {
+pub(crate) fn promote(
+    state: &mut State,
+    lane: &LaneId,
+    now: TimestampMs,
+    mint: &mut dyn Mint,
+) -> Result<(), EngineError> {
     let most = usize::try_from(state.limits.promote_per_claim).unwrap_or(usize::MAX);
     let ids = state.index.due(lane, now, most);
     #[cfg(feature = "flaws")]
@@ -67,18 +121,57 @@ pub(crate) fn promote(state: &mut State, lane: &LaneId, now: TimestampMs) -> Res
         let due = decide_due(state.row(&id)?, now);
         #[cfg(feature = "flaws")]
         let due = flaw::decide_due(state, state.row(&id)?, now, due);
-        match due {
-            Due::Expired => expire(state, &id, now)?,
-            Due::OutOfReclaims => give_up(state, &id, now)?,
-            Due::Ready => {
-                let (row, index, _) = state.parts(&id)?;
-                let place = Place::promoted(&row.record);
-                index.place(row, place);
-            }
-            Due::NotYet => {}
-        }
+        settle(state, &id, due, now, mint)?;
     }
     Ok(())
+}
+
+/// Writes down what time has done to one row.
+pub(crate) fn settle(
+    state: &mut State,
+    id: &ExecutionId,
+    due: Due,
+    now: TimestampMs,
+    mint: &mut dyn Mint,
+) -> Result<(), EngineError> {
+    match due {
+        Due::Expired => expire(state, id, now),
+        Due::TimedOut => time_out(state, id, now, mint),
+        Due::OutOfReclaims => give_up(state, id, now),
+        Due::Lapsed | Due::Ready => {
+            let (row, index, _) = state.parts(id)?;
+            let place = Place::promoted(&row.record);
+            index.place(row, place);
+            Ok(())
+        }
+        Due::NotYet => Ok(()),
+    }
+}
+
+/// Fails an attempt that ran out of its time: a retry follows by the rule, or else the execution expires.
+fn time_out(state: &mut State, id: &ExecutionId, now: TimestampMs, mint: &mut dyn Mint) -> Result<(), EngineError> {
+    let failure = (ATTEMPT_TIMEOUT, FailureClass::Timeout.as_str());
+    let decision = retry_decision(state, id, FailureClass::Timeout, failure.1, mint)?;
+    let row = state.row_mut(id)?;
+    row.record.failure_reason = Some(failure.0.to_owned());
+    row.record.failure_category = Some(failure.1.to_owned());
+    match decision {
+        RetryDecision::RetryAfter(delay_ms) => {
+            let reason = ReleaseReason::AttemptTimeoutRetryScheduled;
+            schedule_retry(state, id, (failure, reason), None, delay_ms, now).map(drop)
+        }
+        RetryDecision::Terminal => {
+            let ending = Ending {
+                outcome: TerminalOutcome::Expired,
+                phase: AttemptPhase::EndedFailure,
+                failure: Some(failure),
+                lease_event: (LeaseEventKind::Released, Some(ReleaseReason::AttemptTimeout)),
+                ended_by: None,
+                completed_at: now,
+            };
+            end(state, id, &ending, now)
+        }
+    }
 }
 
 /// Ends an execution whose deadline has come.
@@ -156,19 +249,23 @@ pub(crate) fn take(
     let lease_epoch = LeaseEpoch(row.record.lease_epoch.0 + 1);
     #[cfg(feature = "flaws")]
     let lease_epoch = flaw::next_epoch(planted, row, lease_epoch);
-    let reclaims = row.record.state.ownership_state == OwnershipState::Leased;
-    if reclaims {
+    let (attempt_type, told, kind) = arrival(row);
+    if row.record.state.ownership_state == OwnershipState::Leased {
         events.lease(row, LeaseEventKind::Expired, None, now);
+    }
+    if kind == HandleKind::Reclaimed {
         row.close_attempt(AttemptPhase::InterruptedReclaimed, None, now);
         row.record.lease_reclaim_count += 1;
     }
-    let (attempt_type, told, kind) = match row.record.state.attempt_state {
-        _ if reclaims => (AttemptType::Reclaim, LeaseEventKind::Reclaimed, HandleKind::Reclaimed),
-        AttemptState::PendingRetryAttempt => (AttemptType::Retry, LeaseEventKind::Acquired, HandleKind::Fresh),
-        _ => (AttemptType::Initial, LeaseEventKind::Acquired, HandleKind::Fresh),
+    let lease_id = mint.lease_id();
+    let resumed = row.record.lease.as_ref().filter(|_| kind == HandleKind::Resumed).map(|lease| lease.attempt_id);
+    let attempt_id = resumed.unwrap_or_else(|| mint.attempt_id());
+    let fence = LeaseFence { lease_id, lease_epoch, attempt_id };
+    let attempt_index = match resumed {
+        Some(_) => resume_attempt(row, fence, policy, now)?,
+        None => start_attempt(row, fence, attempt_type, policy, now),
     };
-    let fence = LeaseFence { lease_id: mint.lease_id(), lease_epoch, attempt_id: mint.attempt_id() };
-    let attempt_index = start_attempt(row, fence, attempt_type, policy, now);
+    row.attempt_timeout_at = after(row.attempt_timeout_ms, now);
     row.record.state = StateVector::leased();
     row.record.lease_epoch = fence.lease_epoch;
     row.record.lease = Some(LeaseRecord {
@@ -177,16 +274,17 @@ pub(crate) fn take(
         attempt_index,
         worker_instance_id: policy.worker_instance_id.clone(),
         acquired_at: now,
-        expires_at: now.plus(lease_ttl),
+        expires_at: lease_end(row, now.plus(lease_ttl)),
         last_renewed_at: None,
     });
+    row.record.grant = None;
     row.record.delay_until = None;
     row.record.started_at = row.record.started_at.or(Some(now));
     row.record.last_transition_at = now;
     row.record.last_mutation_at = now;
     row.ended_by = None;
     events.lease(row, told, None, now);
-    let place = Place::of(&row.record);
+    let place = Place::of(row);
     index.place(row, place);
     let payload = HandlePayload {
         execution_id: *id,
@@ -197,6 +295,44 @@ pub(crate) fn take(
         worker_instance_id: policy.worker_instance_id.clone(),
     };
     Ok(payload.seal(BackendTag::try_new(LABEL)?, kind))
+}
+
+/// How the work of a row comes to its next holder.
+fn arrival(row: &StoredExecution) -> (AttemptType, LeaseEventKind, HandleKind) {
+    let state = &row.record.state;
+    if state.ownership_state != OwnershipState::Unowned {
+        return (AttemptType::Reclaim, LeaseEventKind::Reclaimed, HandleKind::Reclaimed);
+    }
+    let attempt_type = match state.attempt_state {
+        _ if row.attempts.is_empty() => AttemptType::Initial,
+        AttemptState::PendingReplayAttempt => AttemptType::Replay,
+        _ => AttemptType::Retry,
+    };
+    let kind =
+        if state.attempt_state == AttemptState::AttemptInterrupted { HandleKind::Resumed } else { HandleKind::Fresh };
+    (attempt_type, LeaseEventKind::Acquired, kind)
+}
+
+/// When a lease ends that would end at `expires_at`: no lease outlives its attempt.
+pub(super) fn lease_end(row: &StoredExecution, expires_at: TimestampMs) -> TimestampMs {
+    row.attempt_timeout_at.map_or(expires_at, |timeout| timeout.min(expires_at))
+}
+
+/// Takes up the latest attempt again, under another lease.
+fn resume_attempt(
+    row: &mut StoredExecution,
+    fence: LeaseFence,
+    policy: &ClaimPolicy,
+    now: TimestampMs,
+) -> Result<AttemptIndex, EngineError> {
+    let attempt = row.attempts.last_mut().ok_or_else(|| EngineError::corrupt("interrupted without an attempt"))?;
+    attempt.phase = AttemptPhase::Started;
+    attempt.resumed_at = Some(now);
+    attempt.lease_id = fence.lease_id;
+    attempt.lease_epoch = fence.lease_epoch;
+    attempt.worker_id = policy.worker_id.clone();
+    attempt.worker_instance_id = Arc::new(policy.worker_instance_id.clone());
+    Ok(attempt.attempt_index)
 }
 
 /// Opens the next attempt of an execution.

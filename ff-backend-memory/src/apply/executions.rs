@@ -31,7 +31,7 @@ pub(super) fn create_execution(
     let execution_id = args.execution_id;
     let mut row = Box::new(row_of(args, now));
     let public_state = row.record.state.public_state();
-    let place = Place::of(&row.record);
+    let place = Place::of(&row);
     #[cfg(feature = "flaws")]
     let place = flaw::row(state, args.effective_delay_until().is_some(), place);
     state.index.register(&row.record);

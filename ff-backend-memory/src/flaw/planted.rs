@@ -193,7 +193,7 @@ pub(crate) fn promotable(state: &mut State, due: Vec<ExecutionId>, now: Timestam
 pub(crate) fn decide_due(state: &State, row: &StoredExecution, now: TimestampMs, due: Due) -> Due {
     match state.flaw {
         Some(Flaw::M04) if lapses_now(row, now) && due != Due::Expired => Due::NotYet,
-        Some(Flaw::M07c) if due == Due::OutOfReclaims => Due::Ready,
+        Some(Flaw::M07c) if due == Due::OutOfReclaims => Due::Lapsed,
         Some(Flaw::D1) if due == Due::Expired => {
             let mut endless = row.clone();
             endless.record.execution_deadline_at = None;
@@ -244,9 +244,9 @@ pub(crate) async fn split_claim(backend: &MemoryBackend, op: &Op) -> Option<Resu
     if !backend.inspect(|state| state.has(Flaw::M03)) {
         return None;
     }
-    let looked = backend.with_parts(|state, now, _| {
+    let looked = backend.with_parts(|state, now, mint| {
         let lease_ttl = Duration::from_millis(policy.checked_ttl_ms()?);
-        claims::promote(state, lane, now)?;
+        claims::promote(state, lane, now, mint)?;
         Ok(claims::pick(state, lane, capabilities, now).map(|id| (id, lease_ttl)))
     });
     let (id, lease_ttl) = match looked {

@@ -28,19 +28,25 @@ pub struct Place {
 impl Place {
     /// Where an execution belongs right after a write.
     #[must_use]
-    pub fn of(record: &ExecutionRecord) -> Self {
+    pub fn of(row: &StoredExecution) -> Self {
+        let record = &row.record;
         if record.state.lifecycle_phase == LifecyclePhase::Terminal {
             return Self::default();
         }
-        let deadline = record.execution_deadline_at;
-        let event = if record.state.ownership_state == OwnershipState::Leased {
+        let (ownership, eligibility) = (record.state.ownership_state, record.state.eligibility_state);
+        let ended_lease = matches!(ownership, OwnershipState::LeaseExpiredReclaimable | OwnershipState::LeaseRevoked);
+        let event = if ownership == OwnershipState::Leased {
             record.lease.as_ref().map(|lease| lease.expires_at)
-        } else if record.state.eligibility_state == EligibilityState::NotEligibleUntilTime {
+        } else if ended_lease && row.is_out_of_reclaims() {
+            // Its end is due since the lease ended.
+            Some(record.last_transition_at)
+        } else if eligibility == EligibilityState::NotEligibleUntilTime {
             record.delay_until
         } else {
-            None
+            record.grant.as_ref().filter(|grant| !grant.redeemed).map(|grant| grant.expires_at)
         };
-        Self { ready: event.is_none(), due_at: event.into_iter().chain(deadline).min() }
+        let takeable = ended_lease || eligibility == EligibilityState::EligibleNow;
+        Self { ready: takeable && event.is_none(), due_at: event.into_iter().chain(record.execution_deadline_at).min() }
     }
 
     /// Where an execution belongs whose time has come: any claim may pick it until its deadline.

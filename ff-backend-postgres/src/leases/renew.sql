@@ -18,9 +18,9 @@ judged AS MATERIALIZED (
 ),
 renewed AS (
     UPDATE executions e SET
-        lease_expires_at = j.now + $5, lease_last_renewed_at = j.now, last_mutation_at = j.now,
+        lease_expires_at = least(j.now + $5, e.attempt_timeout_at), lease_last_renewed_at = j.now, last_mutation_at = j.now,
         -- A claim may have seen the lease lapsed by a clock that stepped back since.
-        ready = false, due_at = least(j.now + $5, e.execution_deadline_at)
+        ready = false, due_at = least(j.now + $5, e.attempt_timeout_at, e.execution_deadline_at)
     FROM judged j WHERE e.id = $1 AND j.verdict = 'ok'
     RETURNING e.lease_expires_at
 )

@@ -113,6 +113,7 @@ fn attempts(row: &StoredExecution) -> impl Iterator<Item = AttemptFacts> {
         phase: attempt.phase,
         lease_epoch: attempt.lease_epoch,
         started_at: attempt.started_at,
+        resumed_at: attempt.resumed_at,
         ended_at: attempt.ended_at,
         failure_reason: attempt.failure_reason.clone(),
         failure_category: attempt.failure_category.clone(),

@@ -1,6 +1,9 @@
 //! Attempts: numbered without a gap, one open at most, each as its execution tells of it.
 
-use ff_core::{AttemptPhase, AttemptState, AttemptSummary, AttemptType, LeaseEventKind, TerminalOutcome};
+use ff_core::{
+    AttemptIndex, AttemptPhase, AttemptState, AttemptSummary, AttemptType, LeaseEpoch, LeaseEventKind, TerminalOutcome,
+    TimestampMs,
+};
 
 use super::{History, Reads, World, holds};
 use crate::{AttemptFacts, Cx, Verdict, check};
@@ -53,16 +56,24 @@ fn records(cx: &Cx, world: &World, attempts: &[AttemptFacts]) -> Verdict {
     Ok(())
 }
 
-/// Each attempt started with one acquisition.
+/// Each attempt started with its first acquisition and goes on under its last; another index begins with another.
 fn leases(cx: &Cx, history: &History) -> Verdict {
-    let acquisitions = history
-        .leases
-        .iter()
-        .filter(|event| matches!(event.kind, LeaseEventKind::Acquired | LeaseEventKind::Reclaimed))
-        .map(|event| (event.attempt_index, event.lease_epoch, event.at));
-    let attempts =
-        history.attempts.iter().map(|attempt| (attempt.attempt_index, attempt.lease_epoch, attempt.started_at));
-    let (acquisitions, attempts): (Vec<_>, Vec<_>) = (acquisitions.collect(), attempts.collect());
+    let mut acquisitions: Vec<(AttemptIndex, TimestampMs, LeaseEpoch, TimestampMs)> = Vec::new();
+    for event in &history.leases {
+        let resumed = acquisitions.last_mut().filter(|(index, ..)| *index == event.attempt_index);
+        match (event.kind, resumed) {
+            (LeaseEventKind::Acquired, Some(last)) => (last.2, last.3) = (event.lease_epoch, event.at),
+            (LeaseEventKind::Acquired | LeaseEventKind::Reclaimed, _) => {
+                acquisitions.push((event.attempt_index, event.at, event.lease_epoch, event.at));
+            }
+            _ => {}
+        }
+    }
+    let attempts = history.attempts.iter().map(|attempt| {
+        let taken_up = attempt.resumed_at.unwrap_or(attempt.started_at);
+        (attempt.attempt_index, attempt.started_at, attempt.lease_epoch, taken_up)
+    });
+    let attempts: Vec<_> = attempts.collect();
     let fits = acquisitions == attempts;
     let id = history.leases.first().map(|event| event.execution_id);
     let found = (id, acquisitions, attempts);
@@ -70,7 +81,7 @@ fn leases(cx: &Cx, history: &History) -> Verdict {
         cx,
         "FF-EXE-001",
         found,
-        holds("each acquisition started an attempt, under its epoch, at its instant", fits)
+        holds("each acquisition started an attempt or took it up again, under its epoch, at its instant", fits)
     );
     Ok(())
 }
@@ -114,7 +125,8 @@ fn stands_as_told(cx: &Cx, reads: &Reads, history: &History) -> Verdict {
         // A lapse is read by comparison: nobody has written anything into the record.
         AttemptState::AttemptInterrupted => open,
         AttemptState::PendingRetryAttempt => last == Some(AttemptPhase::EndedFailure),
-        AttemptState::PendingReplayAttempt => last.is_some() && !open,
+        // What was cancelled before it started has no attempt.
+        AttemptState::PendingReplayAttempt => !open,
         AttemptState::AttemptTerminal => match state.terminal_outcome {
             TerminalOutcome::Success => last == Some(AttemptPhase::EndedSuccess),
             TerminalOutcome::Failed => last == Some(AttemptPhase::EndedFailure),

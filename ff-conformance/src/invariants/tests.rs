@@ -47,6 +47,7 @@ fn attempt(id: ExecutionId, index: u32, phase: AttemptPhase, times: (i64, Option
         phase,
         lease_epoch: LeaseEpoch(u64::from(index) + 1),
         started_at: at(times.0),
+        resumed_at: None,
         ended_at: times.1.map(at),
         failure_reason: None,
         failure_category: None,

@@ -89,6 +89,7 @@ fn attempt(row: &PgRow) -> Result<AttemptFacts, HarnessError> {
         phase: word(row, "phase")?,
         lease_epoch: LeaseEpoch(number(row, "lease_epoch")?),
         started_at: TimestampMs::from_ms(get(row, "started_at")?),
+        resumed_at: get::<Option<i64>>(row, "resumed_at")?.map(TimestampMs::from_ms),
         ended_at: get::<Option<i64>>(row, "ended_at")?.map(TimestampMs::from_ms),
         failure_reason: get(row, "failure_reason")?,
         failure_category: get(row, "failure_category")?,

@@ -143,7 +143,7 @@ fn attempts(uuid: &str, value: &Value) -> Result<Vec<AttemptFacts>, HarnessError
     let mut found = Vec::new();
     for (name, begin) in fields.iter().filter(|(name, _)| !name.ends_with('e')) {
         let begin: Vec<&str> = begin.split('\0').collect();
-        let [attempt_type, attempt_id, _lease, epoch, _worker, _instance, started_at] = begin[..] else {
+        let [attempt_type, attempt_id, _lease, epoch, _worker, _instance, started_at, resumed_at] = begin[..] else {
             return Err(HarnessError::new(format!("attempt {uuid} {name}: {begin:?}")));
         };
         let end: Vec<&str> = fields.get(&format!("{name}e")).map(|end| end.split('\0').collect()).unwrap_or_default();
@@ -156,6 +156,7 @@ fn attempts(uuid: &str, value: &Value) -> Result<Vec<AttemptFacts>, HarnessError
             phase: word(end.first().copied().unwrap_or("started"))?,
             lease_epoch: LeaseEpoch(word(epoch)?),
             started_at: TimestampMs::from_ms(word(started_at)?),
+            resumed_at: Some(resumed_at).filter(|at| !at.is_empty()).map(word).transpose()?.map(TimestampMs::from_ms),
             ended_at: end.get(1).copied().map(word).transpose()?.map(TimestampMs::from_ms),
             failure_reason: part(3),
             failure_category: part(2),

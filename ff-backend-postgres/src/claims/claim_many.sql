@@ -1,0 +1,88 @@
+-- claim_many: takes the first ready rows of a lane that the worker's capabilities cover, in the order of the lane.
+-- $1 lane_id text, $2 capabilities text[], $3 lease_ids uuid[], $4 attempt_ids uuid[], $5 worker_id text,
+-- $6 worker_instance_id text, $7 ttl_ms int8, $8 most int8, $9 window int8, $10 settled bool
+-- returns: id text, kind text, lease_id uuid, attempt_id uuid, attempt_index int8, lease_epoch int8, verdict text
+-- verdict, in a row of its own if nothing was taken: taken, none, due if settle_due.sql has to go first ($10 says that
+-- it went), again if all that could be taken was locked or has moved
+-- Nothing waits: rows are chosen unlocked and taken if nobody holds them and nobody wrote them since the snapshot, so
+-- one reading of the clock holds, and what the snapshot shows of attempts. ANY keeps generic plans on primary keys.
+WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
+due AS MATERIALIZED (
+    SELECT due_at FROM executions WHERE lane_id = $1 AND NOT $10 AND due_at <= (SELECT now FROM clock)
+    ORDER BY due_at, id LIMIT 1
+),
+heads AS MATERIALIZED (
+    SELECT h.* FROM lane_sets s, LATERAL (
+        SELECT id, priority, created_at, xmin AS version FROM executions
+        WHERE set_id = s.set_id AND ready
+          AND (execution_deadline_at IS NULL OR execution_deadline_at > (SELECT now FROM clock))
+        ORDER BY priority DESC, created_at, id LIMIT $9) h
+    WHERE s.lane_id = $1 AND s.tokens <@ $2::text[] AND NOT EXISTS (SELECT FROM due)
+    ORDER BY h.priority DESC, h.created_at, h.id LIMIT $9
+),
+held AS MATERIALIZED (
+    SELECT e.id, e.namespace, e.priority, e.created_at, e.ownership_state, e.attempt_state, e.attempt_index, e.lease_id,
+        e.lease_epoch, e.worker_instance_id
+    FROM (SELECT * FROM heads ORDER BY priority DESC, created_at, id) h JOIN executions e ON e.id = h.id
+    WHERE e.id = ANY (ARRAY(SELECT id FROM heads)) AND e.xmin = h.version
+    ORDER BY h.priority DESC, h.created_at, h.id LIMIT $8 FOR NO KEY UPDATE OF e SKIP LOCKED
+),
+ok AS MATERIALIZED (
+    SELECT held.*, now, place, ($3::uuid[])[place] AS new_lease_id, ($4::uuid[])[place] AS new_attempt_id,
+        CASE WHEN ownership_state <> 'unowned' THEN 'reclaimed'
+            WHEN attempt_state = 'attempt_interrupted' THEN 'resumed' ELSE 'fresh' END AS kind
+    FROM (SELECT held.*, row_number() OVER (ORDER BY priority DESC, created_at, id) AS place FROM held) held, clock
+),
+taken AS (
+    UPDATE executions e SET
+        lifecycle_phase = 'active', ownership_state = 'leased', eligibility_state = 'not_applicable',
+        blocking_reason = 'none', terminal_outcome = 'none', attempt_state = 'running_attempt',
+        ready = false, due_at = least(now + $7, now + e.attempt_timeout_ms, e.execution_deadline_at),
+        delay_until = NULL, ended_by = NULL, grant_key = NULL, lease_id = new_lease_id,
+        attempt_id = CASE WHEN kind = 'resumed' THEN e.attempt_id ELSE new_attempt_id END,
+        attempt_index = CASE WHEN kind = 'resumed' THEN e.attempt_index ELSE e.total_attempt_count END,
+        worker_instance_id = $6, lease_acquired_at = now, lease_last_renewed_at = NULL,
+        lease_expires_at = least(now + $7, now + e.attempt_timeout_ms),
+        attempt_timeout_at = now + e.attempt_timeout_ms, lease_epoch = e.lease_epoch + 1,
+        total_attempt_count = e.total_attempt_count + (kind <> 'resumed')::int,
+        lease_reclaim_count = e.lease_reclaim_count + (kind = 'reclaimed')::int,
+        started_at = coalesce(e.started_at, now), last_transition_at = now, last_mutation_at = now
+    FROM ok WHERE e.id = ANY (ARRAY(SELECT id FROM ok)) AND e.id = ok.id
+    RETURNING e.id, e.namespace, e.attempt_id, e.attempt_index, e.lease_epoch, new_lease_id, kind, place,
+        ok.attempt_state, now
+),
+opened AS (
+    INSERT INTO attempts (execution_id, attempt_index, attempt_id, attempt_type, phase, started_at,
+        lease_id, lease_epoch, worker_id, worker_instance_id)
+    SELECT id, attempt_index, attempt_id, CASE
+        WHEN kind = 'reclaimed' THEN 'reclaim' WHEN attempt_index = 0 THEN 'initial'
+        WHEN attempt_state = 'pending_replay_attempt' THEN 'replay' ELSE 'retry' END, 'started', now,
+        new_lease_id, lease_epoch, $5, $6
+    FROM taken WHERE kind <> 'resumed'
+),
+resumed AS (
+    UPDATE attempts a SET phase = 'started', resumed_at = now, lease_id = new_lease_id, lease_epoch = t.lease_epoch,
+        worker_id = $5, worker_instance_id = $6
+    FROM taken t WHERE a.execution_id = ANY (ARRAY(SELECT id FROM ok WHERE kind = 'resumed'))
+      AND a.execution_id = t.id AND a.attempt_index = t.attempt_index
+),
+closed AS (
+    UPDATE attempts a SET phase = 'interrupted_reclaimed', ended_at = now
+    FROM ok WHERE a.execution_id = ANY (ARRAY(SELECT id FROM ok WHERE kind = 'reclaimed'))
+      AND a.execution_id = ok.id AND a.attempt_index = ok.attempt_index
+),
+told AS (
+    INSERT INTO lease_events
+        (at, lease_epoch, attempt_index, lease_id, execution_id, namespace, kind, worker_instance_id)
+    SELECT now, lease_epoch, attempt_index, lease_id, id, namespace, told, worker_instance_id FROM (
+        SELECT now, lease_epoch, attempt_index, lease_id, id, namespace, 'expired' AS told, worker_instance_id, place,
+            1 AS step FROM ok WHERE ownership_state = 'leased'
+        UNION ALL
+        SELECT now, lease_epoch, attempt_index, new_lease_id, id, namespace,
+            CASE WHEN kind = 'reclaimed' THEN 'reclaimed' ELSE 'acquired' END, $6, place, 2 FROM taken) events
+    ORDER BY place, step
+)
+SELECT t.id, t.kind, t.new_lease_id AS lease_id, t.attempt_id, t.attempt_index, t.lease_epoch,
+    CASE WHEN t.id IS NOT NULL THEN 'taken' WHEN EXISTS (SELECT FROM due) THEN 'due'
+        WHEN EXISTS (SELECT FROM heads) THEN 'again' ELSE 'none' END AS verdict
+FROM (VALUES (1)) one LEFT JOIN taken t ON true ORDER BY t.place;

@@ -1,0 +1,108 @@
+-- settle_due: writes down what time has done to the rows of a lane, oldest due instant first, then id.
+-- $1 lane_id text, $2 after_due int8, $3 after_id text, $4 most int8, $5 jitter_millionths int8
+-- $6 fates text[]: only these, of expired, timed_out, lapsed and ready; $7 marks bool: a lapsed lease is told
+-- $8 namespace text: only of this one, if it is not null
+-- returns: seen int8, settled int8, last_due int8, last_id text
+-- Nothing waits: rows are chosen unlocked and settled if nobody holds them and nobody wrote them since the snapshot, so
+-- one reading of the clock holds, and what the snapshot shows of attempts. ANY keeps generic plans on primary keys.
+-- expired: the deadline has come; timed_out: the attempt ran out of time; lapsed: so did the lease, and another worker
+-- may take over, or else the execution fails; ready: a delay or a grant is over.
+WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
+seen AS MATERIALIZED (
+    SELECT id, due_at, xmin AS version FROM executions
+    WHERE lane_id = $1 AND due_at <= (SELECT now FROM clock) AND (due_at, id) > ($2, $3)
+    ORDER BY due_at, id LIMIT $4
+),
+held AS MATERIALIZED (
+    SELECT e.* FROM seen s JOIN executions e ON e.id = s.id AND e.xmin = s.version
+    WHERE e.id = ANY (ARRAY(SELECT id FROM seen)) AND ($8::text IS NULL OR e.namespace = $8)
+    FOR NO KEY UPDATE OF e SKIP LOCKED
+),
+fated AS MATERIALIZED (
+    SELECT held.*, now, CASE
+        WHEN execution_deadline_at <= now THEN 'expired'
+        WHEN ownership_state = 'leased' AND lease_expires_at > now THEN 'later'
+        WHEN ownership_state = 'leased' AND attempt_timeout_at <= lease_expires_at THEN 'timed_out'
+        WHEN ownership_state <> 'unowned' THEN 'lapsed' ELSE 'ready' END AS fate
+    FROM held, clock
+),
+-- ends: how it ends, if it does; after_ms: until the retry of an attempt that ran out of time, as fail.sql decides.
+judged AS MATERIALIZED (
+    SELECT f.*, CASE
+        WHEN fate = 'expired' THEN 'execution_deadline'
+        WHEN fate = 'timed_out' AND after_ms IS NULL THEN 'attempt_timeout'
+        WHEN fate = 'lapsed' AND lease_reclaim_count >= reclaims_max THEN 'max_reclaims_exceeded' END AS ends,
+        CASE WHEN fate = 'expired' THEN greatest(execution_deadline_at, created_at) ELSE now END AS ended_at
+    FROM (SELECT fated.*, CASE
+            WHEN fate <> 'timed_out' OR retries_max IS NULL OR retry_count >= retries_max THEN NULL
+            WHEN cardinality(retry_categories) > 0 AND NOT 'timeout' = ANY (retry_categories) THEN NULL
+            ELSE CASE
+                WHEN retry_count >= backoff_saturates_at THEN backoff_max_ms
+                ELSE floor(backoff_initial_ms::float8 * power(backoff_multiplier, retry_count::float8))::bigint
+                END * CASE WHEN backoff_jitter THEN $5::int8 ELSE 1000000 END / 1000000 END AS after_ms
+        FROM fated WHERE fate = ANY ($6::text[])) f
+),
+ended AS (
+    UPDATE executions e SET
+        lifecycle_phase = 'terminal', ownership_state = 'unowned', eligibility_state = 'not_applicable',
+        blocking_reason = 'none', ready = false, due_at = NULL, ended_by = NULL,
+        terminal_outcome = CASE WHEN ends = 'max_reclaims_exceeded' THEN 'failed' ELSE 'expired' END,
+        attempt_state = CASE WHEN e.total_attempt_count = 0 THEN 'none' ELSE 'attempt_terminal' END,
+        failure_reason = CASE WHEN ends = 'execution_deadline' THEN e.failure_reason ELSE ends END,
+        failure_category = CASE ends WHEN 'execution_deadline' THEN e.failure_category
+            WHEN 'attempt_timeout' THEN 'timeout' ELSE ends END,
+        completed_at = ended_at, last_transition_at = now, last_mutation_at = now
+    FROM judged j WHERE e.id = ANY (ARRAY(SELECT id FROM judged WHERE ends IS NOT NULL)) AND e.id = j.id
+),
+retried AS (
+    UPDATE executions e SET
+        lifecycle_phase = 'runnable', ownership_state = 'unowned', attempt_state = 'pending_retry_attempt',
+        eligibility_state = CASE WHEN after_ms = 0 THEN 'eligible_now' ELSE 'not_eligible_until_time' END,
+        blocking_reason = CASE WHEN after_ms = 0 THEN 'waiting_for_worker' ELSE 'waiting_for_retry_backoff' END,
+        ready = after_ms = 0, delay_until = now + after_ms, retry_count = e.retry_count + 1, ended_by = NULL,
+        due_at = least(CASE WHEN after_ms > 0 THEN now + after_ms END, e.execution_deadline_at),
+        failure_reason = 'attempt_timeout', failure_category = 'timeout',
+        last_transition_at = now, last_mutation_at = now
+    FROM judged j WHERE e.id = ANY (ARRAY(SELECT id FROM judged WHERE after_ms IS NOT NULL)) AND e.id = j.id
+),
+promoted AS (
+    UPDATE executions e SET ready = true, due_at = e.execution_deadline_at,
+        ownership_state = CASE WHEN told THEN 'lease_expired_reclaimable' ELSE e.ownership_state END,
+        blocking_reason = CASE WHEN told THEN 'waiting_for_worker' ELSE e.blocking_reason END,
+        attempt_state = CASE WHEN told THEN 'attempt_interrupted' ELSE e.attempt_state END,
+        last_transition_at = CASE WHEN told THEN now ELSE e.last_transition_at END,
+        last_mutation_at = CASE WHEN told THEN now ELSE e.last_mutation_at END
+    FROM (SELECT *, $7 AND fate = 'lapsed' AND ownership_state = 'leased' AS told FROM judged) j
+    WHERE e.id = ANY (ARRAY(SELECT id FROM judged WHERE ends IS NULL AND fate IN ('lapsed', 'ready'))) AND e.id = j.id
+),
+closed AS (
+    UPDATE attempts a SET phase = 'ended_failure', ended_at = j.ended_at,
+        failure_reason = coalesce(ends, 'attempt_timeout'),
+        failure_category = CASE WHEN ends = 'max_reclaims_exceeded' THEN ends ELSE 'timeout' END
+    FROM judged j
+    WHERE a.execution_id = ANY (ARRAY(SELECT id FROM judged WHERE ends IS NOT NULL OR after_ms IS NOT NULL))
+      AND a.execution_id = j.id AND a.attempt_index = j.attempt_index AND a.phase IN ('started', 'suspended')
+),
+-- What is told of the leases that were not given back.
+told AS (
+    INSERT INTO lease_events
+        (at, lease_epoch, attempt_index, lease_id, execution_id, namespace, kind, worker_instance_id, reason)
+    SELECT now, lease_epoch, attempt_index, lease_id, id, namespace,
+        CASE WHEN ends = 'max_reclaims_exceeded' THEN 'revoked' WHEN fate = 'timed_out' THEN 'released'
+            WHEN lease_expires_at <= coalesce(execution_deadline_at, lease_expires_at) THEN 'expired'
+            ELSE 'released' END,
+        worker_instance_id,
+        CASE WHEN after_ms IS NOT NULL THEN 'attempt_timeout_retry_scheduled'
+            WHEN ends = 'execution_deadline' AND lease_expires_at <= execution_deadline_at THEN NULL ELSE ends END
+    FROM judged WHERE ownership_state = 'leased'
+      AND (ends IS NOT NULL OR after_ms IS NOT NULL OR ($7 AND fate = 'lapsed'))
+    ORDER BY due_at, id
+),
+completed AS (
+    INSERT INTO completion_events (at, execution_id, namespace, outcome)
+    SELECT now, id, namespace, CASE WHEN ends = 'max_reclaims_exceeded' THEN 'failed' ELSE 'expired' END
+    FROM judged WHERE ends IS NOT NULL ORDER BY due_at, id
+)
+SELECT (SELECT count(*) FROM seen) AS seen, (SELECT count(*) FROM judged WHERE fate <> 'later') AS settled,
+    (SELECT due_at FROM seen ORDER BY due_at DESC, id DESC LIMIT 1) AS last_due,
+    (SELECT id FROM seen ORDER BY due_at DESC, id DESC LIMIT 1) AS last_id;

@@ -1,0 +1,63 @@
+-- settle: what time has done to a row whose due instant has come. `keys` are those of the operation: root, lease
+-- history, completions. Fates: expired (the deadline has come), timed_out (the attempt ran out of time), lapsed (so did
+-- the lease, and another worker may take over, or else the execution fails), ready (a delay or a grant is over).
+
+ff.fate = function(core, now)
+  if ff.is_past_deadline(core, now) then return "expired" end
+  if ff.has_lapsed(core, now) then
+    if core.ta and tonumber(core.ta) <= tonumber(core.le) then return "timed_out" end
+    return "lapsed"
+  end
+  if ff.is_leased(core) then return nil end
+  if ff.has_ended_lease(core) and ff.is_out_of_reclaims(core) then return "lapsed" end
+  if ff.is_reserved(core, now) then return nil end
+  if ff.has_ended_lease(core) or ff.is_eligible(core, now) then return "ready" end
+  return nil
+end
+
+-- A claim may take it.
+local function make_ready(keys, id, core)
+  ff.make_ready(keys[1], id, core)
+  ff.set_due(keys[1], id, core, ff.deadline(core))
+end
+
+local function time_out(keys, id, core, jitter, now)
+  local why = "attempt_timeout"
+  local wait = ff.retry_wait(keys[1], id, core, "timeout", jitter)
+  ff.end_attempt(keys[1], id, core, { "ended_failure", ff.int(now), "timeout", why })
+  redis.call("HSET", ff.key.text(keys[1], id), "failure_reason", why, "failure_category", "timeout")
+  if wait then
+    ff.tell_lease(keys, id, core, "released", "attempt_timeout_retry_scheduled", now)
+    ff.schedule_retry(keys[1], id, core, wait, "", now)
+  else
+    ff.tell_lease(keys, id, core, "released", why, now)
+    ff.finish(keys, id, core, ff.state.expired, "expired", now, "", now)
+  end
+end
+
+-- Writes the fate down; `marks` tells of a lapsed lease, which a claim leaves to whoever takes it.
+ff.settle = function(keys, id, core, fate, marks, jitter, now)
+  if fate == "expired" then
+    ff.expire(keys, id, core, now)
+  elseif fate == "timed_out" then
+    time_out(keys, id, core, jitter, now)
+  elseif fate == "lapsed" and ff.is_out_of_reclaims(core) then
+    ff.exhaust(keys, id, core, now)
+  else
+    if marks and fate == "lapsed" then
+      local at = ff.int(now)
+      redis.call("HSET", ff.key.core(keys[1], id), "s", ff.state.lapsed, "t", at, "m", at)
+      ff.tell_lease(keys, id, core, "expired", "", now)
+    end
+    make_ready(keys, id, core)
+  end
+end
+
+-- The rows of a lane whose time has come, as many as one claim may.
+ff.settle_due = function(keys, due, most, jitter, now)
+  for _, id in ipairs(redis.call("ZRANGE", due, "-inf", ff.int(now), "BYSCORE", "LIMIT", 0, most)) do
+    local core = ff.core(ff.key.core(keys[1], id))
+    local fate = ff.fate(core, now)
+    if fate then ff.settle(keys, id, core, fate, false, jitter, now) end
+  end
+end
