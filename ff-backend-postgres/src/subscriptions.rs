@@ -207,7 +207,7 @@ impl<E: Family> Reader<E> {
         }
     }
 
-    /// Reads the next page; false if there was nothing.
+    /// Reads the next page; false if there is nothing more than can be seen now.
     async fn read(&mut self) -> Result<bool, PgError> {
         let namespace = self.filter.namespace.as_ref().map(|namespace| namespace.as_str());
         let tag = self.filter.instance_tag.as_ref();
@@ -229,6 +229,7 @@ impl<E: Family> Reader<E> {
             let oldest = Place::oldest(first.try_get("before_xid")?);
             return Err(EngineError::cursor_too_old(&oldest.cursor(E::NAME)).into());
         }
+        let resumed = self.place.new.is_some();
         let mut step = Place { new: Some(first.try_get("new")?), ..self.place.clone() };
         let mut found = 0;
         for row in &rows {
@@ -239,7 +240,7 @@ impl<E: Family> Reader<E> {
             }
         }
         self.place = if found < PAGE { step.next_step() } else { step };
-        Ok(found > 0)
+        Ok(found > 0 || resumed)
     }
 
     /// Until there may be something new, or the backend was shut down.

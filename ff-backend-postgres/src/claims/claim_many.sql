@@ -28,7 +28,7 @@ held AS MATERIALIZED (
     ORDER BY h.priority DESC, h.created_at, h.id LIMIT $8 FOR NO KEY UPDATE OF e SKIP LOCKED
 ),
 ok AS MATERIALIZED (
-    SELECT held.*, now, place, ($3::uuid[])[place] AS new_lease_id, ($4::uuid[])[place] AS new_attempt_id,
+    SELECT held.*, now, ($3::uuid[])[place] AS new_lease_id, ($4::uuid[])[place] AS new_attempt_id,
         CASE WHEN ownership_state <> 'unowned' THEN 'reclaimed'
             WHEN attempt_state = 'attempt_interrupted' THEN 'resumed' ELSE 'fresh' END AS kind
     FROM (SELECT held.*, row_number() OVER (ORDER BY priority DESC, created_at, id) AS place FROM held) held, clock
