@@ -44,7 +44,7 @@ impl Subscriptions for MemoryBackend {
 #[async_trait]
 impl CompletionBackend for MemoryBackend {
     async fn subscribe_completions(&self) -> Result<CompletionStream, EngineError> {
-        self.subscribe_completions_filtered(&ScannerFilter::all()).await
+        self.subscribe_completions_filtered(&ScannerFilter::new()).await
     }
 
     async fn subscribe_completions_filtered(&self, filter: &ScannerFilter) -> Result<CompletionStream, EngineError> {

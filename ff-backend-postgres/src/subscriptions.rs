@@ -59,7 +59,7 @@ impl Subscriptions for PostgresBackend {
 #[async_trait]
 impl CompletionBackend for PostgresBackend {
     async fn subscribe_completions(&self) -> Result<CompletionStream, EngineError> {
-        completions(self, &ScannerFilter::all(), Operation::SubscribeCompletions).await
+        completions(self, &ScannerFilter::new(), Operation::SubscribeCompletions).await
     }
 
     async fn subscribe_completions_filtered(&self, filter: &ScannerFilter) -> Result<CompletionStream, EngineError> {

@@ -56,7 +56,7 @@ impl Subscriptions for ValkeyBackend {
 #[async_trait]
 impl CompletionBackend for ValkeyBackend {
     async fn subscribe_completions(&self) -> Result<CompletionStream, EngineError> {
-        completions(self, &ScannerFilter::all(), Operation::SubscribeCompletions).await
+        completions(self, &ScannerFilter::new(), Operation::SubscribeCompletions).await
     }
 
     async fn subscribe_completions_filtered(&self, filter: &ScannerFilter) -> Result<CompletionStream, EngineError> {

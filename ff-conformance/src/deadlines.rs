@@ -152,7 +152,7 @@ pub async fn claim_writes_down_that_held_work_expired(cx: &Cx) -> Verdict {
     check!(cx, "FF-EXE-039", (info.failure_reason, info.failure_category), equals((None, None)));
     check!(cx, "FF-EXE-002", attempt_log(&dump, &id), reads("0 initial ended_failure 1"));
     let ended = dump.attempts.iter().all(|attempt| {
-        attempt.ended_at == Some(now)
+        attempt.ended_at == Some(deadline)
             && attempt.failure_reason.as_deref() == Some("execution_deadline")
             && attempt.failure_category.as_deref() == Some("timeout")
     });

@@ -86,7 +86,7 @@ pub(crate) async fn feed<E: Family>(
     client: &Arc<dyn EngineBackend>,
     cursor: &StreamCursor,
 ) -> Result<Subscription<E>, Stop> {
-    Ok(E::subscribe(client, cursor, &ScannerFilter::all()).await?)
+    Ok(E::subscribe(client, cursor, &ScannerFilter::new()).await?)
 }
 
 /// The next `count` events, with their cursors; fewer if they do not come in time.

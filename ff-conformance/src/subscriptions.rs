@@ -171,7 +171,7 @@ pub async fn subscribe_with_a_filter_delivers_a_projection(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     labelled(cx, &a).await?;
     let (one, none) = (cx.namespace("one")?, cx.namespace("none")?);
-    let all = ScannerFilter::all;
+    let all = ScannerFilter::new;
     for filter in [
         all(),
         all().namespace(one.clone()),
@@ -192,7 +192,7 @@ pub async fn subscribe_with_a_filter_delivers_a_projection(cx: &Cx) -> Verdict {
 /// Covers FF-SUB-004, FF-SUB-007.
 pub async fn subscribe_with_a_filter_passes_over_what_does_not_match(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
-    let filter = ScannerFilter::all().instance_tag("team.name", "blue");
+    let filter = ScannerFilter::new().instance_tag("team.name", "blue");
     let mut filtered = CompletionEvent::subscribe(&a, &StreamCursor::End, &filter).await?;
     let mut wanted = Vec::new();
     for round in 0..2 {
@@ -234,7 +234,7 @@ pub async fn subscribe_completions_tells_what_ends_from_now_on(cx: &Cx) -> Verdi
     let (a, b) = (cx.client("a").await?, cx.client("b").await?);
     completed(cx, &b).await?;
     let mut all = a.subscribe_completions().await?;
-    let only = ScannerFilter::all().namespace(cx.namespace("one")?);
+    let only = ScannerFilter::new().namespace(cx.namespace("one")?);
     let mut filtered = a.subscribe_completions_filtered(&only).await?;
     labelled(cx, &b).await?;
     let (mut every, mut matching) = (Vec::new(), Vec::new());
@@ -338,7 +338,7 @@ fn refusal<E>(answer: Result<Subscription<E>, EngineError>) -> Result<(), Engine
 pub async fn subscribe_refuses_a_foreign_cursor(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     completed(cx, &a).await?;
-    let all = ScannerFilter::all();
+    let all = ScannerFilter::new();
     let completion = taken(&mut feed::<CompletionEvent>(&a, &StreamCursor::Start).await?, 1).await?;
     let lease = taken(&mut feed::<LeaseHistoryEvent>(&a, &StreamCursor::Start).await?, 1).await?;
     let mut foreign = vec![
@@ -392,7 +392,7 @@ pub async fn subscribe_refuses_a_foreign_cursor(cx: &Cx) -> Verdict {
 /// Covers FF-SUB-006. Needs operator_events.
 pub async fn subscribe_refuses_a_filter_that_breaks_the_rules(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
-    let bad = ScannerFilter::all().instance_tag("no dot", "x");
+    let bad = ScannerFilter::new().instance_tag("no dot", "x");
     let start = &StreamCursor::Start;
     let answers = [
         refusal(CompletionEvent::subscribe(&a, start, &bad).await),
@@ -432,7 +432,7 @@ pub async fn shutdown_prepare_ends_subscriptions(cx: &Cx) -> Verdict {
     check!(cx, "FF-SUB-009", item(&mut read).await.is_none(), is_true());
     let rest = taken(&mut feed::<CompletionEvent>(&b, cursor).await?, 1).await?;
     check!(cx, "FF-SUB-003", rest.iter().map(|next| next.event.execution_id).collect::<Vec<_>>(), equals(vec![second]));
-    let refused_now = refusal(CompletionEvent::subscribe(&a, cursor, &ScannerFilter::all()).await);
+    let refused_now = refusal(CompletionEvent::subscribe(&a, cursor, &ScannerFilter::new()).await);
     check!(cx, "FF-SUB-009", refused_now, refused("Transport(Closed, No)"));
     Ok(())
 }

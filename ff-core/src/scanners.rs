@@ -41,7 +41,7 @@ pub struct ScannerFilter {
 impl ScannerFilter {
     /// All executions.
     #[must_use]
-    pub fn all() -> Self {
+    pub fn new() -> Self {
         Self::default()
     }
 
@@ -104,7 +104,7 @@ impl ScanArgs {
     /// A pass from the beginning over at most 1,000 rows.
     #[must_use]
     pub fn new(scanner: ScannerKind) -> Self {
-        Self { scanner, filter: ScannerFilter::all(), limit: PageLimit::MAX, cursor: None }
+        Self { scanner, filter: ScannerFilter::new(), limit: PageLimit::MAX, cursor: None }
     }
 
     /// Only over executions that match `filter`.
@@ -169,12 +169,18 @@ impl Default for ScannerConfig {
             delay_promoter: Duration::from_millis(750),
             retention: Duration::from_secs(60),
             event_retention: Duration::from_secs(60),
-            scanner_filter: ScannerFilter::all(),
+            scanner_filter: ScannerFilter::new(),
         }
     }
 }
 
 impl ScannerConfig {
+    /// All loops, at their usual intervals.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// How long to wait between two passes of `scanner`; zero disables its loop.
     #[must_use]
     pub const fn interval(&self, scanner: ScannerKind) -> Duration {

@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_place_before_a_removed_event_is_refused_with_the_oldest_that_works() {
         let mut state = told(0..10);
-        let all = ScannerFilter::all();
+        let all = ScannerFilter::new();
         let (first, passed) = page::<OperatorEvent>(&state, 0, &all).unwrap();
         assert_eq!((first.len(), passed), (10, 10));
         assert_eq!(state.remove_events(TimestampMs::from_ms(7), 4), 4);

@@ -1,8 +1,8 @@
 -- settle_due: writes down what time has done to the rows of a lane, oldest due instant first, then id.
--- $1 lane_id text, $2 after_due int8, $3 after_id text, $4 most int8, $5 jitter_millionths int8
--- $6 fates text[]: only these, of expired, timed_out, lapsed and ready; $7 marks bool: a lapsed lease is told
--- $8 namespace text: only of this one, if it is not null
+-- $1 lane_id text, $2 after_due int8, $3 after_id text, $4 most int8, $5 jitter_millionths int8, $6 fates text[],
+-- $7 marks bool, $8 namespace text
 -- returns: seen int8, settled int8, last_due int8, last_id text
+-- Only rows of these fates, and of this namespace unless it is null; a lapsed lease is told of if $7 says so.
 -- Nothing waits: rows are chosen unlocked and settled if nobody holds them and nobody wrote them since the snapshot, so
 -- one reading of the clock holds, and what the snapshot shows of attempts. ANY keeps generic plans on primary keys.
 -- expired: the deadline has come; timed_out: the attempt ran out of time; lapsed: so did the lease, and another worker

@@ -4,9 +4,10 @@
 -- $12 delay_until int8, $13 execution_deadline_at int8, $14 tokens text[], $15 reclaims_max int8, $16 window_ms int8,
 -- $17 retries_max int8, $18 backoff_initial_ms int8, $19 backoff_max_ms int8, $20 backoff_multiplier float8,
 -- $21 backoff_saturates_at int8, $22 backoff_jitter bool, $23 retry_categories text[], $24 replays_max int8,
--- $25 attempt_timeout_ms int8, $26 deadline_after_ms int8 (null if $13 is given)
+-- $25 attempt_timeout_ms int8, $26 deadline_after_ms int8
 -- returns: verdict text, execution_id text, delayed bool
 -- verdict: created, duplicate, again
+-- The deadline counts from now if deadline_after_ms is given, else execution_deadline_at is the deadline, if any.
 -- Writes go by key, capability set, execution, in this order, so that two creates never wait for each other in a
 -- circle. An id that is stored after the snapshot breaks executions_pkey, which undoes the key as well; tx.rs takes
 -- that for 'again'.

@@ -25,7 +25,7 @@ async fn backend(database: &Database) -> Arc<dyn EngineBackend> {
 }
 
 async fn completions(backend: &Arc<dyn EngineBackend>, cursor: StreamCursor) -> Subscription<CompletionEvent> {
-    backend.subscribe_completion(cursor, &ScannerFilter::all()).await.unwrap()
+    backend.subscribe_completion(cursor, &ScannerFilter::new()).await.unwrap()
 }
 
 /// Writes the completion of the execution called `n`, as an operation does: its id is drawn in the transaction.
@@ -179,7 +179,7 @@ async fn removed(session: &mut PgConnection, cutoff: i64, limit: u32) -> (i64, i
 }
 
 async fn refused(backend: &Arc<dyn EngineBackend>, cursor: &StreamCursor) -> EngineError {
-    let answer = backend.subscribe_completion(cursor.clone(), &ScannerFilter::all()).await;
+    let answer = backend.subscribe_completion(cursor.clone(), &ScannerFilter::new()).await;
     answer.map(drop).unwrap_err()
 }
 
