@@ -11,11 +11,11 @@ WITH step AS MATERIALIZED (
     FROM event_horizons WHERE family = 'completions'
 ),
 late AS MATERIALIZED (
-    SELECT * FROM completion_events WHERE $3 < $4 AND id + 0 > $3 AND id + 0 <= $4
+    SELECT * FROM completion_events WHERE $3::int8 < $4::int8 AND id + 0 > $3 AND id + 0 <= $4
         AND xid = ANY (ARRAY(SELECT pg_snapshot_xip(old) FROM step))
         AND pg_visible_in_snapshot(xid, (SELECT new FROM step))
     UNION ALL
-    SELECT * FROM completion_events WHERE $3 < $4 AND id + 0 > $3 AND id + 0 <= $4
+    SELECT * FROM completion_events WHERE $3::int8 < $4::int8 AND id + 0 > $3 AND id + 0 <= $4
         AND xid >= (SELECT pg_snapshot_xmax(old) FROM step) AND xid < (SELECT pg_snapshot_xmax(new) FROM step)
         AND pg_visible_in_snapshot(xid, (SELECT new FROM step))
 ),
