@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use ff_core::{
-    Applied, Capabilities, EngineBackend, EngineError, Limits, PartitionConfig, PrepareOutcome, TransportKind,
+    Applied, Capabilities, EngineBackend, EngineError, LaneId, Limits, PartitionConfig, PrepareOutcome, TransportKind,
 };
 use tokio::sync::Notify;
 
@@ -79,7 +79,7 @@ impl MemoryConfig {
         let state = state.with_flaw(self.flaw);
         let limits = state.limits().clone();
         let parts = Mutex::new(Parts { state, mint: self.mint });
-        let store = Arc::new(Store { parts, clock: self.clock, limits, told: Notify::new() });
+        let store = Arc::new(Store { parts, clock: self.clock, limits, told: Notify::new(), called: Notify::new() });
         MemoryBackend { store, closed: Arc::default() }
     }
 }
@@ -105,6 +105,8 @@ struct Store {
     limits: Limits,
     /// Wakes those who wait for an event, or for the end of their client.
     told: Notify,
+    /// Wakes claims that wait.
+    called: Notify,
 }
 
 struct Parts {
@@ -162,10 +164,13 @@ impl MemoryBackend {
         let mut parts = self.hold()?;
         let now = self.store.clock.now();
         let Parts { state, mint } = &mut *parts;
-        let written = state.events.written();
+        let (written, calls) = (state.events.written(), state.index.calls());
         let done = step(state, now, mint.as_mut());
         if state.events.written() != written {
             self.store.told.notify_waiters();
+        }
+        if state.index.calls() != calls {
+            self.store.called.notify_waiters();
         }
         done
     }
@@ -173,6 +178,18 @@ impl MemoryBackend {
     /// Looks at the state between two steps.
     pub(crate) fn look<R>(&self, look: impl FnOnce(&State) -> Result<R, EngineError>) -> Result<R, EngineError> {
         look(&self.hold()?.state)
+    }
+
+    /// Wakes claims that wait.
+    pub(crate) fn called(&self) -> &Notify {
+        &self.store.called
+    }
+
+    /// How long it takes, by the store's clock, until time changes a row of the lane.
+    pub(crate) fn until_due(&self, lane: &LaneId) -> Result<Option<Duration>, EngineError> {
+        let now = self.store.clock.now();
+        let due = self.look(|state| Ok(state.index.next_due(lane)))?;
+        Ok(due.map(|due| Duration::from_millis(u64::try_from(due.as_ms() - now.as_ms()).unwrap_or_default())))
     }
 
     /// Wakes those who wait for an event, or for the end of their client.
@@ -234,6 +251,7 @@ impl EngineBackend for MemoryBackend {
     async fn shutdown_prepare(&self, _grace: Duration) -> Result<(), EngineError> {
         self.closed.store(true, Ordering::Release);
         self.store.told.notify_waiters();
+        self.store.called.notify_waiters();
         Ok(())
     }
 }

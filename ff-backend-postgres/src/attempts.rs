@@ -119,6 +119,7 @@ async fn fail(
         })
         .await?;
     outcome(&verdict, &row)?;
+    backend.wake(&row)?;
     if row.try_get("terminal")? {
         return Ok(FailOutcome::TerminalFailed);
     }
@@ -144,7 +145,8 @@ async fn delay(backend: &PostgresBackend, handle: &Handle, delay_until: Timestam
         .await?
         .decide(|| fenced(include_str!("attempts/delay.sql"), &holder).bind(holder.attempt_index).bind(until))
         .await?;
-    outcome(&verdict, &row).map(drop)
+    outcome(&verdict, &row)?;
+    backend.wake(&row)
 }
 
 async fn wait_children(backend: &PostgresBackend, handle: &Handle) -> Result<(), PgError> {
@@ -154,5 +156,6 @@ async fn wait_children(backend: &PostgresBackend, handle: &Handle) -> Result<(),
         .await?
         .decide(|| fenced(include_str!("attempts/wait_children.sql"), &holder).bind(holder.attempt_index))
         .await?;
-    outcome(&verdict, &row).map(drop)
+    outcome(&verdict, &row)?;
+    backend.wake(&row)
 }

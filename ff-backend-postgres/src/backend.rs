@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     capabilities::{LABEL, capabilities, durability},
+    claims::Wakes,
     config,
     error::PgError,
     subscriptions::Hub,
@@ -33,6 +34,7 @@ pub struct PostgresBackend {
     /// Set once the store was found to fit this client.
     checked: OnceCell<()>,
     hub: Arc<Hub>,
+    wakes: Arc<Wakes>,
 }
 
 impl PostgresBackend {
@@ -72,6 +74,7 @@ impl PostgresBackend {
             capabilities: capabilities(config.partitions, durability),
             checked: OnceCell::new_with(Some(())),
             hub: Hub::new(),
+            wakes: Wakes::new(),
         }))
     }
 
@@ -88,6 +91,7 @@ impl PostgresBackend {
             capabilities: capabilities(partitions, Durability::None),
             checked: OnceCell::new(),
             hub: Hub::new(),
+            wakes: Wakes::new(),
         })
     }
 
@@ -133,6 +137,18 @@ impl PostgresBackend {
 
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.hub
+    }
+
+    pub(crate) fn wakes(&self) -> &Arc<Wakes> {
+        &self.wakes
+    }
+
+    /// Wakes the claims that wait in the lane of a row that was written, if the statement saw any.
+    pub(crate) fn wake(&self, row: &PgRow) -> Result<(), PgError> {
+        if let Some(lane) = row.try_get::<Option<&str>, _>("awaited")? {
+            self.wakes.wake(lane, &self.sender);
+        }
+        Ok(())
     }
 
     pub(crate) fn limits(&self) -> &Limits {

@@ -141,6 +141,7 @@ async fn create(backend: &PostgresBackend, args: &CreateExecutionArgs) -> Result
                 .bind(args.policy.execution_deadline_ms().filter(|_| args.execution_deadline_at.is_none()).map(signed))
         })
         .await?;
+    backend.wake(&row)?;
     let execution_id = word(&row, "execution_id")?;
     Ok(match verdict.as_str() {
         "created" if row.try_get("delayed")? => {

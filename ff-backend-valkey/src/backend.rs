@@ -11,6 +11,7 @@ use redis::Client;
 
 use crate::{
     capabilities::capabilities,
+    claims::Wakes,
     config,
     error::ValkeyError,
     fcall::{Call, Server},
@@ -30,6 +31,7 @@ pub(crate) const LABEL: &str = "valkey";
 pub struct ValkeyBackend {
     pub(crate) server: Arc<Server>,
     pub(crate) hub: Arc<Hub>,
+    pub(crate) wakes: Wakes,
     pub(crate) keys: Keys,
     pub(crate) limits: Limits,
     durability: Durability,
@@ -70,6 +72,7 @@ impl ValkeyBackend {
         Self {
             server: Arc::new(Server::new(client, timeouts, count)),
             hub: Hub::new(Keys::of(0)),
+            wakes: Wakes::new(&Keys::of(0)),
             keys: Keys::of(0),
             limits: Limits::of_partitions(count),
             durability: Durability::None,

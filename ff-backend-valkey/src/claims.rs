@@ -1,6 +1,8 @@
 //! How a worker gets a lease.
 
-use std::{pin::Pin, time::Duration};
+mod wakes;
+
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use ff_core::{
@@ -9,12 +11,16 @@ use ff_core::{
     ExecutionId, Handle, HandleKind, HandlePayload, LaneId, LeaseEpoch, LeaseFence, LeaseId, Operation, PageLimit,
     ReclaimToken, UnclaimedReason,
 };
-use tokio::time::{Sleep, sleep};
+use tokio::{
+    sync::broadcast,
+    time::{Sleep, sleep},
+};
+
+pub(crate) use wakes::Wakes;
 
 use crate::{
     attempts::jitter_millionths,
     backend::{LABEL, ValkeyBackend},
-    capabilities::LOOK_AGAIN,
     error::ValkeyError,
     executions::execution_id,
     fcall::Call,
@@ -32,9 +38,10 @@ impl Claims for ValkeyBackend {
         let claimer = Claimer::new(self, lane, capabilities, &policy)?;
         let mut wait = Wait::new(policy.max_wait);
         loop {
-            let taken = claimer.look().await?;
-            if taken.is_some() || !wait.pause().await {
-                return Ok(taken);
+            match claimer.look(wait.is_woken()).await? {
+                Look::Taken(handle) => return Ok(Some(handle)),
+                Look::None(pause) if !wait.pause(self, lane, pause).await => return Ok(None),
+                Look::None(_) => {}
             }
         }
     }
@@ -49,8 +56,8 @@ impl Claims for ValkeyBackend {
         let claimer = Claimer::new(self, lane, capabilities, &policy)?;
         let mut wait = Wait::new(policy.max_wait);
         loop {
-            let taken = claimer.look_for_many(limit).await?;
-            if !taken.is_empty() || limit.get() == 0 || !wait.pause().await {
+            let (taken, pause) = claimer.look_for_many(limit, wait.is_woken()).await?;
+            if !taken.is_empty() || limit.get() == 0 || !wait.pause(self, lane, pause).await {
                 return Ok(taken);
             }
         }
@@ -84,23 +91,45 @@ impl Claims for ValkeyBackend {
     }
 }
 
-/// How long a claim goes on looking.
-struct Wait(Option<Pin<Box<Sleep>>>);
+/// How long a claim goes on looking, and its wake-ups once it has to wait.
+struct Wait {
+    over: Option<Pin<Box<Sleep>>>,
+    woken: Option<broadcast::Receiver<Arc<str>>>,
+}
 
 impl Wait {
     fn new(wait: Option<Duration>) -> Self {
-        Self(wait.map(|wait| Box::pin(sleep(wait))))
+        Self { over: wait.map(|wait| Box::pin(sleep(wait))), woken: None }
     }
 
-    /// Waits until the next look; false if the wait was over.
-    async fn pause(&mut self) -> bool {
-        let Some(over) = self.0.as_mut().filter(|over| !over.is_elapsed()) else { return false };
+    /// True if the next look may ask for a wake-up.
+    fn is_woken(&self) -> bool {
+        self.woken.is_some() && self.over.as_ref().is_some_and(|over| !over.is_elapsed())
+    }
+
+    /// Waits until the next look, for `pause` at most; false if the wait was over.
+    async fn pause(&mut self, backend: &ValkeyBackend, lane: &LaneId, pause: Duration) -> bool {
+        let Some(over) = self.over.as_mut().filter(|over| !over.is_elapsed()) else { return false };
+        let Some(woken) = self.woken.as_mut() else {
+            // What came before this is seen by the next look, which asks for a wake-up.
+            self.woken = Some(backend.wakes.listen(&backend.server).await);
+            return true;
+        };
         tokio::select! {
             () = over => {}
-            () = sleep(LOOK_AGAIN) => {}
+            () = sleep(pause) => {}
+            () = wakes::woken(woken, lane) => {}
+            () = backend.server.closed() => {}
         }
         true
     }
+}
+
+/// What one look for one row came to.
+enum Look {
+    Taken(Handle),
+    /// Nothing, and for so long nothing falls due.
+    None(Duration),
 }
 
 /// One claim: who takes work, and what kind.
@@ -123,23 +152,26 @@ impl<'a> Claimer<'a> {
         Ok(Self { backend, lane, capabilities: capabilities.joined(), policy, ttl_ms })
     }
 
-    /// One look for one row.
-    async fn look(&self) -> Result<Option<Handle>, ValkeyError> {
-        self.handle(&mut self.backend.items(minting(self.call("ff_claim"))).await?)
+    /// One look for one row; `waits` asks for a wake-up if there is none.
+    async fn look(&self, waits: bool) -> Result<Look, ValkeyError> {
+        self.handle(&mut self.backend.items(minting(self.call("ff_claim", waits))).await?)
     }
 
     /// One look for as many rows as the limit says.
-    async fn look_for_many(&self, limit: PageLimit) -> Result<Vec<Handle>, ValkeyError> {
-        let call = (0..limit.get()).fold(self.call("ff_claim_many"), |call, _| minting(call));
+    async fn look_for_many(&self, limit: PageLimit, waits: bool) -> Result<(Vec<Handle>, Duration), ValkeyError> {
+        let call = (0..limit.get()).fold(self.call("ff_claim_many", waits), |call, _| minting(call));
         let mut reply = self.backend.items(call).await?;
-        let mut taken = Vec::new();
+        let (mut taken, mut pause) = (Vec::new(), Duration::ZERO);
         while let Some(mut item) = reply.next_items()? {
-            taken.extend(self.handle(&mut item)?);
+            match self.handle(&mut item)? {
+                Look::Taken(handle) => taken.push(handle),
+                Look::None(wait) => pause = wait,
+            }
         }
-        Ok(taken)
+        Ok((taken, pause))
     }
 
-    fn call(&self, function: &str) -> Call {
+    fn call(&self, function: &str, waits: bool) -> Call {
         let keys = &self.backend.keys;
         let names = [keys.root(), keys.lease_history(), keys.completions(), keys.due(self.lane), keys.sets(self.lane)];
         Call::write(function, &names)
@@ -150,12 +182,13 @@ impl<'a> Claimer<'a> {
             .arg(self.ttl_ms)
             .arg(self.backend.limits.promote_per_claim)
             .arg(jitter_millionths())
+            .arg(u8::from(waits))
     }
 
-    /// What `ff.take` answers, as a handle.
-    fn handle(&self, reply: &mut Items) -> Result<Option<Handle>, ValkeyError> {
+    /// What `ff.take` or `ff.none` answers.
+    fn handle(&self, reply: &mut Items) -> Result<Look, ValkeyError> {
         match reply.text()?.as_str() {
-            "none" => return Ok(None),
+            "none" => return Ok(Look::None(Duration::from_millis(reply.number()?))),
             "claimed" => {}
             other => return Err(ValkeyError::Reply(format!("{other:?} was not expected"))),
         }
@@ -177,7 +210,7 @@ impl<'a> Claimer<'a> {
             lane_id: self.lane.clone(),
             worker_instance_id: self.policy.worker_instance_id.clone(),
         };
-        Ok(Some(payload.seal(BackendTag::try_new(LABEL)?, kind)))
+        Ok(Look::Taken(payload.seal(BackendTag::try_new(LABEL)?, kind)))
     }
 }
 

@@ -159,6 +159,23 @@ impl Server {
         connection.map_err(ValkeyError::Unsent)
     }
 
+    /// A connection that hands everything that comes over `channel`, and its own end, to `push`.
+    pub(crate) async fn listening_connection(
+        &self,
+        channel: &str,
+        push: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<MultiplexedConnection, ValkeyError> {
+        drop(self.enter().await?);
+        let config = self.config().set_push_sender(move |info: PushInfo| {
+            push(info);
+            Ok::<(), redis::aio::SendError>(())
+        });
+        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await;
+        let mut connection = connection.map_err(ValkeyError::Unsent)?;
+        connection.subscribe(channel).await.map_err(ValkeyError::Unsent)?;
+        Ok(connection)
+    }
+
     /// How long to wait for the answer to one request.
     pub(crate) fn patience(&self) -> Duration {
         self.timeouts.request

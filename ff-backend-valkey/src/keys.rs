@@ -72,6 +72,11 @@ impl Keys {
         self.fixed("events:operator")
     }
 
+    /// The channel of wake-ups, each a lane; no key.
+    pub(crate) fn wake(&self) -> String {
+        self.fixed("wake")
+    }
+
     pub(crate) fn due(&self, lane: &LaneId) -> String {
         format!("{}:due:{lane}", self.root)
     }

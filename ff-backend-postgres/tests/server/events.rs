@@ -3,9 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use ff_backend_postgres::PostgresBackend;
-use ff_core::{
-    CompletionEvent, Delivered, EngineBackend, EngineError, ScannerFilter, StreamCursor, Subscription, Subscriptions,
-};
+use ff_core::{CompletionEvent, Delivered, EngineBackend, EngineError, ScannerFilter, StreamCursor, Subscription};
 use futures::StreamExt;
 use sqlx::{PgConnection, Row};
 
