@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ff_core::{CapabilitySet, EngineBackend, FailureClass, FailureReason, Handle, PageLimit, PrepareOutcome};
+use ff_core::{
+    CapabilitySet, EngineBackend, FailureClass, FailureReason, Handle, Operation, PageLimit, PrepareOutcome,
+};
 use futures::future::{join, join_all};
 
 use crate::{
@@ -69,7 +71,7 @@ pub async fn prepare_at_once_succeeds_for_all(cx: &Cx) -> Verdict {
     Ok(())
 }
 
-/// What every operation that reaches the store answers, those of a holder with `handle`.
+/// What every operation that reaches the store and is offered answers, those of a holder with `handle`.
 async fn every_answer(cx: &Cx, client: &Arc<dyn EngineBackend>, handle: &Handle) -> Result<Answers, Stop> {
     let mut answers = holder_answers(client, handle).await;
     let args = cx.execution()?;
@@ -83,10 +85,15 @@ async fn every_answer(cx: &Cx, client: &Arc<dyn EngineBackend>, handle: &Handle)
         ("read_execution_state", code(&client.read_execution_state(&id).await)),
         ("read_execution_info", code(&client.read_execution_info(&id).await)),
         ("get_execution_result", code(&client.get_execution_result(&id).await)),
-        ("list_executions", code(&client.list_executions(None, PageLimit::MAX).await)),
-        ("list_lanes", code(&client.list_lanes(None, PageLimit::MAX).await)),
         ("claim", code(&client.claim(&cx.lane()?, &none, cx.worker("worker", TTL)?).await)),
     ]);
+    let supports = client.capabilities().supports;
+    if supports.offers(Operation::ListExecutions) {
+        answers.insert("list_executions", code(&client.list_executions(None, PageLimit::MAX).await));
+    }
+    if supports.offers(Operation::ListLanes) {
+        answers.insert("list_lanes", code(&client.list_lanes(None, PageLimit::MAX).await));
+    }
     Ok(answers)
 }
 

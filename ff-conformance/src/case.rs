@@ -1,10 +1,10 @@
 //! What the registry lists: cases and requirements.
 
-use ff_core::Capability;
+use ff_core::{Capability, Operation};
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use crate::{CASES, Control, Cx, REQUIREMENTS, Verdict};
+use crate::{CASES, Control, Cx, REQUIREMENTS, Topology, Verdict};
 
 /// One case of the suite.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +61,28 @@ pub struct Requirement {
     pub level: Level,
     /// The rule.
     pub text: &'static str,
+}
+
+/// The refusals that the docs of an operation list; a whole run sees each of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusals {
+    /// The operation.
+    pub op: Operation,
+    /// Their codes, or families where the docs name no more.
+    pub codes: &'static [&'static str],
+}
+
+/// What no run sees, and why: a line of `ineligible.toml`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exemption {
+    /// The operation.
+    pub op: Operation,
+    /// The refusal; the whole operation without it.
+    pub code: Option<&'static str>,
+    /// Where it cannot be seen; nowhere without it.
+    pub topology: Option<Topology>,
+    /// Why.
+    pub reason: &'static str,
 }
 
 impl Requirement {

@@ -1,13 +1,18 @@
 //! The subcommands of `ff-conformance`, and what they share.
 
-mod git;
 pub(crate) mod matrix;
 pub(crate) mod migrate;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod servers;
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
+
+use console::Term;
+use ff_conformance::Matrix;
 
 /// The exit code of what cannot be judged: bad arguments, missing, double or foreign files.
 pub(crate) const INVALID: u8 = 3;
@@ -18,9 +23,10 @@ pub(crate) fn complain(text: &str) -> ExitCode {
     ExitCode::from(INVALID)
 }
 
-/// True if colours are wanted on `stream`: a terminal, and nobody said no.
-pub(crate) fn colours(stream: &impl IsTerminal) -> bool {
+/// The matrix as stdout shows it best: as wide as a terminal, and with colours there unless somebody said no.
+pub(crate) fn shown(matrix: &Matrix) -> String {
     let no = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    stream.is_terminal() && !no && !dumb
+    let colours = io::stdout().is_terminal() && !no && !dumb;
+    matrix.terminal(colours, Term::stdout().size_checked().map(|(_, columns)| usize::from(columns)))
 }

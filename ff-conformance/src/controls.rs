@@ -58,6 +58,34 @@ impl Controls {
         Self::default()
     }
 
+    /// The same with a hand on the store's clock.
+    #[must_use]
+    pub fn clock(mut self, clock: impl ClockControl + 'static) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// The same with a look at everything that the store holds.
+    #[must_use]
+    pub fn dump(mut self, dump: impl DumpControl + 'static) -> Self {
+        self.dump = Some(Arc::new(dump));
+        self
+    }
+
+    /// The same with a hold on writes.
+    #[must_use]
+    pub fn hold(mut self, hold: impl HoldControl + 'static) -> Self {
+        self.hold = Some(Arc::new(hold));
+        self
+    }
+
+    /// The same with the address at which the store listens.
+    #[must_use]
+    pub fn address(mut self, address: SocketAddr) -> Self {
+        self.address = Some(address);
+        self
+    }
+
     /// Those that are there.
     #[must_use]
     pub fn present(&self) -> Vec<Control> {

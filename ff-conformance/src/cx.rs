@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::Debug,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
     time::{Duration, SystemTime},
@@ -15,7 +15,9 @@ use ff_core::{
     Handle, HandlePayload, LaneId, Namespace, PartitionConfig, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
-use crate::{Client, Control, Controls, Dump, Expect, HarnessError, Recorder, Stop, Store, Topology, expect};
+use crate::{
+    Client, Control, Controls, Diagnosis, Dump, Expect, HarnessError, Recorder, Stop, Store, Topology, expect,
+};
 
 /// A held lease, as a case sees it.
 #[derive(Clone, Debug)]
@@ -33,8 +35,19 @@ pub struct Cx {
     topology: Topology,
     recorder: Arc<Recorder>,
     clients: Mutex<Vec<(String, Arc<dyn EngineBackend>)>>,
+    /// What the harness handed out, without the recorder.
+    handed_out: Mutex<Vec<Arc<dyn EngineBackend>>>,
+    /// Where the store's clock stands, as far as the case knows.
+    stands_at: Mutex<Option<TimestampMs>>,
     measurements: Mutex<BTreeMap<String, u64>>,
     stepped_back_ms: AtomicI64,
+}
+
+/// The client that looks at a store before and after its case.
+pub(crate) const OBSERVER: &str = "invariants";
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The life of a lease unless a case says otherwise.
@@ -51,6 +64,8 @@ impl Cx {
             topology: Topology::Single,
             recorder,
             clients: Mutex::default(),
+            handed_out: Mutex::default(),
+            stands_at: Mutex::default(),
             measurements: Mutex::default(),
             stepped_back_ms: AtomicI64::new(0),
         }
@@ -77,17 +92,41 @@ impl Cx {
     /// A client with these properties, behind the recorder like all of them.
     ///
     /// # Errors
-    /// If the harness cannot connect.
+    /// If the harness cannot connect, or hands out a client that another name has already.
     pub async fn connect(&self, client: Client) -> Result<Arc<dyn EngineBackend>, Stop> {
         let name = client.name.clone();
-        let backend = self.recorder.wrap(&name, self.store.connect(client).await?);
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner).push((name, Arc::clone(&backend)));
+        let backend = self.obtain(client).await?;
+        Ok(self.record(&name, backend))
+    }
+
+    /// The client called `invariants`, without the recorder.
+    ///
+    /// # Errors
+    /// If the harness cannot connect.
+    pub(crate) async fn observer(&self) -> Result<Arc<dyn EngineBackend>, Stop> {
+        let backend = self.obtain(Client::new(OBSERVER)).await?;
+        self.record(OBSERVER, Arc::clone(&backend));
         Ok(backend)
     }
 
+    async fn obtain(&self, client: Client) -> Result<Arc<dyn EngineBackend>, Stop> {
+        let backend = self.store.connect(client).await?;
+        let mut known = locked(&self.handed_out);
+        if known.iter().any(|known| Arc::ptr_eq(known, &backend)) {
+            return Err(Diagnosis::SharedClient.into());
+        }
+        known.push(Arc::clone(&backend));
+        Ok(backend)
+    }
+
+    fn record(&self, name: &str, backend: Arc<dyn EngineBackend>) -> Arc<dyn EngineBackend> {
+        let recorded = self.recorder.wrap(name, backend);
+        locked(&self.clients).push((name.to_owned(), Arc::clone(&recorded)));
+        recorded
+    }
+
     fn known(&self, name: &str) -> Option<Arc<dyn EngineBackend>> {
-        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.iter().find(|(known, _)| known == name).map(|(_, backend)| Arc::clone(backend))
+        locked(&self.clients).iter().find(|(known, _)| known == name).map(|(_, backend)| Arc::clone(backend))
     }
 
     /// The controls of the store.
@@ -134,13 +173,13 @@ impl Cx {
 
     /// Notes a number for the report, such as the round trips of an operation.
     pub fn measure(&self, what: impl Into<String>, value: u64) {
-        self.measurements.lock().unwrap_or_else(PoisonError::into_inner).insert(what.into(), value);
+        locked(&self.measurements).insert(what.into(), value);
     }
 
     /// The numbers that the case noted.
     #[must_use]
     pub fn measurements(&self) -> BTreeMap<String, u64> {
-        self.measurements.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.measurements).clone()
     }
 
     /// The lane of the case.
@@ -300,7 +339,9 @@ impl Cx {
     /// # Errors
     /// `Stop::NotRun` without a clock control.
     pub async fn now(&self) -> Result<TimestampMs, Stop> {
-        Ok(self.clock()?.now().await?)
+        let now = self.clock()?.now().await?;
+        self.recorder.store_time(now);
+        Ok(now)
     }
 
     /// Sets the store's clock.
@@ -311,7 +352,29 @@ impl Cx {
         let clock = self.clock()?;
         let step = clock.now().await?.as_ms() - now.as_ms();
         self.stepped_back_ms.fetch_max(step, Ordering::Relaxed);
-        Ok(clock.set(now).await?)
+        // Until the control has answered, nobody knows.
+        *locked(&self.stands_at) = None;
+        clock.set(now).await?;
+        *locked(&self.stands_at) = Some(now);
+        self.recorder.store_time(now);
+        Ok(())
+    }
+
+    /// Notes where the store's clock stands, if the suite can move it.
+    pub(crate) async fn note_clock(&self) -> Result<(), Stop> {
+        if let Some(clock) = &self.controls.clock {
+            let now = clock.now().await?;
+            *locked(&self.stands_at) = Some(now);
+        }
+        Ok(())
+    }
+
+    /// True if the store's clock does not stand where the case left it.
+    pub(crate) async fn clock_was_moved(&self) -> bool {
+        let Some(clock) = &self.controls.clock else { return false };
+        let shown = clock.now().await.ok();
+        let left = *locked(&self.stands_at);
+        shown.zip(left).is_some_and(|(shown, left)| shown != left)
     }
 
     /// The largest step back of the store's clock so far: later instants may lie so far before earlier ones.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, sync::Arc};
 
 use async_trait::async_trait;
-use ff_core::EngineBackend;
+use ff_core::{EngineBackend, EngineError};
 use serde::{Deserialize, Serialize};
 
 use crate::Controls;
@@ -26,6 +26,12 @@ impl std::fmt::Display for HarnessError {
 }
 
 impl std::error::Error for HarnessError {}
+
+impl From<EngineError> for HarnessError {
+    fn from(error: EngineError) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// Who is under test, as printed in the report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +91,12 @@ impl Environment {
             topology: Topology::Single,
             settings: BTreeMap::new(),
         }
+    }
+
+    /// A store that lives in the process of the suite: nothing stands between it and its clients.
+    pub fn in_process(profile: impl Into<String>) -> Self {
+        let (server, source) = ("none".to_owned(), "in process".to_owned());
+        Self { server, source, topology: Topology::InProcess, ..Self::unknown(profile) }
     }
 }
 

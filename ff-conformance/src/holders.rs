@@ -2,23 +2,26 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use ff_core::{EngineBackend, EngineError, FailureClass, FailureReason, Handle};
+use ff_core::{EngineBackend, EngineError, FailureClass, FailureReason, Handle, Operation};
 
 use crate::{Expect, satisfies};
 
 /// What each operation answered: `Ok`, or the code of the refusal.
 pub(crate) type Answers = BTreeMap<&'static str, String>;
 
-/// Calls every operation of a lease holder with `handle`, those that end the execution last.
+/// Calls every operation of a lease holder with `handle` that the backend offers, those that end the execution last.
 pub(crate) async fn holder_answers(client: &Arc<dyn EngineBackend>, handle: &Handle) -> Answers {
     let transient = FailureReason::new("broken");
-    Answers::from([
-        ("renew", code(&client.renew(handle).await)),
-        ("progress", code(&client.progress(handle, Some(50), Some("half".to_owned())).await)),
+    let mut answers = Answers::from([("renew", code(&client.renew(handle).await))]);
+    if client.capabilities().supports.offers(Operation::Progress) {
+        answers.insert("progress", code(&client.progress(handle, Some(50), Some("half".to_owned())).await));
+    }
+    answers.extend([
         ("complete", code(&client.complete(handle, Some(b"late".to_vec())).await)),
         ("fail", code(&client.fail(handle, transient, FailureClass::Transient).await)),
         ("cancel", code(&client.cancel(handle, "late").await)),
-    ])
+    ]);
+    answers
 }
 
 /// `Ok`, or the code of the refusal.

@@ -19,7 +19,7 @@ use ff_core::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::{AttemptFacts, Cx, Dump, Expect, Stop, Verdict, check, satisfies};
+use crate::{AttemptFacts, Cx, Dump, Expect, Stop, Verdict, check, cx::OBSERVER, satisfies};
 
 /// Executions up to which all are read; beyond, a sample is.
 const ALL_ARE_READ: usize = 200;
@@ -35,7 +35,7 @@ const SMALL_WALK: usize = 50;
 /// # Errors
 /// `Stop::Failed` with the requirement that does not hold.
 pub(crate) async fn check_all(cx: &Cx) -> Verdict {
-    let client = cx.client("invariants").await?;
+    let client = cx.client(OBSERVER).await?;
     let before = dumped(cx).await?;
     let world = World::look(cx, &client, before).await?;
     let after = dumped(cx).await?;

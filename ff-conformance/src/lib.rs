@@ -1,7 +1,7 @@
 //! Proves that execution engine backends are the same engine.
 //!
 //! A [`Harness`] opens empty stores of one backend; the suite's cases drive them through the contract and answer with a
-//! [`Verdict`]. [`suite!`] makes one test of every case.
+//! [`Verdict`]. [`suite!`] makes one test of every case; `certify!` makes a program of all that ends with a report.
 
 pub mod arguments;
 pub mod attempts;
@@ -11,12 +11,15 @@ pub mod boot;
 mod calls;
 pub mod capabilities;
 mod case;
+#[cfg(feature = "certify")]
+mod certify;
 pub mod claims;
 pub mod clocks;
 mod controls;
 mod crowds;
 mod cx;
 pub mod deadlines;
+mod denials;
 pub mod durability;
 pub mod errors;
 pub mod executions;
@@ -30,9 +33,11 @@ mod holders;
 pub mod holds;
 pub mod idempotency;
 mod instants;
+mod intercept;
 mod invariants;
 pub mod leases;
 mod matrix;
+mod opened;
 pub mod pages;
 pub mod payloads;
 pub mod priorities;
@@ -46,6 +51,7 @@ pub mod report;
 pub mod retries;
 pub mod round_trips;
 mod run;
+mod scrutiny;
 #[cfg(feature = "command")]
 pub mod servers;
 pub mod snapshots;
@@ -58,17 +64,22 @@ mod words;
 pub mod worker_capabilities;
 
 pub use async_trait::async_trait;
-pub use case::{Case, Level, Requirement};
+pub use case::{Case, Exemption, Level, Refusals, Requirement};
+#[cfg(feature = "certify")]
+pub use certify::certify;
 pub use controls::{AttemptFacts, ClockControl, Control, Controls, Dump, DumpControl, Held, HoldControl};
 pub use cx::{Claimed, Cx, TTL};
 pub use expect::{
     Expect, answers, differs_from, equals, is_none, is_ok, is_some, is_true, refused, refused_with, satisfies,
 };
 pub use harness::{Client, Environment, Harness, HarnessError, Identity, Store, Topology};
+pub use intercept::{Intercept, Intercepted};
 pub use matrix::Matrix;
+pub use opened::{TempFolder, controlled_store, store};
 pub use proxy::{Fault, Proxy};
 pub use recorder::{Call, Hits, Recorder};
-pub use registry::{CASES, REGISTRY_SHA256, REQUIREMENTS};
+pub use registry::{CASES, EXEMPTIONS, REFUSALS, REGISTRY_SHA256, REQUIREMENTS};
 pub use report::{CaseReport, Event, Report};
 pub use run::{execute, run, runtime};
+pub use scrutiny::Diagnosis;
 pub use verdict::{Failure, FailureKind, Outcome, Place, Stop, Verdict};

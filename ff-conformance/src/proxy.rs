@@ -18,7 +18,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{Client, Control, Cx, Stop};
+use crate::{Client, Control, Cx, Diagnosis, Stop};
 
 /// What happens to the next request, once.
 ///
@@ -210,7 +210,13 @@ impl Cx {
         let target = self.controls().address.ok_or_else(|| self.lacking(Control::Address))?;
         let proxy = Proxy::start(target).map_err(|error| Stop::Errored(format!("proxy: {error}")))?;
         let client = Client { pool_size: NonZeroU32::MIN, ..Client::new(name).address(proxy.address()) };
-        Ok((self.connect(client).await?, proxy))
+        let client = self.connect(client).await?;
+        client.ping().await?;
+        if proxy.turns() == 0 {
+            return Err(Diagnosis::ProxyBypassed.into());
+        }
+        proxy.reset();
+        Ok((client, proxy))
     }
 }
 

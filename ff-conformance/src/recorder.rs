@@ -3,25 +3,19 @@
 mod tell;
 
 use std::{
+    any::Any,
     collections::{BTreeMap, VecDeque},
     fmt::{self, Debug},
+    panic::{AssertUnwindSafe, resume_unwind},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use async_trait::async_trait;
-use ff_core::{
-    AttemptIndex, Attempts, CancelExecutionArgs, CancelExecutionResult, Capabilities, CapabilitySet,
-    ChangePriorityArgs, ChangePriorityResult, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs,
-    ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, CompleteArgs,
-    CompletionBackend, CompletionStream, CompletionSubscription, CreateExecutionArgs, CreateExecutionResult,
-    EngineBackend, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, Executions, FailOutcome, FailureClass,
-    FailureReason, Handle, LaneId, LeaseHistorySubscription, LeaseRenewal, Leases, ListAttemptsPage,
-    ListExecutionsPage, ListLanesPage, OperatorSubscription, PageLimit, PrepareOutcome, PublicState, ReclaimToken,
-    ReplayExecutionArgs, ReplayExecutionResult, RevokeLeaseArgs, RevokeLeaseResult, ScanArgs, ScanReport,
-    ScannerFilter, Scanners, SetExecutionTagArgs, StreamCursor, Subscriptions, TimestampMs, UnclaimedReason,
-};
-use tell::tell;
+use ff_core::{Capabilities, EngineBackend, EngineError, TimestampMs};
+use futures::FutureExt;
+use serde::{Deserialize, Serialize};
+pub(crate) use tell::tell;
+
+use crate::{Intercept, Intercepted};
 
 /// How often each method answered with which code: `renew` → `State(StaleLease)` → 40.
 pub type Hits = BTreeMap<String, BTreeMap<String, u64>>;
@@ -30,12 +24,15 @@ pub type Hits = BTreeMap<String, BTreeMap<String, u64>>;
 const LAST: usize = 50;
 
 /// One call of a case, for a reader.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Call {
+    /// The store's time when it began, in milliseconds since the Unix epoch; `None` if the suite does not know it.
+    pub at_ms: Option<i64>,
     /// The client that made it.
     pub client: String,
     /// The method with its arguments, cut; a payload is told by its length.
-    pub text: String,
+    pub call: String,
     /// What came back, cut; `None` while nothing has.
     pub answer: Option<String>,
 }
@@ -43,7 +40,7 @@ pub struct Call {
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let answer = self.answer.as_deref().unwrap_or("(no answer)");
-        write!(f, "{}: {} -> {answer}", self.client, self.text)
+        write!(f, "{}: {} -> {answer}", self.client, self.call)
     }
 }
 
@@ -61,6 +58,12 @@ struct Record {
     /// Calls that were made before the first one of `calls`.
     forgotten: usize,
     declared: Option<Capabilities>,
+    /// Calls that were neither answered nor given up, by number.
+    under_way: BTreeMap<usize, &'static str>,
+    /// The first panic of the backend: the method, and what it said.
+    panic: Option<(&'static str, String)>,
+    sealed: bool,
+    store_time: Option<TimestampMs>,
 }
 
 impl Recorder {
@@ -75,11 +78,16 @@ impl Recorder {
         *self.record().checks.entry(requirement.to_owned()).or_default() += 1;
     }
 
+    /// Notes where the store's clock stands from now on; it is the suite that moves it.
+    pub fn store_time(&self, now: TimestampMs) {
+        self.record().store_time = Some(now);
+    }
+
     /// `backend` under the eyes of this recorder, as client `name`.
     pub fn wrap(self: &Arc<Self>, name: &str, backend: Arc<dyn EngineBackend>) -> Arc<dyn EngineBackend> {
         self.record().declared.get_or_insert_with(|| backend.capabilities());
         self.hit("connect", "ok");
-        Arc::new(Recorded { recorder: Arc::clone(self), client: name.to_owned(), inner: backend })
+        Arc::new(Intercepted::new(backend, Recording { recorder: Arc::clone(self), client: name.to_owned() }))
     }
 
     /// How often each requirement was checked.
@@ -106,29 +114,53 @@ impl Recorder {
         self.record().declared.clone()
     }
 
+    /// The methods that were called and have neither answered nor been given up.
+    #[must_use]
+    pub fn under_way(&self) -> Vec<&'static str> {
+        self.record().under_way.values().copied().collect()
+    }
+
+    /// The method in which the backend panicked first, and what it said.
+    #[must_use]
+    pub fn panic(&self) -> Option<(&'static str, String)> {
+        self.record().panic.clone()
+    }
+
+    /// Ends the record: what is answered later is not part of it.
+    pub fn seal(&self) {
+        self.record().sealed = true;
+    }
+
     fn record(&self) -> MutexGuard<'_, Record> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hit(&self, method: &str, code: &str) {
-        *self.record().hits.entry(method.to_owned()).or_default().entry(code.to_owned()).or_default() += 1;
+        let mut record = self.record();
+        if record.sealed {
+            return;
+        }
+        *record.hits.entry(method.to_owned()).or_default().entry(code.to_owned()).or_default() += 1;
     }
 
     /// Notes a call that begins, and returns its number.
-    fn begins(&self, client: &str, text: String) -> usize {
+    fn begins(&self, client: &str, method: &'static str, call: String) -> usize {
         let mut record = self.record();
         if record.calls.len() == LAST {
             record.calls.pop_front();
             record.forgotten += 1;
         }
-        record.calls.push_back(Call { client: client.to_owned(), text, answer: None });
-        record.forgotten + record.calls.len() - 1
+        let at_ms = record.store_time.map(TimestampMs::as_ms);
+        record.calls.push_back(Call { at_ms, client: client.to_owned(), call, answer: None });
+        let number = record.forgotten + record.calls.len() - 1;
+        record.under_way.insert(number, method);
+        number
     }
 
     /// Notes the answer to the call of that number, unless it is forgotten.
     fn answered(&self, number: usize, answer: String) {
         let mut record = self.record();
-        let place = number.checked_sub(record.forgotten);
+        let place = number.checked_sub(record.forgotten).filter(|_| !record.sealed);
         if let Some(call) = place.and_then(|place| record.calls.get_mut(place)) {
             call.answer = Some(answer);
         }
@@ -136,21 +168,41 @@ impl Recorder {
 }
 
 /// One client behind the recorder.
-struct Recorded {
+struct Recording {
     recorder: Arc<Recorder>,
     client: String,
-    inner: Arc<dyn EngineBackend>,
 }
 
-impl Recorded {
-    async fn call<T: Debug>(
+/// A call from its begin until it is answered or given up.
+struct UnderWay<'a> {
+    recorder: &'a Recorder,
+    number: usize,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.recorder.record().under_way.remove(&self.number);
+    }
+}
+
+impl Intercept for Recording {
+    async fn pass<T: Debug + Send>(
         &self,
-        method: &str,
+        method: &'static str,
         arguments: &[String],
-        answer: impl Future<Output = Result<T, EngineError>> + Send,
+        call: impl Future<Output = Result<T, EngineError>> + Send,
     ) -> Result<T, EngineError> {
-        let number = self.recorder.begins(&self.client, format!("{method}({})", arguments.join(", ")));
-        let answer = answer.await;
+        let text = format!("{method}({})", arguments.join(", "));
+        let number = self.recorder.begins(&self.client, method, text);
+        let _under_way = UnderWay { recorder: &self.recorder, number };
+        let answer = match AssertUnwindSafe(call).catch_unwind().await {
+            Ok(answer) => answer,
+            Err(panic) => {
+                let text = panic_text(&*panic);
+                self.recorder.record().panic.get_or_insert((method, text));
+                resume_unwind(panic);
+            }
+        };
         match &answer {
             Ok(value) => {
                 self.recorder.hit(method, "ok");
@@ -165,120 +217,10 @@ impl Recorded {
     }
 }
 
-/// Implements traits of the contract by delegation; arguments are told before they move into the call.
-macro_rules! recorded {
-    ($($trait:ident { $($method:ident($($argument:ident: $type:ty),*) -> $answer:ty;)* })*) => { $(
-        #[async_trait]
-        impl $trait for Recorded { $(
-            async fn $method(&self, $($argument: $type),*) -> Result<$answer, EngineError> {
-                let told = [$(tell(&$argument)),*];
-                self.call(stringify!($method), &told, self.inner.$method($($argument),*)).await
-            }
-        )* }
-    )* };
-}
-
-recorded! {
-    Executions {
-        create_execution(args: CreateExecutionArgs) -> CreateExecutionResult;
-        describe_execution(id: &ExecutionId) -> Option<ExecutionSnapshot>;
-        read_execution_state(id: &ExecutionId) -> Option<PublicState>;
-        read_execution_info(id: &ExecutionId) -> Option<ExecutionInfo>;
-        get_execution_result(id: &ExecutionId) -> Option<Vec<u8>>;
-        list_executions(cursor: Option<ExecutionId>, limit: PageLimit) -> ListExecutionsPage;
-        list_lanes(cursor: Option<LaneId>, limit: PageLimit) -> ListLanesPage;
-        create_executions(batch: Vec<CreateExecutionArgs>) -> Vec<Result<CreateExecutionResult, EngineError>>;
-        cancel_execution(args: CancelExecutionArgs) -> CancelExecutionResult;
-        change_priority(args: ChangePriorityArgs) -> ChangePriorityResult;
-        replay_execution(args: ReplayExecutionArgs) -> ReplayExecutionResult;
-        list_attempts(id: &ExecutionId, cursor: Option<AttemptIndex>, limit: PageLimit) -> ListAttemptsPage;
-        set_execution_tag(args: SetExecutionTagArgs) -> ();
-    }
-    Attempts {
-        progress(handle: &Handle, percent: Option<u8>, message: Option<String>) -> ();
-        complete(handle: &Handle, payload: Option<Vec<u8>>) -> ();
-        fail(handle: &Handle, reason: FailureReason, classification: FailureClass) -> FailOutcome;
-        cancel(handle: &Handle, reason: &str) -> ();
-        delay(handle: &Handle, delay_until: TimestampMs) -> ();
-        wait_children(handle: &Handle) -> ();
-        complete_many(batch: Vec<CompleteArgs>) -> Vec<Result<(), EngineError>>;
-        complete_and_claim(handle: &Handle, payload: Option<Vec<u8>>, capabilities: &CapabilitySet, policy: ClaimPolicy) -> Option<Handle>;
-    }
-    Leases {
-        renew(handle: &Handle) -> LeaseRenewal;
-        renew_many(handles: &[Handle]) -> Vec<Result<LeaseRenewal, EngineError>>;
-        revoke_lease(args: RevokeLeaseArgs) -> RevokeLeaseResult;
-    }
-    Claims {
-        claim(lane: &LaneId, capabilities: &CapabilitySet, policy: ClaimPolicy) -> Option<Handle>;
-        claim_many(lane: &LaneId, capabilities: &CapabilitySet, policy: ClaimPolicy, limit: PageLimit) -> Vec<Handle>;
-        claim_for_worker(args: ClaimForWorkerArgs) -> ClaimForWorkerOutcome;
-        claim_execution(args: ClaimExecutionArgs) -> ClaimExecutionResult;
-        claim_from_reclaim(token: ReclaimToken) -> Option<Handle>;
-        claim_resumed_execution(args: ClaimResumedExecutionArgs) -> ClaimResumedExecutionResult;
-        explain_unclaimed(id: &ExecutionId, capabilities: &CapabilitySet) -> Option<UnclaimedReason>;
-    }
-    Scanners {
-        scan(args: ScanArgs) -> ScanReport;
-    }
-}
-
-/// The same for subscriptions, whose answer is a stream.
-macro_rules! recorded_streams {
-    ($($trait:ident { $($method:ident($($argument:ident: $type:ty),*) -> $answer:ty;)* })*) => { $(
-        #[async_trait]
-        impl $trait for Recorded { $(
-            async fn $method(&self, $($argument: $type),*) -> Result<$answer, EngineError> {
-                let told: &[String] = &[$(tell(&$argument)),*];
-                let opened = async { self.inner.$method($($argument),*).await.map(Opened) };
-                self.call(stringify!($method), told, opened).await.map(|Opened(stream)| stream)
-            }
-        )* }
-    )* };
-}
-
-recorded_streams! {
-    Subscriptions {
-        subscribe_lease_history(cursor: StreamCursor, filter: &ScannerFilter) -> LeaseHistorySubscription;
-        subscribe_completion(cursor: StreamCursor, filter: &ScannerFilter) -> CompletionSubscription;
-        subscribe_operator_events(cursor: StreamCursor, filter: &ScannerFilter) -> OperatorSubscription;
-    }
-    CompletionBackend {
-        subscribe_completions() -> CompletionStream;
-        subscribe_completions_filtered(filter: &ScannerFilter) -> CompletionStream;
-    }
-}
-
-/// A stream, told by its existence.
-struct Opened<S>(S);
-
-impl<S> Debug for Opened<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(a stream)")
-    }
-}
-
-#[async_trait]
-impl EngineBackend for Recorded {
-    fn backend_label(&self) -> &'static str {
-        self.inner.backend_label()
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities()
-    }
-
-    async fn ping(&self) -> Result<(), EngineError> {
-        self.call("ping", &[], self.inner.ping()).await
-    }
-
-    async fn prepare(&self) -> Result<PrepareOutcome, EngineError> {
-        self.call("prepare", &[], self.inner.prepare()).await
-    }
-
-    async fn shutdown_prepare(&self, grace: Duration) -> Result<(), EngineError> {
-        self.call("shutdown_prepare", &[tell(&grace)], self.inner.shutdown_prepare(grace)).await
-    }
+/// What a panic says.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text").to_owned()
 }
 
 #[cfg(test)]
@@ -288,13 +230,22 @@ mod tests {
     #[test]
     fn only_the_last_calls_are_kept() {
         let recorder = Recorder::new();
-        let first = recorder.begins("a", "first()".to_owned());
-        let numbers: Vec<_> = (0..LAST).map(|n| recorder.begins("a", format!("call({n})"))).collect();
+        let first = recorder.begins("a", "first", "first()".to_owned());
+        let numbers: Vec<_> = (0..LAST).map(|n| recorder.begins("a", "call", format!("call({n})"))).collect();
         recorder.answered(first, "late".to_owned());
         recorder.answered(numbers[0], "yes".to_owned());
         let calls = recorder.calls();
         assert_eq!(calls.len(), LAST);
         assert_eq!(calls[0].to_string(), "a: call(0) -> yes");
         assert_eq!(calls[LAST - 1].to_string(), format!("a: call({}) -> (no answer)", LAST - 1));
+    }
+
+    #[test]
+    fn a_call_is_told_with_the_time_of_the_store() {
+        let recorder = Recorder::new();
+        recorder.begins("a", "early", "early()".to_owned());
+        recorder.store_time(TimestampMs::from_ms(7));
+        recorder.begins("a", "late", "late()".to_owned());
+        assert_eq!(recorder.calls().iter().map(|call| call.at_ms).collect::<Vec<_>>(), [None, Some(7)]);
     }
 }

@@ -5,9 +5,16 @@ mod diff;
 mod event;
 mod facts;
 mod files;
+mod git;
+mod goals;
+mod html;
 mod junit;
+mod layout;
 mod markdown;
 mod merge;
+pub mod properties;
+#[cfg(feature = "command")]
+mod schema;
 mod tally;
 mod verify;
 
@@ -16,17 +23,22 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 
 pub use badge::badge;
-pub use diff::diff;
+pub use diff::{REMEDY, diff, drift};
 pub use event::{CaseReport, Event};
 pub use facts::{Declared, Host, Profile, Provenance, Stopwatch, SuiteFacts, time_factor};
-pub use files::{Found, folder, read_events, read_report, write_file};
+pub use files::{Found, folder, read_events, read_report, read_reports, run_id, write_file, write_report};
+pub use goals::{refusals, refused};
+pub use html::html;
 pub use junit::junit;
+pub use layout::text;
 pub use markdown::{markdown, summary};
 pub use merge::{Invalid, merge};
+#[cfg(feature = "command")]
+pub use schema::verify_text;
 pub use tally::Tally;
 pub use verify::verify;
 
-use crate::{Hits, Identity};
+use crate::{Hits, Identity, Outcome};
 
 /// The schema that a report names.
 pub const SCHEMA: &str = "ff-conformance-report/v1";
@@ -171,6 +183,13 @@ impl fmt::Display for Conclusion {
 }
 
 impl Report {
+    /// The form that is committed: without the time that each case took, which is another in each run.
+    #[must_use]
+    pub fn published(mut self) -> Self {
+        self.cases.iter_mut().for_each(|case| case.ms = None);
+        self
+    }
+
     /// The counts of the cases of `stem`.
     #[must_use]
     pub fn tally(&self, stem: &str) -> Tally {
@@ -180,7 +199,14 @@ impl Report {
     /// True if a case of `stem` was run, or could not be for another reason than that nobody asked for it.
     #[must_use]
     pub fn executed(&self, stem: &str) -> bool {
-        self.cases.iter().any(|case| case.stem() == stem && case.outcome != event::not_executed())
+        self.cases.iter().any(|case| case.stem() == stem && case.was_executed())
+    }
+
+    /// True if all cases of the rule `id` need what cannot exist where this store lives.
+    #[must_use]
+    pub fn cannot_judge(&self, id: &str) -> bool {
+        let mut covering = self.cases.iter().filter(|case| case.covers.iter().any(|covered| covered == id)).peekable();
+        covering.peek().is_some() && covering.all(|case| matches!(case.outcome, Outcome::Ineligible { .. }))
     }
 
     /// Why the whole column could not be judged, if no server was found: the reason that all cases share.

@@ -7,19 +7,26 @@ use std::{
     time::Duration,
 };
 
-use ff_core::EngineError;
+use ff_core::{Capability, EngineError, Operation, Supports};
 use futures::FutureExt;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    Case, CaseReport, Control, Cx, Event, Failure, FailureKind, Harness, Outcome, Place, Recorder, Stop, invariants,
+    Case, CaseReport, Control, Cx, Diagnosis, Event, Failure, FailureKind, Harness, Outcome, Place, Recorder, Stop,
+    cx::OBSERVER,
+    denials::{self, Subject},
+    invariants,
+    recorder::panic_text,
     report::{Stopwatch, time_factor},
+    scrutiny::Scrutiny,
 };
 
 /// How long a harness may take to open a store: it may have to wait for its turn on a server.
 const OPEN_LIMIT: Duration = Duration::from_secs(40 * 60);
 /// How long a case may take.
 const CASE_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// How long a call that was given up may take to end.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 /// How long a harness may take to drop a store.
 const CLOSE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -43,21 +50,29 @@ pub fn runtime() -> Result<&'static Runtime, String> {
 #[expect(clippy::panic, reason = "a test fails by a panic, here and nowhere else")]
 pub fn run(harness: impl Harness, case: &str) {
     let Some(found) = Case::find(case) else { panic!("{case}: the suite has no such case") };
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(text) => panic!("{case} could not be judged: {text}"),
-    };
-    let event = runtime.block_on(execute(&harness, found));
+    match tested(&harness, found) {
+        Ok(note) => note.into_iter().for_each(|note| println!("{note}")),
+        Err(text) => panic!("{text}"),
+    }
+}
+
+/// Runs one case and writes its event file; tells why it did not judge the operation, if it did not.
+///
+/// # Errors
+/// What a reader must know, if the case failed or could not be judged.
+pub(crate) fn tested(harness: &dyn Harness, case: &Case) -> Result<Option<String>, String> {
+    let path = case.path();
+    let runtime = runtime().map_err(|text| format!("{path} could not be judged: {text}"))?;
+    let event = runtime.block_on(execute(harness, case));
     let file = event.write(&crate::report::folder());
-    let reproduce = format!("cargo nextest run '{case}'");
-    let text = event.case.brief(&event.identity.name, &reproduce);
+    let text = event.case.brief(&event.identity.name, &format!("cargo nextest run '{path}'"));
     match (file, &event.case.outcome) {
-        (Err(error), _) => panic!("{case}: the event file was not written: {error}\n{text}"),
+        (Err(error), _) => Err(format!("{path}: the event file was not written: {error}\n{text}")),
         (Ok(file), Outcome::Failed { .. } | Outcome::Errored { .. }) => {
-            panic!("{text}\n  event     {}\n", file.display())
+            Err(format!("{text}\n  event     {}\n", file.display()))
         }
-        (Ok(_), Outcome::NotRun { .. } | Outcome::Ineligible { .. }) => println!("{text}"),
-        (Ok(_), Outcome::Passed | Outcome::Denied { .. }) => {}
+        (Ok(_), Outcome::NotRun { .. } | Outcome::Ineligible { .. } | Outcome::Denied { .. }) => Ok(Some(text)),
+        (Ok(_), Outcome::Passed) => Ok(None),
     }
 }
 
@@ -67,9 +82,13 @@ pub async fn execute(harness: &dyn Harness, case: &Case) -> Event {
     let watch = Stopwatch::start();
     let Driven { outcome, controls, measurements } = drive(harness, case, &recorder).await;
     let told = matches!(outcome, Outcome::Failed { .. } | Outcome::Errored { .. });
-    let calls = if told { recorder.calls() } else { Vec::new() };
-    let mut report = CaseReport::of(case, outcome, watch.elapsed_ms(), calls.iter().map(ToString::to_string).collect());
+    let mut report = CaseReport::of(case, outcome);
+    report.ms = Some(watch.elapsed_ms());
     report.measurements = measurements;
+    report.methods = recorder.hits().into_keys().collect();
+    if told {
+        report.operations = recorder.calls();
+    }
     Event::of(harness, report, &recorder, &controls, &watch)
 }
 
@@ -82,6 +101,7 @@ struct Driven {
 
 async fn drive(harness: &dyn Harness, case: &Case, recorder: &Arc<Recorder>) -> Driven {
     let errored = |reason: String| Outcome::Errored { reason };
+    let identity = harness.identity();
     let opened = match guarded("open", OPEN_LIMIT, harness.open()).await {
         Ok(opened) => opened.map_err(|error| error.to_string()),
         Err(reason) => Err(reason),
@@ -94,10 +114,12 @@ async fn drive(harness: &dyn Harness, case: &Case, recorder: &Arc<Recorder>) -> 
     };
     let cx = Cx::new(store, Arc::clone(recorder)).topology(harness.environment().topology);
     let controls = cx.controls().present();
-    let outcome = match hindrance(case, &cx).await {
-        Some(outcome) => outcome,
-        None => judged(case, &cx).await,
-    };
+    // From here on every call is told with the time of the store; a clock that does not answer is the case's to tell.
+    let _ = guarded("clock", CLOSE_LIMIT, cx.now()).await;
+    let mut outcome = visited(harness, case, &cx, recorder).await;
+    if harness.identity() != identity {
+        outcome = Diagnosis::ManyIdentities.into();
+    }
     let measurements = cx.measurements();
     let failed = matches!(outcome, Outcome::Failed { .. });
     let closed = match guarded("close", CLOSE_LIMIT, cx.close(failed)).await {
@@ -105,6 +127,7 @@ async fn drive(harness: &dyn Harness, case: &Case, recorder: &Arc<Recorder>) -> 
         Ok(Err(error)) => Err(format!("close: {error}")),
         Err(reason) => Err(reason),
     };
+    recorder.seal();
     let outcome = match (closed, outcome) {
         // A store that is not given back may be seen by another case.
         (Err(reason), Outcome::Passed | Outcome::Denied { .. }) => errored(reason),
@@ -113,25 +136,83 @@ async fn drive(harness: &dyn Harness, case: &Case, recorder: &Arc<Recorder>) -> 
     Driven { outcome, controls, measurements }
 }
 
-/// Why a case cannot run on this store, if it cannot.
-async fn hindrance(case: &Case, cx: &Cx) -> Option<Outcome> {
+/// Judges the case on its store, and the harness before and after it.
+async fn visited(harness: &dyn Harness, case: &Case, cx: &Cx, recorder: &Recorder) -> Outcome {
     let present = cx.controls().present();
-    let lacking = |control: &&Control| !present.contains(control);
-    if let Some(&control) = case.controls.iter().find(lacking) {
-        return Some(outcome_of(case, cx.lacking(control)));
+    if let Some(&control) = case.controls.iter().find(|control| !present.contains(control)) {
+        return outcome_of(case, cx.lacking(control));
     }
-    if case.needs.is_empty() {
-        return None;
+    let scrutiny = match guarded("connect", CASE_LIMIT, Scrutiny::arrive(cx)).await {
+        Ok(Ok(scrutiny)) => scrutiny,
+        Ok(Err(stop)) => return outcome_of(case, stop),
+        Err(reason) => return Outcome::Errored { reason },
+    };
+    let supports = scrutiny.observer().capabilities().supports;
+    let outcome = match case.needs.iter().find(|&&capability| !supports.has(capability)) {
+        Some(&lacking) => denied(case, cx, lacking).await,
+        None => judged(case, cx).await,
+    };
+    if let Some((method, text)) = recorder.panic() {
+        return Diagnosis::Panicked { method: method.to_owned(), text }.into();
     }
-    match guarded("connect", CASE_LIMIT, cx.client("capabilities")).await {
-        Ok(Ok(client)) => {
-            let supports = client.capabilities().supports;
-            let lacking = case.needs.iter().find(|&&capability| !supports.has(capability))?;
-            Some(Outcome::NotRun { reason: format!("needs {}", lacking.as_str()) })
+    // A case that failed half-way may have left calls behind.
+    if !matches!(outcome, Outcome::Failed { .. })
+        && let Some(method) = unanswered(recorder).await
+    {
+        return Diagnosis::Unanswered { method: method.to_owned() }.into();
+    }
+    match scrutiny.leave(harness, cx).await {
+        Some(diagnosis) => diagnosis.into(),
+        None => false_claim(recorder, &supports).unwrap_or(outcome),
+    }
+}
+
+/// A call that is still under way, though its case has ended; one that was given up may take a moment to end.
+async fn unanswered(recorder: &Recorder) -> Option<&'static str> {
+    let ends = async {
+        while !recorder.under_way().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        Ok(Err(stop)) => Some(outcome_of(case, stop)),
-        Err(reason) => Some(Outcome::Errored { reason }),
+    };
+    let _ = tokio::time::timeout(ANSWER_LIMIT.mul_f64(time_factor()), ends).await;
+    recorder.under_way().first().copied()
+}
+
+/// What becomes of a case that needs what the backend does not declare: the operations must be denied.
+async fn denied(case: &Case, cx: &Cx, lacking: Capability) -> Outcome {
+    let gated: Vec<_> = Operation::ALL.iter().copied().filter(|&op| Capability::of(op) == Some(lacking)).collect();
+    let probes = async {
+        let client = cx.client(OBSERVER).await?;
+        let subject = Subject::unknown(cx, &client)?;
+        for &op in &gated {
+            denials::require(cx, op, &subject).await?;
+        }
+        let names: Vec<_> = gated.iter().map(|op| op.as_str()).collect();
+        Err(Stop::Denied(names.join(", ")))
+    };
+    match guarded("denial", CASE_LIMIT.mul_f64(time_factor()), probes).await {
+        Ok(Ok(())) => Outcome::Passed,
+        Ok(Err(stop)) => outcome_of(case, stop),
+        Err(reason) => Outcome::Errored { reason },
     }
+}
+
+/// The failure of a backend that answered `Unavailable` to what it must do, or declares that it can.
+fn false_claim(recorder: &Recorder, supports: &Supports) -> Option<Outcome> {
+    let hits = recorder.hits();
+    let claimed = |op: &&Operation| {
+        let code = EngineError::unavailable(**op).code();
+        supports.offers(**op) && hits.values().any(|codes| codes.contains_key(&code))
+    };
+    let op = Operation::ALL.iter().find(claimed)?;
+    let failure = Failure {
+        requirement: "FF-CAP-001".to_owned(),
+        subject: format!("every answer to {op}"),
+        expectation: "is not Unavailable, because the backend offers it".to_owned(),
+        got: EngineError::unavailable(*op).code(),
+        place: Place::here(),
+    };
+    Some(Outcome::Failed { kind: FailureKind::FalseClaim, failure })
 }
 
 /// Drives the case and, if it passed, the invariants over what it left.
@@ -157,16 +238,20 @@ async fn judged(case: &Case, cx: &Cx) -> Outcome {
 fn outcome_of(case: &Case, stop: Stop) -> Outcome {
     match stop {
         Stop::Failed(failure) => Outcome::Failed { kind: FailureKind::Check, failure: *failure },
+        Stop::Denial(kind, failure) => Outcome::Failed { kind, failure: *failure },
         Stop::Refused(error, place) => {
-            let kind = match error {
-                EngineError::Unavailable { .. } => FailureKind::FalseClaim,
-                _ => FailureKind::Check,
-            };
-            Outcome::Failed { kind, failure: refusal(case, &error, place) }
+            Outcome::Failed { kind: FailureKind::Check, failure: refusal(case, &error, place) }
         }
+        Stop::Denied(op) => Outcome::Denied { op },
         Stop::Errored(reason) => Outcome::Errored { reason },
         Stop::NotRun(reason) => Outcome::NotRun { reason },
         Stop::Ineligible(reason) => Outcome::Ineligible { reason },
+    }
+}
+
+impl From<Diagnosis> for Outcome {
+    fn from(diagnosis: Diagnosis) -> Self {
+        Self::Errored { reason: diagnosis.to_string() }
     }
 }
 
@@ -184,11 +269,7 @@ fn refusal(case: &Case, error: &EngineError, place: Place) -> Failure {
 async fn guarded<T>(what: &str, limit: Duration, future: impl Future<Output = T>) -> Result<T, String> {
     match tokio::time::timeout(limit, AssertUnwindSafe(future).catch_unwind()).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(panic)) => {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
-            Err(format!("{what}: panic: {text}"))
-        }
+        Ok(Err(panic)) => Err(format!("{what}: panic: {}", panic_text(&*panic))),
         Err(_) => Err(format!("{what}: not finished within {} s", limit.as_secs())),
     }
 }

@@ -17,6 +17,10 @@ pub enum Stop {
     Failed(Box<Failure>),
     /// A call that leads up to a check was refused: the backend fails the case's first requirement.
     Refused(EngineError, Place),
+    /// An operation that is not declared is denied in a wrong way, or not at all.
+    Denial(FailureKind, Box<Failure>),
+    /// The operation is not declared, and is denied as the contract wants it.
+    Denied(String),
     /// The harness failed: nothing is said about the backend.
     Errored(String),
     /// A control that the case needs is not there.

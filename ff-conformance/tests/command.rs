@@ -55,10 +55,32 @@ fn a_run_on_memory_is_certified_and_writes_its_reports() {
     assert_eq!(report.cases.len(), CASES.len());
     assert_eq!(report.run.seeds, [7]);
     assert!(std::fs::read_to_string(folder.0.join("report.md")).unwrap().contains("| **verdict** | certified |"));
+    assert!(std::fs::read_to_string(folder.0.join("report.html")).unwrap().contains("certified"));
     let again = command(&["matrix"], &folder);
     assert_eq!((code(&again), text(&again.stdout).contains("certified")), (Some(0), true));
     let file = folder.0.join("memory.json").display().to_string();
     assert_eq!(code(&command(&["report", "diff", &file, &file], &folder)), Some(0));
+}
+
+#[test]
+fn a_report_is_rendered_in_every_form() {
+    let folder = Folder::of("render");
+    let run = command(&["run", "--backend", "memory", "--case", &CASES[0].path()], &folder);
+    assert_eq!(code(&run), Some(2), "{}", text(&run.stdout));
+    let out = folder.0.join("elsewhere");
+    let file = folder.0.join("memory.json").display().to_string();
+    for (form, part) in [
+        ("markdown", "# Conformance"),
+        ("html", "<!doctype html>"),
+        ("junit", "<testsuite "),
+        ("badge", "schemaVersion"),
+    ] {
+        let shown = command(&["report", "render", &file, "--as", form], &folder);
+        assert!(code(&shown) == Some(0) && text(&shown.stdout).contains(part), "{form}: {}", text(&shown.stderr));
+    }
+    let written = command(&["report", "render", &file, "--out", &out.display().to_string()], &folder);
+    assert_eq!(code(&written), Some(0), "{}", text(&written.stderr));
+    assert!(out.join("report.html").is_file() && out.join("report.md").is_file());
 }
 
 #[test]
@@ -76,6 +98,7 @@ fn what_cannot_be_judged_exits_with_3_and_says_what_to_do() {
         (&["report", "merge"], "run the tests first"),
         (&["matrix"], "./dev run"),
         (&["report", "verify", "absent.json"], "absent.json"),
+        (&["run", "--backend", "memory", "--case", "leases", "--reports", "absent"], "one of all cases"),
     ] {
         let output = command(arguments, &folder);
         let err = text(&output.stderr);

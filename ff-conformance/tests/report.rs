@@ -1,20 +1,27 @@
 //! The report of a run: how cases become a verdict, and what makes a set of events worthless.
 #![expect(clippy::unwrap_used, reason = "a test whose set-up fails has failed")]
 
+use ff_backend_memory::MemoryBackend;
 use ff_conformance::{
-    CASES, Event, FailureKind, Matrix, Outcome, Report,
+    CASES, Call, Event, FailureKind, Matrix, Outcome, REFUSALS, Report,
     backends::memory::Memory,
-    report::{self, Conclusion, Provenance, Status},
+    report::{self, Conclusion, Declared, Provenance, Status},
 };
+use ff_core::{EngineBackend, Operation};
 
 /// The events of a whole run on memory; `change` makes it another run.
 fn events(change: impl Fn(&mut Event)) -> Vec<Event> {
     let mut events: Vec<_> = CASES.iter().map(|case| Event::no_server(&Memory, case, "none")).collect();
     for event in &mut events {
         event.case.outcome = Outcome::Passed;
-        // Every operation was called, so no goal is unmet.
-        event.methods =
-            ff_core::Operation::ALL.iter().map(|op| (op.to_string(), [("ok".to_owned(), 1)].into())).collect();
+        event.case.ms = Some(1);
+        // Every operation was called and refused in every way, so no goal is unmet.
+        event.case.methods = Operation::ALL.iter().map(ToString::to_string).collect();
+        event.methods = Operation::ALL.iter().map(|op| (op.to_string(), [("ok".to_owned(), 1)].into())).collect();
+        for refusals in REFUSALS {
+            let answers = event.methods.entry(refusals.op.to_string()).or_default();
+            answers.extend(refusals.codes.iter().map(|code| ((*code).to_owned(), 1)));
+        }
         change(event);
     }
     events
@@ -26,6 +33,15 @@ fn merged(events: Vec<Event>) -> Report {
 
 fn first(event: &Event) -> bool {
     event.case.case == CASES[0].path()
+}
+
+fn call() -> Call {
+    Call {
+        at_ms: Some(1_000),
+        client: "a".to_owned(),
+        call: "renew(Handle)".to_owned(),
+        answer: Some("Ok<&>".to_owned()),
+    }
 }
 
 fn failure(requirement: &str) -> Outcome {
@@ -51,13 +67,13 @@ fn one_failure_fails_the_run_and_names_its_requirement() {
     let report = merged(events(|event| {
         if first(event) {
             event.case.outcome = failure(CASES[0].covers[0]);
-            event.case.operations = vec!["a: renew(Handle) -> Ok".to_owned()];
+            event.case.operations = vec![call()];
         }
     }));
     assert_eq!(report.footer.verdict, Conclusion::Failed);
     assert_eq!(report.requirements[CASES[0].covers[0]], Status::Violated);
     let summary = report::summary(std::slice::from_ref(&report));
-    for part in [CASES[0].covers[0], "succeeds", "<no>", "x.rs:1", "a: renew(Handle) -> Ok", "--case"] {
+    for part in [CASES[0].covers[0], "succeeds", "<no>", "x.rs:1", "a: renew(Handle) -> Ok<&>", "--case"] {
         assert!(summary.contains(part), "{part}: {summary}");
     }
     let junit = report::junit(&report);
@@ -80,11 +96,28 @@ fn what_did_not_run_makes_a_run_partial_and_what_cannot_run_does_not() {
         }
     };
     assert_eq!(merged(events(ineligible)).footer.verdict, Conclusion::Certified);
-    let silent = |event: &mut Event| drop(event.methods.remove("renew"));
-    let report = merged(events(silent));
-    assert_eq!(report.coverage.goals_unmet, ["renew was never called"]);
-    assert_eq!(report.footer.verdict, Conclusion::Partial);
     assert_eq!(merged(events(|event| event.time_factor = 8.0)).footer.verdict, Conclusion::Partial);
+}
+
+#[test]
+fn a_goal_that_is_not_met_makes_a_run_partial() {
+    let idle = |event: &mut Event| event.case.methods.retain(|method| method != "renew");
+    let report = merged(events(idle));
+    assert_eq!(report.coverage.goals_unmet, ["renew: no case of a MUST calls it"]);
+    assert_eq!(report.footer.verdict, Conclusion::Partial);
+    let silent = |event: &mut Event| {
+        event.methods.entry("renew".to_owned()).or_default().remove("State(StaleLease)");
+    };
+    let report = merged(events(silent));
+    assert_eq!(report.coverage.goals_unmet, ["renew: never answered State(StaleLease), which its docs list"]);
+    assert_eq!(report.footer.verdict, Conclusion::Partial);
+    let summary = report::summary(std::slice::from_ref(&report));
+    assert!(summary.contains("memory: goals not met\n  renew: never answered"), "{summary}");
+    // A goal that was struck out is found again.
+    let mut embellished = report.clone();
+    embellished.coverage.goals_unmet.clear();
+    embellished.footer.verdict = Conclusion::Certified;
+    assert_eq!(report::verify(&embellished).len(), 2, "{:?}", report::verify(&embellished));
 }
 
 #[test]
@@ -140,22 +173,99 @@ fn a_report_that_was_changed_is_not_believed() {
     assert_eq!(report::diff(&dirty, &report), [format!("{}: passed, now failed", CASES[0].path())]);
 }
 
+/// A report with an outcome of every kind.
+fn motley() -> Report {
+    let outcomes = [
+        failure(CASES[0].covers[0]),
+        Outcome::Denied { op: "list_lanes".to_owned() },
+        Outcome::Errored { reason: "close: <script>alert(1)</script>".to_owned() },
+        Outcome::NotRun { reason: "no clock control".to_owned() },
+        Outcome::Ineligible { reason: "no address control".to_owned() },
+    ];
+    merged(events(|event| {
+        if let Some((_, outcome)) = CASES.iter().zip(&outcomes).find(|(case, _)| case.path() == event.case.case) {
+            event.case.outcome = outcome.clone();
+            event.case.measurements.insert("round trips".to_owned(), 1);
+            event.case.operations = vec![call(), Call { at_ms: None, answer: None, ..call() }];
+        }
+    }))
+}
+
 #[test]
-fn the_schema_knows_every_field_of_a_report() {
-    let schema: serde_json::Value = serde_json::from_str(include_str!("../schema/report-v1.json")).unwrap();
-    let report = merged(events(|event| {
-        if first(event) {
-            event.case.outcome = failure(CASES[0].covers[0]);
-        }
-    }));
-    let report = serde_json::to_value(report).unwrap();
-    for (block, fields) in report.as_object().unwrap() {
-        let known = &schema["properties"][block];
-        assert!(known.is_object(), "{block}");
-        if let (Some(fields), Some(known)) = (fields.as_object(), known["properties"].as_object()) {
-            assert!(fields.keys().all(|field| known.contains_key(field)), "{block}: {:?}", fields.keys());
-            let required: Vec<_> = known.keys().collect();
-            assert!(required.iter().all(|field| fields.contains_key(*field)), "{block}: {required:?}");
-        }
+fn a_report_is_of_its_schema_in_both_forms() {
+    for report in [merged(events(|_| {})), motley(), motley().published()] {
+        let text = report::text(&report).unwrap();
+        assert_eq!(report::verify_text(&text), Vec::<String>::new());
+        assert_eq!(serde_json::from_str::<Report>(&text).unwrap(), report);
+    }
+}
+
+#[test]
+fn a_text_that_was_written_by_hand_is_refused_with_its_place() {
+    let text = report::text(&motley()).unwrap();
+    for (old, new, part) in [
+        ("\"schema\": \"ff-conformance-report/v1\"", "\"schema\": \"v2\"", "/schema"),
+        ("\"outcome\":\"errored\"", "\"outcome\":\"skipped\"", "/cases/2"),
+        ("\"kind\":\"check\",", "", "/cases/0"),
+        ("\"ms\":1", "\"ms\":-1", "/cases/0/ms"),
+        ("\"ms\":1", "\"ms\":1,\"note\":\"fine\"", "note"),
+        ("\"complete\": true", "\"complete\": false", "/footer/complete"),
+        ("\"footer\"", "\"foot\"", "footer"),
+        ("\"failed\": 1", "\"failed\": 0", "counts"),
+        ("\"verdict\": \"failed\"", "\"verdict\": \"certified\"", "failed follows from the cases"),
+        ("FF-", "FX-", "/cases/0"),
+        ("{", "", "no JSON"),
+    ] {
+        assert!(text.contains(old), "{old}");
+        let wrong = report::verify_text(&text.replacen(old, new, 1)).join("\n");
+        assert!(wrong.contains(part), "{old} as {new}: {wrong}");
+    }
+    let mut twice = motley();
+    twice.cases.push(twice.cases[1].clone());
+    assert!(report::verify(&twice).iter().any(|wrong| wrong.contains("stands twice")));
+    let mut foreign = motley();
+    foreign.suite.registry_sha256 = "0".repeat(64);
+    assert!(report::verify(&foreign).iter().any(|wrong| wrong.contains("judged by suite")));
+}
+
+#[test]
+fn a_committed_report_tells_no_time_of_a_case() {
+    let (first, second) = (motley(), merged(events(|event| event.case.ms = Some(2))));
+    assert!(first.cases.iter().all(|case| case.ms.is_some()));
+    assert!(first.clone().published().cases.iter().all(|case| case.ms.is_none()));
+    assert_eq!(report::diff(&first, &first.clone().published()), Vec::<String>::new());
+    assert_ne!(report::diff(&first, &second), Vec::<String>::new());
+}
+
+#[test]
+fn drift_is_told_by_profile_and_a_new_profile_is_none() {
+    let named = |report: Report| (std::path::PathBuf::from("x.json"), report);
+    let (committed, run) = ([named(merged(events(|_| {})))], [named(motley())]);
+    assert_eq!(report::drift(&committed, &committed), Vec::<String>::new());
+    let drift = report::drift(&committed, &run);
+    assert!(drift.iter().all(|line| line.starts_with("memory: ")), "{drift:?}");
+    assert!(drift.iter().any(|line| line.contains("passed, now denied")), "{drift:?}");
+    assert_eq!(report::drift(&[], &run), Vec::<String>::new());
+    let mut other = merged(events(|_| {}));
+    other.declared = Some(Declared::of(&MemoryBackend::new().capabilities()));
+    let absent = report::diff(&committed[0].1, &other);
+    assert!(absent.contains(&"declared order: absent, now store".to_owned()), "{absent:?}");
+}
+
+#[test]
+fn the_page_holds_everything_and_asks_nobody() {
+    let page = report::html(&[merged(events(|_| {})), motley()]);
+    for part in ["certified", "failed", "renew(Handle)", "+0 ms", "not known", "no clock control", "list_lanes"] {
+        assert!(page.contains(part), "{part}");
+    }
+    for case in CASES {
+        assert!(page.contains(&format!("id=\"case-{}\"", case.path())), "{}", case.path());
+    }
+    assert!(page.contains("Ok&lt;&amp;&gt;") && page.contains("&lt;script&gt;alert(1)"), "not escaped");
+    assert_eq!(page.matches("<script").count(), 1);
+    assert!(!page.contains("src=") && !page.contains("@import") && !page.contains("url("), "asks for a file");
+    // Every link within the page leads somewhere.
+    for link in page.split("href=\"#").skip(1).filter_map(|rest| rest.split('"').next()) {
+        assert!(page.contains(&format!("id=\"{link}\"")), "{link}");
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Limits;
+use crate::{Limits, Operation};
 
 /// A group of operations that a backend may lack; everything else is mandatory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -93,6 +93,12 @@ impl Supports {
     #[must_use]
     pub fn has(&self, capability: Capability) -> bool {
         self.0.contains(&capability)
+    }
+
+    /// True if the backend does `op`: every backend must, or it has the capability that gates it.
+    #[must_use]
+    pub fn offers(&self, op: Operation) -> bool {
+        Capability::of(op).is_none_or(|capability| self.has(capability))
     }
 
     /// Those that the backend has, in order.

@@ -1,7 +1,8 @@
 //! The contract of a durable execution engine.
 //!
 //! [`EngineBackend`] is what every backend implements; the modules hold its requests, outcomes and errors, and the
-//! pure rules that no backend may decide for itself.
+//! pure rules that no backend may decide for itself. [`async_trait`] is the attribute with which its traits are
+//! implemented.
 
 mod attempts;
 mod backend;
@@ -26,6 +27,7 @@ mod subscriptions;
 mod text;
 mod time;
 
+pub use async_trait::async_trait;
 pub use attempts::{Attempts, CompleteArgs, FailOutcome, FailureClass, FailureReason, Progress};
 pub use backend::{EngineBackend, PrepareOutcome};
 pub use capability::{BackendIdentity, Capabilities, Capability, Durability, OrderScope, Properties, Supports, WakeUp};

@@ -1,15 +1,12 @@
 //! The harness of the memory backend: every store is a value in the suite's process.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{convert::Infallible, future, sync::Arc};
 
 use async_trait::async_trait;
-use ff_backend_memory::{Clock, ManualClock, MemoryBackend, MemoryConfig, State, StoredExecution};
-use ff_core::{EngineBackend, TimestampMs};
+use ff_backend_memory::{Clock, MemoryConfig, State, StoredExecution};
+use ff_core::TimestampMs;
 
-use crate::{
-    AttemptFacts, Client, ClockControl, Controls, Dump, DumpControl, Environment, Harness, HarnessError, Identity,
-    Store, Topology,
-};
+use crate::{AttemptFacts, Controls, Dump, Environment, Harness, HarnessError, Identity, Store, controlled_store};
 
 /// Where the clock of every store stands at first: an instant that no process clock shows.
 const BEGIN: TimestampMs = TimestampMs::from_ms(1_000_000_000_000);
@@ -30,69 +27,23 @@ impl Harness for Memory {
     }
 
     fn environment(&self) -> Environment {
-        Environment {
-            profile: "memory".to_owned(),
-            server: "none".to_owned(),
-            source: "in process".to_owned(),
-            image: None,
-            topology: Topology::InProcess,
-            settings: BTreeMap::new(),
-        }
+        Environment::in_process("memory")
     }
 }
 
 /// An empty store of that configuration, with all controls; its clock is the suite's.
 #[must_use]
 pub fn store(config: MemoryConfig) -> Box<dyn Store> {
-    let clock = Clock::manual(BEGIN);
-    let root = Arc::new(config.clock(clock.clock()).open());
-    Box::new(MemoryStore { root, clock })
+    let hand = Clock::manual(BEGIN);
+    let root = Arc::new(config.clock(hand.clock()).open());
+    let seen = Arc::clone(&root);
+    let controls = Controls::none().clock(hand).dump(move || Ok(seen.inspect(dump)));
+    controlled_store(root, controls, |root, _| future::ready(Ok::<_, Infallible>(root.sibling())))
 }
 
-struct MemoryStore {
-    root: Arc<MemoryBackend>,
-    clock: ManualClock,
-}
-
-#[async_trait]
-impl Store for MemoryStore {
-    async fn connect(&self, _client: Client) -> Result<Arc<dyn EngineBackend>, HarnessError> {
-        Ok(Arc::new(self.root.sibling()))
-    }
-
-    fn controls(&self) -> Controls {
-        Controls {
-            clock: Some(Arc::new(MemoryClock(self.clock.clone()))),
-            dump: Some(Arc::new(MemoryDump(Arc::clone(&self.root)))),
-            ..Controls::none()
-        }
-    }
-}
-
-struct MemoryClock(ManualClock);
-
-#[async_trait]
-impl ClockControl for MemoryClock {
-    async fn now(&self) -> Result<TimestampMs, HarnessError> {
-        Ok(self.0.now())
-    }
-
-    async fn set(&self, now: TimestampMs) -> Result<(), HarnessError> {
-        self.0.set(now);
-        Ok(())
-    }
-}
-
-struct MemoryDump(Arc<MemoryBackend>);
-
-#[async_trait]
-impl DumpControl for MemoryDump {
-    async fn dump(&self) -> Result<Dump, HarnessError> {
-        Ok(self.0.inspect(dump))
-    }
-}
-
-fn dump(state: &State) -> Dump {
+/// What a memory state holds, for the suite.
+#[must_use]
+pub fn dump(state: &State) -> Dump {
     let mut lines: Vec<_> = state.dump().lines().map(str::to_owned).collect();
     lines.sort();
     Dump {

@@ -1,6 +1,9 @@
 //! `ff-conformance matrix`: the matrix of reports that exist.
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
 use ff_conformance::{
@@ -8,7 +11,7 @@ use ff_conformance::{
     report::{self, Invalid},
 };
 
-use crate::command::{colours, complain};
+use crate::command::{complain, shown};
 
 /// The arguments of `ff-conformance matrix`.
 #[derive(Debug, Args)]
@@ -22,7 +25,7 @@ pub(crate) struct Arguments {
 
 /// Runs the subcommand.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    let reports = match read(&arguments.reports) {
+    let reports = match read(&arguments.reports, &report::folder()) {
         Ok(reports) => reports,
         Err(invalid) => return complain(&invalid.to_string()),
     };
@@ -30,23 +33,19 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     if arguments.markdown {
         print!("{}", matrix.markdown());
     } else {
-        print!("{}", matrix.terminal(colours(&io::stdout())));
+        print!("{}", shown(&matrix));
     }
     ExitCode::from(report::exit_code(&reports))
 }
 
-fn read(given: &[PathBuf]) -> Result<Vec<Report>, Invalid> {
-    let folder = report::folder();
-    let files = if given.is_empty() { reports_in(&folder) } else { given.to_vec() };
-    if files.is_empty() {
+/// The reports that were named, else those that lie in `folder`.
+pub(crate) fn read(given: &[PathBuf], folder: &Path) -> Result<Vec<Report>, Invalid> {
+    let reports: Vec<_> = match given {
+        [] => report::read_reports(folder)?.into_iter().map(|(_, report)| report).collect(),
+        files => files.iter().map(|file| report::read_report(file)).collect::<Result<_, _>>()?,
+    };
+    if reports.is_empty() {
         return Err(Invalid::new(format!("no reports in {}: make them by `./dev run`", folder.display())));
     }
-    files.iter().map(|file| report::read_report(file)).collect()
-}
-
-fn reports_in(folder: &std::path::Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|ending| ending == "json")).collect();
-    files.sort();
-    files
+    Ok(reports)
 }

@@ -1,18 +1,17 @@
 //! `ff-conformance report`: joins events, shows reports in other forms, checks and compares them.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{Args, Subcommand, ValueEnum};
 use ff_conformance::{
-    Matrix, Report,
+    Matrix,
     report::{self, Found, Invalid, Provenance},
 };
 
-use crate::command::{INVALID, colours, complain, git};
+use crate::command::{INVALID, complain, matrix, shown};
 
 /// The arguments of `ff-conformance report`.
 #[derive(Debug, Args)]
@@ -23,7 +22,7 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Join the events of the newest run of each profile: report, Markdown, JUnit and badge.
+    /// Join the events of the newest run of each profile: report, Markdown, HTML, JUnit and badge.
     Merge {
         /// The folder of events; `target/ff-conformance` without it.
         folder: Option<PathBuf>,
@@ -34,20 +33,23 @@ enum Task {
         #[arg(required = true)]
         reports: Vec<PathBuf>,
     },
-    /// Say what differs between two reports on one profile, times and machines aside.
+    /// Say what differs between two reports on one profile, times and machines aside; or between two folders of them.
     Diff {
-        /// The report that is committed.
+        /// The report that is committed, or the folder of those.
         old: PathBuf,
-        /// The report of a run.
+        /// The report of a run, or the folder of those.
         new: PathBuf,
     },
-    /// Show a report in another form.
+    /// Show reports in other forms: writes `report.md` and `report.html`, or prints one form.
     Render {
-        /// The report.
-        report: PathBuf,
-        /// The form.
-        #[arg(long = "as", value_enum, default_value = "markdown")]
-        form: Form,
+        /// The reports; without them those of the last run in `target/ff-conformance`.
+        reports: Vec<PathBuf>,
+        /// Print this form and write nothing; JUnit and badge are those of one report.
+        #[arg(long = "as", value_enum)]
+        form: Option<Form>,
+        /// Write into this folder instead of `target/ff-conformance`.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
     },
 }
 
@@ -55,6 +57,8 @@ enum Task {
 enum Form {
     /// A document.
     Markdown,
+    /// A page for a browser.
+    Html,
     /// XML for CI systems.
     Junit,
     /// The endpoint document of a badge.
@@ -67,50 +71,43 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Task::Merge { folder } => merge(&folder.unwrap_or_else(report::folder)),
         Task::Verify { reports } => verify(&reports),
         Task::Diff { old, new } => diff(&old, &new),
-        Task::Render { report, form } => render(&report, form),
+        Task::Render { reports, form: Some(form), .. } => print(&reports, form),
+        Task::Render { reports, form: None, out } => render(&reports, &out.unwrap_or_else(report::folder)),
     };
     code.unwrap_or_else(|invalid| complain(&invalid.to_string()))
 }
 
 fn merge(folder: &Path) -> Result<ExitCode, Invalid> {
-    let git = git::state();
+    let provenance = Provenance::here("cargo nextest run");
     let mut reports = Vec::new();
     for Found { folder, events } in report::read_events(folder)? {
-        let provenance = Provenance {
-            commit: git.commit.clone(),
-            dirty: git.dirty,
-            seeds: Vec::new(),
-            reproduce: "cargo nextest run".to_owned(),
-        };
         let report = report::merge(events, &provenance)?;
-        for (name, text) in [
-            ("report.json", json(&report)?),
-            ("report.md", report::markdown(std::slice::from_ref(&report))),
-            ("report.xml", report::junit(&report)),
-            ("badge.json", report::badge(&report).to_string() + "\n"),
-        ] {
-            let file = folder.join(name);
-            report::write_file(&file, &text).map_err(|error| Invalid::new(format!("{}: {error}", file.display())))?;
-            println!("wrote {}", file.display());
-        }
+        let written = report::write_report(&folder, &report);
+        let written = written.map_err(|error| Invalid::new(format!("{}: {error}", folder.display())))?;
+        written.iter().for_each(|file| println!("wrote {}", file.display()));
         reports.push(report);
     }
     if reports.is_empty() {
         return Err(Invalid::new(format!("{} holds no events: run the tests first", folder.display())));
     }
-    print!("\n{}", Matrix::of(&reports).terminal(colours(&io::stdout())));
+    print!("\n{}", shown(&Matrix::of(&reports)));
     print!("{}", report::summary(&reports));
     Ok(ExitCode::from(report::exit_code(&reports)))
 }
 
-fn json(report: &Report) -> Result<String, Invalid> {
-    serde_json::to_string_pretty(report).map(|text| text + "\n").map_err(|error| Invalid::new(error.to_string()))
+/// Writes a file and says so.
+fn write(file: &Path, text: &str) -> Result<(), Invalid> {
+    report::write_file(file, text).map_err(|error| Invalid::new(format!("{}: {error}", file.display())))?;
+    println!("wrote {}", file.display());
+    Ok(())
 }
 
 fn verify(files: &[PathBuf]) -> Result<ExitCode, Invalid> {
     let mut good = true;
     for file in files {
-        let wrong = report::verify(&report::read_report(file)?);
+        let text =
+            std::fs::read_to_string(file).map_err(|error| Invalid::new(format!("{}: {error}", file.display())))?;
+        let wrong = report::verify_text(&text);
         good &= wrong.is_empty();
         let text = if wrong.is_empty() { "can be believed".to_owned() } else { wrong.join("\n  ") };
         println!("{}: {text}", file.display());
@@ -119,25 +116,36 @@ fn verify(files: &[PathBuf]) -> Result<ExitCode, Invalid> {
 }
 
 fn diff(old: &Path, new: &Path) -> Result<ExitCode, Invalid> {
-    let differences = report::diff(&report::read_report(old)?, &report::read_report(new)?);
+    let differences = if old.is_dir() && new.is_dir() {
+        report::drift(&report::read_reports(old)?, &report::read_reports(new)?)
+    } else {
+        report::diff(&report::read_report(old)?, &report::read_report(new)?)
+    };
     if differences.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
     println!("{}", differences.join("\n"));
-    eprintln!(
-        "ff-conformance: {} says something else than {}: run `./dev reports` and commit what it writes if this is meant",
-        new.display(),
-        old.display()
-    );
+    eprintln!("ff-conformance: {} says something else than {}: {}", new.display(), old.display(), report::REMEDY);
     Ok(ExitCode::FAILURE)
 }
 
-fn render(file: &Path, form: Form) -> Result<ExitCode, Invalid> {
-    let report = report::read_report(file)?;
-    match form {
-        Form::Markdown => print!("{}", report::markdown(&[report])),
-        Form::Junit => print!("{}", report::junit(&report)),
-        Form::Badge => println!("{}", report::badge(&report)),
+fn render(given: &[PathBuf], folder: &Path) -> Result<ExitCode, Invalid> {
+    let reports = matrix::read(given, folder)?;
+    for (name, text) in [("report.md", report::markdown(&reports)), ("report.html", report::html(&reports))] {
+        write(&folder.join(name), &text)?;
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(given: &[PathBuf], form: Form) -> Result<ExitCode, Invalid> {
+    let reports = matrix::read(given, &report::folder())?;
+    let text = match (form, reports.as_slice()) {
+        (Form::Markdown, reports) => report::markdown(reports),
+        (Form::Html, reports) => report::html(reports),
+        (Form::Junit, [one]) => report::junit(one),
+        (Form::Badge, [one]) => format!("{}\n", report::badge(one)),
+        (Form::Junit | Form::Badge, _) => return Err(Invalid::new("this form is that of one report: name it")),
+    };
+    print!("{text}");
     Ok(ExitCode::SUCCESS)
 }

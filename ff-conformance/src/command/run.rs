@@ -6,20 +6,20 @@ mod progress;
 
 use std::{
     io::{self, IsTerminal},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use ff_conformance::{
-    Case, Matrix, Report,
-    report::{self, Provenance},
+    CASES, Case, Matrix, Report,
+    report::{self, Conclusion, Provenance},
     servers::{Kind, Servers, Wanted},
 };
 
 pub(crate) use args::Arguments;
 use args::Backend;
 
-use crate::command::{INVALID, colours, complain, git, servers::Signals};
+use crate::command::{INVALID, complain, servers::Signals, shown};
 
 /// Runs the subcommand.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
@@ -27,6 +27,9 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Ok(cases) => cases,
         Err(text) => return complain(&text),
     };
+    if let Some(text) = unpublishable(&arguments, cases.len()) {
+        return complain(&text);
+    }
     let runtime = match ff_conformance::runtime() {
         Ok(runtime) => runtime,
         Err(text) => return complain(&text),
@@ -55,6 +58,16 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     })
 }
 
+/// Why the reports of this run could not be committed, as far as that is known before it.
+fn unpublishable(arguments: &Arguments, cases: usize) -> Option<String> {
+    let folder = arguments.reports.as_ref()?.display();
+    if cases < CASES.len() {
+        return Some(format!("{folder}: a committed report is one of all cases: leave `--case` out"));
+    }
+    let dirty = Provenance::here("").dirty;
+    dirty.then(|| format!("{folder}: a report names the commit that it is about: commit your changes first"))
+}
+
 fn interrupted(number: u8) -> ExitCode {
     eprintln!("ff-conformance: interrupted; no report was written");
     ExitCode::from(128 + number)
@@ -80,25 +93,20 @@ async fn servers(arguments: &Arguments) -> Result<Option<Servers>, String> {
 }
 
 async fn judge(arguments: &Arguments, cases: &[&'static Case], servers: Option<&Servers>) -> ExitCode {
-    let git = git::state();
     let columns = drive::columns(arguments, servers);
     for column in &columns {
         eprintln!("{:<9} {}", column.backend.to_string(), column.source());
     }
     let mut reports = Vec::new();
     for (backend, events) in drive::drive(columns, cases, arguments).await {
-        let provenance = Provenance {
-            commit: git.commit.clone(),
-            dirty: git.dirty,
-            seeds: arguments.seed.into_iter().collect(),
-            reproduce: format!("./dev run --backend {backend}"),
-        };
+        let seeds = arguments.seed.into_iter().collect();
+        let provenance = Provenance { seeds, ..Provenance::here(format!("./dev run --backend {backend}")) };
         match report::merge(events, &provenance) {
             Ok(report) => reports.push(report),
             Err(invalid) => return complain(&format!("{backend}: {invalid}")),
         }
     }
-    print!("\n{}", Matrix::of(&reports).terminal(colours(&io::stdout())));
+    print!("\n{}", shown(&Matrix::of(&reports)));
     print!("{}", report::summary(&reports));
     if let Err(text) = write(arguments, &reports) {
         return complain(&text);
@@ -106,26 +114,18 @@ async fn judge(arguments: &Arguments, cases: &[&'static Case], servers: Option<&
     ExitCode::from(report::exit_code(&reports))
 }
 
-/// Writes a report for each profile and one document over all of them, and says where.
+/// Writes a report for each profile and two documents over all of them, then what is committed, and says where.
 fn write(arguments: &Arguments, reports: &[Report]) -> Result<(), String> {
     let folder = arguments.out.clone().unwrap_or_else(report::folder);
-    let mut files: Vec<(PathBuf, String)> = Vec::new();
-    for report in reports {
-        let text = serde_json::to_string_pretty(report).map_err(|error| error.to_string())? + "\n";
-        files.push((folder.join(format!("{}.json", report.profile.id)), text.clone()));
-        if let Some(folder) = &arguments.reports {
-            let wrong = report::verify(report);
-            if !wrong.is_empty() {
-                return Err(format!("{}: not fit to be published:\n  {}", report.profile.id, wrong.join("\n  ")));
-            }
-            files.push((folder.join(format!("{}.json", report.profile.id)), text));
-        }
-    }
-    files.push((folder.join("report.md"), report::markdown(reports)));
     println!();
-    for (file, text) in files {
-        report::write_file(&file, &text).map_err(|error| format!("{}: {error}", file.display()))?;
-        println!("wrote {}", shown(&file).display());
+    for report in reports {
+        let text = report::text(report).map_err(|error| error.to_string())?;
+        write_file(&folder.join(format!("{}.json", report.profile.id)), &text)?;
+    }
+    write_file(&folder.join("report.md"), &report::markdown(reports))?;
+    write_file(&folder.join("report.html"), &report::html(reports))?;
+    if let Some(folder) = &arguments.reports {
+        publish(reports, folder)?;
     }
     if io::stdout().is_terminal() {
         println!("verdicts: certified 0, failed 1, partial 2, invalid {INVALID}");
@@ -133,8 +133,37 @@ fn write(arguments: &Arguments, reports: &[Report]) -> Result<(), String> {
     Ok(())
 }
 
+/// Writes the form that is committed, all reports or none; one that says what is there already is left alone.
+fn publish(reports: &[Report], folder: &Path) -> Result<(), String> {
+    let mut files = Vec::new();
+    for report in reports {
+        let (id, file) = (&report.profile.id, folder.join(format!("{}.json", report.profile.id)));
+        if report.footer.verdict == Conclusion::Failed {
+            return Err(format!("{id}: has failed: nothing was written to {}", folder.display()));
+        }
+        let same = |old: Report| report::verify(&old).is_empty() && report::diff(&old, report).is_empty();
+        if report::read_report(&file).is_ok_and(same) {
+            println!("kept  {}: this run says the same", from_here(&file).display());
+            continue;
+        }
+        let text = report::text(&report.clone().published()).map_err(|error| error.to_string())?;
+        let wrong = report::verify_text(&text);
+        if !wrong.is_empty() {
+            return Err(format!("{id}: not fit to be published:\n  {}", wrong.join("\n  ")));
+        }
+        files.push((file, text));
+    }
+    files.iter().try_for_each(|(file, text)| write_file(file, text))
+}
+
+fn write_file(file: &Path, text: &str) -> Result<(), String> {
+    report::write_file(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+    println!("wrote {}", from_here(file).display());
+    Ok(())
+}
+
 /// A path as seen from here, if it lies below.
-fn shown(file: &std::path::Path) -> PathBuf {
+fn from_here(file: &Path) -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     file.strip_prefix(here).unwrap_or(file).to_path_buf()
 }

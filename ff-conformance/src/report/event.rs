@@ -6,10 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use ff_core::Operation;
 use serde::{Deserialize, Serialize};
 
 use super::{Declared, Host, Profile, Stopwatch, SuiteFacts, files, time_factor};
-use crate::{Case, Control, Harness, Hits, Identity, Outcome, Recorder, Requirement, expect::excerpts};
+use crate::{Call, Case, Control, Harness, Hits, Identity, Outcome, Recorder, Requirement, expect::excerpts};
 
 /// The schema that an event names.
 pub(crate) const SCHEMA: &str = "ff-conformance-event/v1";
@@ -32,22 +33,45 @@ pub struct CaseReport {
     pub outcome: Outcome,
     /// The requirements that it covers.
     pub covers: Vec<String>,
-    /// How long it took, store included.
-    pub ms: u64,
+    /// How long it took, store included; a committed report does not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ms: Option<u64>,
+    /// The operations that it called.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<String>,
     /// Numbers that it noted, such as the round trips of an operation.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub measurements: BTreeMap<String, u64>,
     /// The last calls before it failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub operations: Vec<String>,
+    pub operations: Vec<Call>,
 }
 
 impl CaseReport {
-    /// The report on `case`.
+    /// The report on `case` without any call.
     #[must_use]
-    pub fn of(case: &Case, outcome: Outcome, ms: u64, operations: Vec<String>) -> Self {
-        let covers = case.covers.iter().map(|&id| id.to_owned()).collect();
-        Self { case: case.path(), outcome, covers, ms, measurements: BTreeMap::new(), operations }
+    pub fn of(case: &Case, outcome: Outcome) -> Self {
+        Self {
+            case: case.path(),
+            outcome,
+            covers: case.covers.iter().map(|&id| id.to_owned()).collect(),
+            ms: None,
+            methods: Vec::new(),
+            measurements: BTreeMap::new(),
+            operations: Vec::new(),
+        }
+    }
+
+    /// True if it called `op`.
+    #[must_use]
+    pub fn calls(&self, op: Operation) -> bool {
+        self.methods.iter().any(|method| method == op.as_str())
+    }
+
+    /// True unless nobody ran it.
+    #[must_use]
+    pub fn was_executed(&self) -> bool {
+        self.outcome != not_executed()
     }
 
     /// The stem of the case.
@@ -106,7 +130,7 @@ impl CaseReport {
                 text.push_str(&format!("\n    … {hidden} more before"));
             }
             for operation in self.operations.iter().skip(hidden) {
-                text.push_str(&format!("\n    {}", cut(operation, most)));
+                text.push_str(&format!("\n    {}", cut(&operation.to_string(), most)));
             }
         }
         text.push_str("\n  again     ");
@@ -184,8 +208,13 @@ impl Event {
     #[must_use]
     pub fn no_server(harness: &dyn Harness, case: &Case, text: &str) -> Self {
         let reason = format!("{NO_SERVER}: {text}");
-        let report = CaseReport::of(case, Outcome::Errored { reason }, 0, Vec::new());
-        Self::of(harness, report, &Recorder::default(), &[], &Stopwatch::start())
+        Self::of(
+            harness,
+            CaseReport::of(case, Outcome::Errored { reason }),
+            &Recorder::default(),
+            &[],
+            &Stopwatch::start(),
+        )
     }
 
     /// Writes the event below `folder`, as `<profile>/<run>/<stem>.<case>.json`, and returns the file.

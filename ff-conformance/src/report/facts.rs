@@ -97,6 +97,12 @@ impl Declared {
             limits: fields(&capabilities.limits),
         }
     }
+
+    /// True if it says that `capability` is not there.
+    #[must_use]
+    pub fn lacks(&self, capability: Capability) -> bool {
+        self.capabilities.get(capability.as_str()) == Some(&false)
+    }
 }
 
 /// The fields of a struct by name.

@@ -24,7 +24,8 @@ pub fn folder() -> PathBuf {
 }
 
 /// The run that this process belongs to: that of its servers, else that of nextest, else its own.
-pub(crate) fn run_id() -> String {
+#[must_use]
+pub fn run_id() -> String {
     let given = |name: &str| std::env::var(name).ok().filter(|id| !id.is_empty());
     given("FF_CONFORMANCE_RUN").or_else(|| given("NEXTEST_RUN_ID")).unwrap_or_else(own_run_id)
 }
@@ -50,6 +51,27 @@ pub fn write_file(file: &Path, text: &str) -> io::Result<()> {
     let draft = folder.join(format!(".{}-{}.tmp", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
     fs::write(&draft, text)?;
     fs::rename(&draft, file)
+}
+
+/// Writes a report into `folder` in every form: `report.json`, `report.md`, `report.xml` and `badge.json`; tells where.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write_report(folder: &Path, report: &Report) -> io::Result<Vec<PathBuf>> {
+    let json = super::text(report).map_err(io::Error::other)?;
+    let mut written = Vec::new();
+    for (name, text) in [
+        ("report.json", json),
+        ("report.md", super::markdown(std::slice::from_ref(report))),
+        ("report.html", super::html(std::slice::from_ref(report))),
+        ("report.xml", super::junit(report)),
+        ("badge.json", super::badge(report).to_string() + "\n"),
+    ] {
+        let file = folder.join(name);
+        write_file(&file, &text)?;
+        written.push(file);
+    }
+    Ok(written)
 }
 
 /// The newest run of one profile.
@@ -98,6 +120,18 @@ pub fn read_events(folder: &Path) -> Result<Vec<Found>, Invalid> {
 pub fn read_report(file: &Path) -> Result<Report, Invalid> {
     let text = fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
     serde_json::from_str(&text).map_err(|error| unreadable(file, &error))
+}
+
+/// The reports that lie in `folder`, by name; none if there is no such folder.
+///
+/// # Errors
+/// `Invalid` if one of its JSON files cannot be read or is no report of this schema.
+pub fn read_reports(folder: &Path) -> Result<Vec<(PathBuf, Report)>, Invalid> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let files = entries(folder)?.into_iter().filter(|file| file.extension().is_some_and(|ending| ending == "json"));
+    files.map(|file| read_report(&file).map(|report| (file, report))).collect()
 }
 
 fn events_in(folder: &Path) -> Result<Vec<Event>, Invalid> {

@@ -24,7 +24,7 @@ pub fn junit(report: &Report) -> String {
     );
     for case in &report.cases {
         let (stem, name) = case.case.split_once("::").unwrap_or(("", &case.case));
-        let (stem, name, time) = (escaped(stem), escaped(name), seconds(case.ms));
+        let (stem, name, time) = (escaped(stem), escaped(name), seconds(case.ms.unwrap_or_default()));
         let _ = write!(text, "  <testcase classname=\"{stem}\" name=\"{name}\" time=\"{time}\"");
         let content = content(case, &report.identity.name, &report.run.reproduce);
         if content.is_empty() {

@@ -109,7 +109,9 @@ pub(crate) fn requirements(reports: &[Report]) -> String {
         let _ = write!(text, "| {} {} |", requirement.id, requirement.text.replace('|', "\\|"));
         for report in reports {
             let status = report.requirements.get(requirement.id).copied();
-            let _ = write!(text, " {} |", status.map_or("❔", super::Status::sign));
+            let sign =
+                if report.cannot_judge(requirement.id) { "—" } else { status.map_or("❔", super::Status::sign) };
+            let _ = write!(text, " {sign} |");
         }
         text.push('\n');
     }
@@ -121,7 +123,7 @@ fn line(text: &mut String, line: &str) {
     text.push('\n');
 }
 
-/// Failures of one profile that a terminal shows with their details.
+/// Failures of one profile that a terminal shows with their details, and unmet goals that it shows at all.
 const SHOWN: usize = 5;
 
 /// What failed in `reports`, for a terminal: the first failures with details, the others by name; empty if nothing did.
@@ -144,9 +146,22 @@ pub fn summary(reports: &[Report]) -> String {
                 line(&mut text, &format!("{space}{}", brief.lines().next().unwrap_or_default()));
             }
         }
-        for goal in &report.coverage.goals_unmet {
-            line(&mut text, &format!("\n{}: goal not met: {goal}", report.profile.id));
-        }
+        goals(&mut text, report);
     }
     text
+}
+
+/// The first goals that a run did not meet, and how many more there are.
+fn goals(text: &mut String, report: &Report) {
+    let unmet = &report.coverage.goals_unmet;
+    if unmet.is_empty() {
+        return;
+    }
+    line(text, &format!("\n{}: goals not met", report.profile.id));
+    for goal in unmet.iter().take(SHOWN) {
+        line(text, &format!("  {goal}"));
+    }
+    if unmet.len() > SHOWN {
+        line(text, &format!("  … {} more in the report", unmet.len() - SHOWN));
+    }
 }

@@ -5,11 +5,9 @@ use std::{
     fmt,
 };
 
-use ff_core::Operation;
-
 use super::{
     CaseReport, Conclusion, Coverage, Event, Footer, Provenance, Report, RunFacts, SCHEMA, Status, SuiteFacts, Tally,
-    event, facts::rfc3339,
+    event, facts::rfc3339, goals,
 };
 use crate::{CASES, Case, Control, Hits, Outcome, REQUIREMENTS};
 
@@ -46,7 +44,7 @@ pub fn merge(events: Vec<Event>, provenance: &Provenance) -> Result<Report, Inva
     let (mut begin, mut end) = (u64::MAX, 0);
     for event in events {
         check(&event, &first)?;
-        (begin, end) = (begin.min(event.started_ms), end.max(event.started_ms + event.case.ms));
+        (begin, end) = (begin.min(event.started_ms), end.max(event.started_ms + event.case.ms.unwrap_or_default()));
         add(&mut hits, &event.methods);
         controls.extend(event.profile.controls.iter().copied());
         declared = declared.or(event.declared);
@@ -55,12 +53,10 @@ pub fn merge(events: Vec<Event>, provenance: &Provenance) -> Result<Report, Inva
             return Err(Invalid::new(format!("{name}: two events")));
         }
     }
-    let whole = known.len() == CASES.len();
     let cases: Vec<_> = CASES.iter().map(|case| known.remove(&case.path()).unwrap_or_else(|| absent(case))).collect();
     let mut profile = first.profile;
     profile.controls = controls.into_iter().collect::<Vec<Control>>();
-    // A run of some cases only is partial by them.
-    let goals_unmet = if whole { goals_unmet(&hits) } else { Vec::new() };
+    let goals_unmet = goals::unmet(&cases, &hits, declared.as_ref(), profile.topology);
     let counts = Tally::of(&cases);
     let verdict = conclusion(&counts, &goals_unmet, first.time_factor);
     Ok(Report {
@@ -130,13 +126,7 @@ fn add(hits: &mut Hits, more: &Hits) {
 }
 
 fn absent(case: &Case) -> CaseReport {
-    CaseReport::of(case, event::not_executed(), 0, Vec::new())
-}
-
-/// Every operation of the contract is called at least once by a whole run.
-fn goals_unmet(hits: &Hits) -> Vec<String> {
-    let never = |op: &&Operation| !hits.contains_key(op.as_str());
-    Operation::ALL.iter().filter(never).map(|op| format!("{op} was never called")).collect()
+    CaseReport::of(case, event::not_executed())
 }
 
 /// What the cases say of every requirement.

@@ -52,16 +52,22 @@ impl Tally {
     /// True if a case failed or could not be judged.
     #[must_use]
     pub const fn is_red(&self) -> bool {
-        self.failed + self.errored > 0
+        self.red() > 0
+    }
+
+    /// The cases that failed or could not be judged.
+    #[must_use]
+    pub const fn red(&self) -> usize {
+        self.failed + self.errored
     }
 }
 
 /// The cell of a table: `✅ 24`, `✅ 22 ⛔ 2`, `❌ 2/24`, `◻ 20 · 4 not run`, `✅ 22 — 2`, `—`.
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { passed, denied, failed, errored, not_run, ineligible } = *self;
+        let Self { passed, denied, not_run, ineligible, .. } = *self;
         if self.is_red() {
-            return write!(f, "❌ {}/{}", failed + errored, self.total() - ineligible);
+            return write!(f, "❌ {}/{}", self.red(), self.total() - ineligible);
         }
         match (passed, denied, not_run, ineligible) {
             (0, 0, 0, 0) => f.write_str("❔"),

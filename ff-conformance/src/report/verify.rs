@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Report, SCHEMA, SuiteFacts, Tally, merge};
+use super::{Report, SCHEMA, SuiteFacts, Tally, goals, merge};
 use crate::Case;
 
 /// What is wrong with a report that somebody wants to publish; empty if nothing is.
@@ -35,7 +35,10 @@ pub fn verify(report: &Report) -> Vec<String> {
     must(seen.len() == suite.cases, format!("{} cases of {}", seen.len(), suite.cases));
     let counts = Tally::of(&report.cases);
     must(report.footer.counts == counts, "the counts are not those of the cases".to_owned());
-    let verdict = merge::conclusion(&counts, &report.coverage.goals_unmet, report.run.time_factor);
+    let (hits, declared) = (&report.coverage.methods, report.declared.as_ref());
+    let goals = goals::unmet(&report.cases, hits, declared, report.profile.topology);
+    must(report.coverage.goals_unmet == goals, "the unmet goals do not follow from what was called".to_owned());
+    let verdict = merge::conclusion(&counts, &goals, report.run.time_factor);
     must(
         report.footer.verdict == verdict,
         format!("the verdict says {}, and {verdict} follows from the cases", report.footer.verdict),

@@ -6,7 +6,7 @@ use ff_backend_memory::Flaw;
 use ff_conformance::{Case, Cx, Requirement, Verdict, check, is_true};
 use futures::FutureExt;
 
-use crate::suite::{run, run_cases};
+use crate::suite::{Flawed, run, run_cases};
 
 /// One test for each fault, and `PLANTED` with all of them.
 macro_rules! planted {
@@ -101,7 +101,7 @@ fn k1_a_case_that_is_always_red_is_red() {
         controls: &[],
         run: |cx| red(cx).boxed(),
     };
-    let found = run_cases(None, [&canary].into_iter());
+    let found = run_cases(Flawed(None), [&canary].into_iter());
     assert_eq!(found.passed, 0);
     assert_eq!(found.killers().into_iter().collect::<Vec<_>>(), ["canary::is_always_red"]);
     assert!(found.broken.contains_key("FF-BOO-005") && found.errored.is_empty(), "{found:#?}");
@@ -121,6 +121,6 @@ fn k1_a_case_that_panics_is_not_passed() {
         controls: &[],
         run: |cx| panics(cx).boxed(),
     };
-    let found = run_cases(None, [&canary].into_iter());
+    let found = run_cases(Flawed(None), [&canary].into_iter());
     assert_eq!((found.passed, found.broken.len(), found.errored.len()), (0, 0, 1), "{found:#?}");
 }

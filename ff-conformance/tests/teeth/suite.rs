@@ -8,7 +8,8 @@ use std::{
 use async_trait::async_trait;
 use ff_backend_memory::{Flaw, MemoryConfig};
 use ff_conformance::{
-    CASES, Case, Environment, Harness, HarnessError, Identity, Outcome, Store, backends::memory, execute, runtime,
+    CASES, Case, Environment, FailureKind, Harness, HarnessError, Identity, Outcome, Store, backends::memory, execute,
+    runtime,
 };
 use futures::{StreamExt, stream};
 
@@ -30,7 +31,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 /// The memory backend with at most one planted fault.
 #[derive(Clone, Copy)]
-struct Flawed(Option<Flaw>);
+pub(crate) struct Flawed(pub(crate) Option<Flaw>);
 
 #[async_trait]
 impl Harness for Flawed {
@@ -58,6 +59,10 @@ pub(crate) struct Found {
     pub(crate) passed: usize,
     /// The requirements that broke, each with the cases that saw it.
     pub(crate) broken: BTreeMap<String, BTreeSet<String>>,
+    /// In what way each case failed.
+    pub(crate) kinds: BTreeMap<String, FailureKind>,
+    /// The cases that ended as denials, each with the operations.
+    pub(crate) denied: BTreeMap<String, String>,
     /// The cases that could not be judged, each with the reason.
     pub(crate) errored: BTreeMap<String, String>,
 }
@@ -70,8 +75,12 @@ impl Found {
 
     fn add(&mut self, case: String, outcome: Outcome) {
         match outcome {
-            Outcome::Passed | Outcome::Denied { .. } => self.passed += 1,
-            Outcome::Failed { failure, .. } => {
+            Outcome::Passed => self.passed += 1,
+            Outcome::Denied { op } => {
+                self.denied.insert(case, op);
+            }
+            Outcome::Failed { kind, failure } => {
+                self.kinds.insert(case.clone(), kind);
                 self.broken.entry(failure.requirement).or_default().insert(case);
             }
             Outcome::Errored { reason } => {
@@ -82,17 +91,25 @@ impl Found {
     }
 }
 
-/// Runs every case against a store with that fault.
-pub(crate) fn run(flaw: Option<Flaw>) -> Found {
-    run_cases(flaw, CASES.iter().filter(|case| !HEAVY.contains(&case.name)))
+/// The cases that a run of a fault consists of.
+pub(crate) fn cases() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().filter(|case| !HEAVY.contains(&case.name))
 }
 
-/// Runs `cases` against a store with that fault.
-pub(crate) fn run_cases<'a>(flaw: Option<Flaw>, cases: impl Iterator<Item = &'a Case>) -> Found {
+/// Runs every case against a store with that fault.
+pub(crate) fn run(flaw: Option<Flaw>) -> Found {
+    run_cases(Flawed(flaw), cases())
+}
+
+/// Runs `cases` against the stores of `harness`.
+pub(crate) fn run_cases<'a>(harness: impl Harness + Clone, cases: impl Iterator<Item = &'a Case>) -> Found {
     let runtime = runtime().expect("a runtime");
     let cases: Vec<Case> = cases.copied().collect();
     let events = runtime.block_on(async {
-        let runs = cases.into_iter().map(|case| async move { tokio::spawn(judge(flaw, case)).await });
+        let runs = cases.into_iter().map(|case| {
+            let harness = harness.clone();
+            async move { tokio::spawn(judge(harness, case)).await }
+        });
         stream::iter(runs).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await
     });
     let mut found = Found::default();
@@ -103,8 +120,8 @@ pub(crate) fn run_cases<'a>(flaw: Option<Flaw>, cases: impl Iterator<Item = &'a 
     found
 }
 
-async fn judge(flaw: Option<Flaw>, case: Case) -> (String, Outcome) {
-    let outcome = match tokio::time::timeout(LIMIT, execute(&Flawed(flaw), &case)).await {
+async fn judge(harness: impl Harness, case: Case) -> (String, Outcome) {
+    let outcome = match tokio::time::timeout(LIMIT, execute(&harness, &case)).await {
         Ok(event) => event.case.outcome,
         Err(_) => Outcome::Errored { reason: format!("not finished within {} s", LIMIT.as_secs()) },
     };

@@ -192,7 +192,9 @@ impl Graph {
 
     /// Notes every method that is called from here, through functions of the suite.
     fn follow(&self, module: &str, uses: &Uses, reached: &mut Reached) {
-        reached.methods.extend(uses.methods.iter().cloned());
+        // What is called only where the backend offers it needs no capability.
+        let calls = uses.methods.iter().filter(|method| !uses.offered.contains(*method));
+        reached.methods.extend(calls.cloned());
         reached.checks |= !uses.checks.is_empty();
         for (qualifier, name) in &uses.functions {
             for target in self.targets(module, qualifier.as_deref(), name) {
@@ -308,8 +310,22 @@ pub(crate) fn check(tree: &Tree) -> Problems {
             }
         }
     }
+    problems.extend(unprobed(&cases));
     let covered = cases.iter().flat_map(|case| case.covers.iter().map(|id| (case.file.as_str(), id.clone())));
     problems.extend(unknown(tree, covered.collect(), &known));
+    problems
+}
+
+/// Gated operations that no case asks for on a backend that does not declare them.
+fn unprobed(cases: &[CaseSource]) -> Problems {
+    let mut problems = Problems::new();
+    for op in Operation::ALL.iter().filter(|&&op| Capability::of(op).is_some()) {
+        let name = format!("{op}_works_or_is_denied");
+        let found = cases.iter().find(|case| case.stem == "capabilities" && case.name == name);
+        if !found.is_some_and(|case| case.needs.is_empty()) {
+            problems.push(format!("ff-conformance/src/capabilities.rs: no case `{name}` that needs no capability"));
+        }
+    }
     problems
 }
 

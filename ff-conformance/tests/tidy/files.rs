@@ -83,12 +83,17 @@ pub(crate) fn ensure(tree: &Tree, path: &str, text: &str) -> Problems {
     }
 }
 
+/// True if generated documents are to be written instead of compared.
+pub(crate) fn updating() -> bool {
+    std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1")
+}
+
 /// Compares the file at `path` with `text`; only `UPDATE_DOCS=1` writes it.
 pub(crate) fn compare(tree: &Tree, path: &str, text: &str) -> Problems {
     if tree.text(path) == Some(text) {
         return Problems::new();
     }
-    if std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {
+    if updating() {
         let file = tree.root.join(path);
         let folder = file.parent().unwrap_or(&tree.root);
         let written = fs::create_dir_all(folder).and_then(|()| fs::write(&file, text));

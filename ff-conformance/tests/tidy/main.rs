@@ -3,15 +3,21 @@
 mod api;
 mod cases;
 mod files;
+mod footnotes;
+mod ineligible;
 mod links;
 mod lua;
 mod parity;
+mod quotes;
+mod refusals;
 mod registry;
 mod requirements;
 mod sql;
 mod stems;
 mod style;
+mod teeth;
 mod tokens;
+mod workflows;
 
 use files::{Tree, report};
 
@@ -23,6 +29,13 @@ fn the_registry_lists_every_case() {
 #[test]
 fn every_requirement_has_a_case() {
     report(&requirements::check(&Tree::read()));
+}
+
+#[test]
+fn the_list_of_rules_without_teeth_only_shrinks() {
+    let tree = Tree::read();
+    let (requirements, _) = requirements::read(&tree);
+    report(&teeth::check(&tree, &requirements));
 }
 
 #[test]
@@ -51,6 +64,11 @@ fn lua_keeps_its_rules() {
 }
 
 #[test]
+fn workflows_call_tasks_that_exist() {
+    report(&workflows::check(&Tree::read()));
+}
+
+#[test]
 fn links_lead_somewhere() {
     report(&links::check(&Tree::read()));
 }
@@ -63,4 +81,9 @@ fn the_public_api_is_as_it_is_written_down() {
 #[test]
 fn the_parity_matrix_is_that_of_the_reports() {
     report(&parity::check(&Tree::read()));
+}
+
+#[test]
+fn quoted_code_is_that_of_its_file() {
+    report(&quotes::check(&Tree::read()));
 }

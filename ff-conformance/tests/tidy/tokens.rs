@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ff_core::Operation;
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// What the body of a function names.
@@ -9,6 +10,8 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 pub(crate) struct Uses {
     /// Methods that it calls, `.name(`.
     pub(crate) methods: BTreeSet<String>,
+    /// Operations that it asks for first, `.offers(Operation::Name)`, by the name of their method.
+    pub(crate) offered: BTreeSet<String>,
     /// Functions that it calls, `name(` or `module::name(`, by module and name.
     pub(crate) functions: BTreeSet<(Option<String>, String)>,
     /// Requirements that its `check!` name.
@@ -48,7 +51,12 @@ impl Uses {
             "check" if punct(tokens.get(at + 1), '!') => self.checks.extend(requirement(tokens.get(at + 2))),
             "return" if self.checks.is_empty() && ok_unit(tokens.get(at + 1..)) => self.returns_before_check = true,
             _ if !is_called(tokens, at) => {}
-            _ if punct(before(1), '.') => drop(self.methods.insert(name.to_owned())),
+            _ if punct(before(1), '.') => {
+                if name == "offers" {
+                    self.offered.extend(operation(tokens.get(at + 1)));
+                }
+                self.methods.insert(name.to_owned());
+            }
             _ => {
                 let module = match before(3) {
                     Some(TokenTree::Ident(module)) if punct(before(1), ':') => Some(module.to_string()),
@@ -83,6 +91,13 @@ fn punct(token: Option<&TokenTree>, wanted: char) -> bool {
 fn ok_unit(tokens: Option<&[TokenTree]>) -> bool {
     let text: String = tokens.unwrap_or_default().iter().take(2).map(ToString::to_string).collect();
     text.split_whitespace().collect::<String>() == "Ok(())"
+}
+
+/// The method of the operation in `(Operation::Name)`.
+fn operation(arguments: Option<&TokenTree>) -> Option<String> {
+    let Some(TokenTree::Group(group)) = arguments else { return None };
+    let last = trees(group.stream()).pop()?.to_string();
+    Operation::ALL.iter().find(|op| format!("{op:?}") == last).map(ToString::to_string)
 }
 
 /// The second argument of `check!(cx, "FF-LSE-004", …)`.
