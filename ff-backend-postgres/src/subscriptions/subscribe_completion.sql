@@ -1,10 +1,11 @@
 -- subscribe_completion: a page of what ended: what `new` shows and `old` did not, in order of id.
 -- $1 old text, $2 new text, $3 passed int8, $4 floor int8, $5 page int8,
 -- $6 namespace text, $7 tag_key text, $8 tag_value text
--- returns: new text, before_xid text, works bool, id int8, at int8, execution_id text, namespace text, outcome text, matches bool
--- Without `new` the step goes up to what can be seen now. One row at least, without an id if there is no event. Ids up to `passed` were delivered. Ids up to `floor` were drawn
--- before `old` was taken: such an event came late. It is looked for by its transaction, all others by their id. `+ 0`
--- keeps the planner from the other index.
+-- returns: new text, before_xid text, works bool, id int8, at int8, execution_id text, namespace text,
+--   outcome text, matches bool
+-- Without `new` the step goes up to what can be seen now. One row at least, without an id if there is no event.
+-- Ids up to `passed` were delivered. Ids up to `floor` were drawn before `old` was taken: such an event came late. It
+-- is looked for by its transaction, all others by their id. `+ 0` keeps the planner from the other index.
 WITH step AS MATERIALIZED (
     SELECT $1::text::pg_snapshot AS old, coalesce($2::text::pg_snapshot, pg_current_snapshot()) AS new,
         before_xid, removed_id

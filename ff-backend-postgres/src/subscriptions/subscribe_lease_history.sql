@@ -3,9 +3,9 @@
 -- $6 namespace text, $7 tag_key text, $8 tag_value text
 -- returns: new text, before_xid text, works bool, id int8, at int8, lease_epoch int8, attempt_index int8, lease_id uuid,
 --   execution_id text, namespace text, kind text, worker_instance_id text, reason text, matches bool
--- Without `new` the step goes up to what can be seen now. One row at least, without an id if there is no event. Ids up to `passed` were delivered. Ids up to `floor` were drawn
--- before `old` was taken: such an event came late. It is looked for by its transaction, all others by their id. `+ 0`
--- keeps the planner from the other index.
+-- Without `new` the step goes up to what can be seen now. One row at least, without an id if there is no event.
+-- Ids up to `passed` were delivered. Ids up to `floor` were drawn before `old` was taken: such an event came late. It
+-- is looked for by its transaction, all others by their id. `+ 0` keeps the planner from the other index.
 WITH step AS MATERIALIZED (
     SELECT $1::text::pg_snapshot AS old, coalesce($2::text::pg_snapshot, pg_current_snapshot()) AS new,
         before_xid, removed_id
