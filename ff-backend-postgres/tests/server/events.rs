@@ -1,4 +1,5 @@
-//! Subscriptions beside transactions that the contract cannot make: late commits, strangers, and removed events.
+//! Subscriptions and waiting claims beside what the contract cannot make: late commits, strangers, removed events, lost
+//! wake-ups.
 
 use std::{sync::Arc, time::Duration};
 
@@ -271,5 +272,33 @@ async fn waiting_subscriptions_hold_no_connection_and_dropped_ones_ask_nothing()
     let before = rows(&mut session, last.to_owned()).await[0].get::<Option<String>, _>(0);
     tokio::time::timeout(QUIET, std::future::pending::<()>()).await.unwrap_err();
     assert_eq!(rows(&mut session, last.to_owned()).await[0].get::<Option<String>, _>(0), before);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_claim_whose_wake_ups_are_lost_looks_by_itself() {
+    let database = Database::migrated().await;
+    let (waiting, writing) = (backend(&database).await, backend(&database).await);
+    let mut session = database.session().await;
+    let lane = LaneId::try_new("lane").unwrap();
+    let policy = ClaimPolicy::new(
+        WorkerId::try_new("w").unwrap(),
+        WorkerInstanceId::try_new("w-1").unwrap(),
+        Duration::from_secs(30),
+    );
+    let none = CapabilitySet::default();
+    let claim = waiting.claim(&lane, &none, policy.max_wait(Duration::from_secs(60)));
+    let create = async {
+        let entered = "SELECT count(*) FROM claim_waiters";
+        while rows(&mut session, entered.to_owned()).await[0].get::<i64, _>(0) == 0 {}
+        // Nobody knows of the claim any more, so nobody wakes it.
+        run(&mut session, "DELETE FROM claim_waiters".to_owned()).await;
+        let id = ExecutionId::solo(&lane, PartitionConfig::default());
+        let args = CreateExecutionArgs::new(id, Namespace::try_new("ns").unwrap(), lane.clone(), "kind");
+        writing.create_execution(args).await.unwrap();
+    };
+    let both = async { tokio::join!(claim, create).0 };
+    let taken = tokio::time::timeout(PATIENCE, both).await.unwrap().unwrap();
+    assert!(taken.is_some());
     database.drop().await;
 }
