@@ -4,7 +4,11 @@
 use std::{sync::Arc, time::Duration};
 
 use ff_backend_postgres::PostgresBackend;
-use ff_core::{CompletionEvent, Delivered, EngineBackend, EngineError, ScannerFilter, StreamCursor, Subscription};
+use ff_core::{
+    CapabilitySet, ClaimPolicy, CompletionEvent, CreateExecutionArgs, Delivered, EngineBackend, EngineError,
+    ExecutionId, LaneId, Namespace, PartitionConfig, ScannerFilter, StreamCursor, Subscription, WorkerId,
+    WorkerInstanceId,
+};
 use futures::StreamExt;
 use sqlx::{PgConnection, Row};
 
