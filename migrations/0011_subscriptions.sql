@@ -9,3 +9,19 @@ CREATE TABLE operator_events (
     detail       text COLLATE "C" NOT NULL,
     CONSTRAINT operator_events_pkey PRIMARY KEY (xid, id)
 );
+
+-- A subscription reads a step in order of id.
+CREATE INDEX completion_events_id ON completion_events (id);
+CREATE INDEX lease_events_id ON lease_events (id);
+CREATE INDEX operator_events_id ON operator_events (id);
+
+-- How far the events of each family have been removed: every event of a transaction before before_xid is gone, and no
+-- such transaction can add one. removed_id is the greatest id that was removed.
+CREATE TABLE event_horizons (
+    before_xid xid8   NOT NULL,
+    removed_id bigint NOT NULL,
+    family     text COLLATE "C" NOT NULL CONSTRAINT event_horizons_pkey PRIMARY KEY
+);
+
+INSERT INTO event_horizons (before_xid, removed_id, family)
+VALUES ('1', 0, 'lease_history'), ('1', 0, 'completions'), ('1', 0, 'operator_events');

@@ -5,6 +5,7 @@ pub(crate) mod claims;
 mod executions;
 mod leases;
 mod scanners;
+pub(crate) mod subscriptions;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use ff_core::{
     Handle, TimestampMs,
 };
 
-use crate::{MemoryBackend, Op, capabilities::LABEL, claims::paused, op::answer};
+use crate::{MemoryBackend, Op, capabilities::LABEL, op::answer};
 
 #[async_trait]
 impl Attempts for MemoryBackend {
@@ -48,7 +48,7 @@ impl Attempts for MemoryBackend {
         handle: &Handle,
         payload: Option<Vec<u8>>,
         capabilities: &CapabilitySet,
-        mut policy: ClaimPolicy,
+        policy: ClaimPolicy,
     ) -> Result<Option<Handle>, EngineError> {
         let op = Op::CompleteAndClaim {
             handle: handle.clone(),
@@ -57,11 +57,9 @@ impl Attempts for MemoryBackend {
             policy: policy.clone(),
         };
         let taken: Option<Handle> = answer!(self, Claim, op)?;
-        let mut rest = policy.max_wait.unwrap_or_default();
-        if taken.is_some() || !paused(&mut rest).await {
+        if taken.is_some() || policy.max_wait.is_none() {
             return Ok(taken);
         }
-        policy.max_wait = Some(rest);
         self.claim(&handle.decode(LABEL)?.lane_id, capabilities, policy).await
     }
 }

@@ -11,9 +11,10 @@ use std::{
 
 use async_trait::async_trait;
 use ff_core::{
-    Applied, Background, Capabilities, EngineBackend, EngineError, Limits, PartitionConfig, PrepareOutcome,
+    Applied, Background, Capabilities, EngineBackend, EngineError, LaneId, Limits, PartitionConfig, PrepareOutcome,
     RetentionConfig, ScannerConfig, TransportKind,
 };
+use tokio::sync::Notify;
 
 use crate::{
     Clock, Mint, Op, Outcome, RandomMint, State, apply,
@@ -88,7 +89,14 @@ impl MemoryConfig {
         let state = state.with_flaw(self.flaw);
         let limits = state.limits().clone();
         let parts = Mutex::new(Parts { state, mint: self.mint });
-        MemoryBackend::of(Arc::new(Store { parts, clock: self.clock, limits, retention: self.retention }))
+        MemoryBackend::of(Arc::new(Store {
+            parts,
+            clock: self.clock,
+            limits,
+            retention: self.retention,
+            told: Notify::new(),
+            called: Notify::new(),
+        }))
     }
 }
 
@@ -103,7 +111,8 @@ impl Default for MemoryConfig {
 /// Every call is one step of [`apply`] under the store's mutex, at the instant that its clock shows then.
 pub struct MemoryBackend {
     store: Arc<Store>,
-    closed: AtomicBool,
+    /// Shared with the streams of this client.
+    closed: Arc<AtomicBool>,
     background: OnceLock<Background>,
 }
 
@@ -112,6 +121,10 @@ struct Store {
     clock: Clock,
     limits: Limits,
     retention: RetentionConfig,
+    /// Wakes those who wait for an event, or for the end of their client.
+    told: Notify,
+    /// Wakes claims that wait.
+    called: Notify,
 }
 
 struct Parts {
@@ -145,8 +158,13 @@ impl MemoryBackend {
         Self::of(Arc::clone(&self.store))
     }
 
-    const fn of(store: Arc<Store>) -> Self {
-        Self { store, closed: AtomicBool::new(false), background: OnceLock::new() }
+    fn of(store: Arc<Store>) -> Self {
+        Self { store, closed: Arc::default(), background: OnceLock::new() }
+    }
+
+    /// This client once more, for a stream; shutting down the one shuts down the other.
+    pub(crate) fn handle(&self) -> Self {
+        Self { store: Arc::clone(&self.store), closed: Arc::clone(&self.closed), background: OnceLock::new() }
     }
 
     /// Starts the background loops of this client, which end with it; a runtime must be there.
@@ -175,7 +193,37 @@ impl MemoryBackend {
         let mut parts = self.hold()?;
         let now = self.store.clock.now();
         let Parts { state, mint } = &mut *parts;
-        step(state, now, mint.as_mut())
+        let (written, calls) = (state.events.written(), state.index.calls());
+        let done = step(state, now, mint.as_mut());
+        if state.events.written() != written {
+            self.store.told.notify_waiters();
+        }
+        if state.index.calls() != calls {
+            self.store.called.notify_waiters();
+        }
+        done
+    }
+
+    /// Looks at the state between two steps.
+    pub(crate) fn look<R>(&self, look: impl FnOnce(&State) -> Result<R, EngineError>) -> Result<R, EngineError> {
+        look(&self.hold()?.state)
+    }
+
+    /// Wakes claims that wait.
+    pub(crate) fn called(&self) -> &Notify {
+        &self.store.called
+    }
+
+    /// How long it takes, by the store's clock, until time changes a row of the lane.
+    pub(crate) fn until_due(&self, lane: &LaneId) -> Result<Option<Duration>, EngineError> {
+        let now = self.store.clock.now();
+        let due = self.look(|state| Ok(state.index.next_due(lane)))?;
+        Ok(due.map(|due| Duration::from_millis(u64::try_from(due.as_ms() - now.as_ms()).unwrap_or_default())))
+    }
+
+    /// Wakes those who wait for an event, or for the end of their client.
+    pub(crate) fn told(&self) -> &Notify {
+        &self.store.told
     }
 
     pub(crate) fn retention(&self) -> RetentionConfig {
@@ -235,6 +283,8 @@ impl EngineBackend for MemoryBackend {
 
     async fn shutdown_prepare(&self, grace: Duration) -> Result<(), EngineError> {
         self.closed.store(true, Ordering::Release);
+        self.store.told.notify_waiters();
+        self.store.called.notify_waiters();
         if let Some(background) = self.background.get() {
             let _drained = tokio::time::timeout(grace, background.drain()).await;
         }

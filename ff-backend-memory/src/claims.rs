@@ -1,6 +1,9 @@
 //! How a worker gets a lease, on the memory backend.
 
-use std::time::Duration;
+use std::{
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use ff_core::{
@@ -9,7 +12,9 @@ use ff_core::{
     PageLimit, ReclaimToken, UnclaimedReason,
 };
 
-use crate::{MemoryBackend, Op, capabilities::POLL, op::answer};
+use tokio::{sync::futures::Notified, time::Sleep};
+
+use crate::{MemoryBackend, Op, capabilities::LOOK_AGAIN, op::answer};
 
 #[async_trait]
 impl Claims for MemoryBackend {
@@ -19,9 +24,11 @@ impl Claims for MemoryBackend {
         capabilities: &CapabilitySet,
         policy: ClaimPolicy,
     ) -> Result<Option<Handle>, EngineError> {
-        let mut rest = policy.max_wait.unwrap_or_default();
+        let mut wait = Wait::new(policy.max_wait);
         let op = Op::Claim { lane: lane.clone(), capabilities: capabilities.clone(), policy };
         loop {
+            let mut called = pin!(self.called().notified());
+            called.as_mut().enable();
             #[cfg(feature = "flaws")]
             let found = match crate::flaw::split_claim(self, &op).await {
                 Some(found) => found?,
@@ -29,7 +36,7 @@ impl Claims for MemoryBackend {
             };
             #[cfg(not(feature = "flaws"))]
             let found: Option<Handle> = answer!(self, Claim, op)?;
-            if found.is_some() || !paused(&mut rest).await {
+            if found.is_some() || !wait.pause(self, lane, called).await? {
                 return Ok(found);
             }
         }
@@ -42,11 +49,13 @@ impl Claims for MemoryBackend {
         policy: ClaimPolicy,
         limit: PageLimit,
     ) -> Result<Vec<Handle>, EngineError> {
-        let mut rest = policy.max_wait.unwrap_or_default();
+        let mut wait = Wait::new(policy.max_wait);
         let op = Op::ClaimMany { lane: lane.clone(), capabilities: capabilities.clone(), policy, limit };
         loop {
+            let mut called = pin!(self.called().notified());
+            called.as_mut().enable();
             let found: Vec<Handle> = answer!(self, ClaimMany, op)?;
-            if !found.is_empty() || limit.get() == 0 || !paused(&mut rest).await {
+            if !found.is_empty() || limit.get() == 0 || !wait.pause(self, lane, called).await? {
                 return Ok(found);
             }
         }
@@ -80,15 +89,28 @@ impl Claims for MemoryBackend {
     }
 }
 
-/// Pauses until the next look; false if the wait was over.
-///
-/// The wait is counted in pauses, so that no clock but the store's is read.
-pub(crate) async fn paused(rest: &mut Duration) -> bool {
-    if rest.is_zero() {
-        return false;
+/// How long a claim goes on looking.
+struct Wait(Option<Pin<Box<Sleep>>>);
+
+impl Wait {
+    fn new(wait: Option<Duration>) -> Self {
+        Self(wait.map(|wait| Box::pin(tokio::time::sleep(wait))))
     }
-    let pause = POLL.min(*rest);
-    tokio::time::sleep(pause).await;
-    *rest -= pause;
-    true
+
+    /// Waits for a wake-up that came after the look, or until a row of the lane falls due; false if the wait was over.
+    async fn pause(
+        &mut self,
+        backend: &MemoryBackend,
+        lane: &LaneId,
+        called: Pin<&mut Notified<'_>>,
+    ) -> Result<bool, EngineError> {
+        let Some(over) = self.0.as_mut().filter(|over| !over.is_elapsed()) else { return Ok(false) };
+        let due = backend.until_due(lane)?.unwrap_or(LOOK_AGAIN);
+        tokio::select! {
+            () = over => {}
+            () = called => {}
+            () = tokio::time::sleep(due.clamp(Duration::from_millis(1), LOOK_AGAIN)) => {}
+        }
+        Ok(true)
+    }
 }

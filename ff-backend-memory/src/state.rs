@@ -15,7 +15,7 @@ use ff_core::{
     OperatorEvent, RetryRule, ScanPlace, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
-pub(crate) use events::Events;
+pub(crate) use events::{CompletionEntry, Events, LeaseEntry, Log};
 pub use index::Place;
 pub(crate) use index::{Index, Rank};
 
@@ -211,7 +211,7 @@ impl State {
 
     /// What operators did to all executions, in the order in which it was written.
     pub fn operator_events(&self) -> impl Iterator<Item = OperatorEvent> {
-        self.events.operators()
+        self.events.operator_events()
     }
 
     /// Everything as text: equal texts mean equal states.

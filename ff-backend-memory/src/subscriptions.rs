@@ -1,47 +1,108 @@
-//! What happened, from a cursor.
+//! What happened, from a cursor, on the memory backend.
+
+use std::{collections::VecDeque, pin::pin};
 
 use async_trait::async_trait;
 use ff_core::{
-    CompletionBackend, CompletionStream, CompletionSubscription, EngineError, LeaseHistorySubscription, Operation,
-    OperatorSubscription, ScannerFilter, StreamCursor, Subscriptions,
+    CompletionBackend, CompletionEvent, CompletionStream, CompletionSubscription, Delivered, EngineError,
+    LeaseHistorySubscription, OperatorSubscription, ScannerFilter, StreamCursor, Subscription, Subscriptions,
 };
+use futures::{StreamExt, stream::try_unfold};
 
-use crate::MemoryBackend;
+use crate::{
+    MemoryBackend,
+    apply::subscriptions::{Family, cursor, page, resolve},
+};
 
 #[async_trait]
 impl Subscriptions for MemoryBackend {
     async fn subscribe_lease_history(
         &self,
-        _cursor: StreamCursor,
-        _filter: &ScannerFilter,
+        cursor: StreamCursor,
+        filter: &ScannerFilter,
     ) -> Result<LeaseHistorySubscription, EngineError> {
-        Err(EngineError::unavailable(Operation::SubscribeLeaseHistory))
+        subscribe(self, &cursor, filter)
     }
 
     async fn subscribe_completion(
         &self,
-        _cursor: StreamCursor,
-        _filter: &ScannerFilter,
+        cursor: StreamCursor,
+        filter: &ScannerFilter,
     ) -> Result<CompletionSubscription, EngineError> {
-        Err(EngineError::unavailable(Operation::SubscribeCompletion))
+        subscribe(self, &cursor, filter)
     }
 
     async fn subscribe_operator_events(
         &self,
-        _cursor: StreamCursor,
-        _filter: &ScannerFilter,
+        cursor: StreamCursor,
+        filter: &ScannerFilter,
     ) -> Result<OperatorSubscription, EngineError> {
-        Err(EngineError::unavailable(Operation::SubscribeOperatorEvents))
+        subscribe(self, &cursor, filter)
     }
 }
 
 #[async_trait]
 impl CompletionBackend for MemoryBackend {
     async fn subscribe_completions(&self) -> Result<CompletionStream, EngineError> {
-        Err(EngineError::unavailable(Operation::SubscribeCompletions))
+        self.subscribe_completions_filtered(&ScannerFilter::new()).await
     }
 
-    async fn subscribe_completions_filtered(&self, _filter: &ScannerFilter) -> Result<CompletionStream, EngineError> {
-        Err(EngineError::unavailable(Operation::SubscribeCompletionsFiltered))
+    async fn subscribe_completions_filtered(&self, filter: &ScannerFilter) -> Result<CompletionStream, EngineError> {
+        let events = subscribe::<CompletionEvent>(self, &StreamCursor::End, filter)?;
+        Ok(Box::pin(events.map(|item| item.map(|delivered| delivered.event))))
+    }
+}
+
+/// One subscription; it holds no lock between two pages.
+struct Reader<E> {
+    client: MemoryBackend,
+    filter: ScannerFilter,
+    /// Events of the log that lie before the next page.
+    passed: usize,
+    page: VecDeque<Delivered<E>>,
+    /// Behind the last event that was delivered, or where it began.
+    cursor: StreamCursor,
+}
+
+fn subscribe<E: Family>(
+    client: &MemoryBackend,
+    from: &StreamCursor,
+    filter: &ScannerFilter,
+) -> Result<Subscription<E>, EngineError> {
+    filter.check()?;
+    let passed = client.look(|state| resolve::<E>(state, from))?;
+    let client = client.handle();
+    let reader = Reader { client, filter: filter.clone(), passed, page: VecDeque::new(), cursor: cursor::<E>(passed) };
+    Ok(Box::pin(try_unfold(reader, Reader::next)))
+}
+
+impl<E: Family> Reader<E> {
+    async fn next(mut self) -> Result<Option<(Delivered<E>, Self)>, EngineError> {
+        loop {
+            if let Some(delivered) = self.page.pop_front() {
+                self.cursor = delivered.cursor.clone();
+                return Ok(Some((delivered, self)));
+            }
+            // Registered before the look: what is told after it wakes this reader.
+            let mut told = pin!(self.client.told().notified());
+            told.as_mut().enable();
+            let (page, passed) = self
+                .client
+                .look(|state| page::<E>(state, self.passed, &self.filter))
+                .map_err(|error| self.interrupted(error))?;
+            if passed == self.passed {
+                told.await;
+            }
+            (self.page, self.passed) = (page.into(), passed);
+        }
+    }
+
+    fn interrupted(&self, error: EngineError) -> EngineError {
+        match error {
+            EngineError::Transport(_) => {
+                EngineError::StreamDisconnected { cursor: self.cursor.clone(), fault: Box::new(error) }
+            }
+            other => other,
+        }
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::{
     backend::{Holder, PostgresBackend},
-    claims::{Claimer, Wait},
+    claims::{Claimer, Look, Wait},
     error::PgError,
     row::{instant, outcome},
     tx::Statement,
@@ -157,15 +157,18 @@ async fn complete_and_claim(
     };
     let (verdict, row) = store.decide(statement).await?;
     outcome(&verdict, &row)?;
-    let mut taken = match row.try_get("took")? {
-        "taken" => Some(claimer.handle(&row)?),
-        "none" => None,
+    let mut look = match row.try_get("took")? {
+        "taken" => Look::Taken(claimer.handle(&row)?),
+        "none" => Look::None(None),
         _ => claimer.look(store).await?,
     };
-    while taken.is_none() && wait.pause().await {
-        taken = claimer.look(store).await?;
+    loop {
+        match look {
+            Look::Taken(handle) => return Ok(Some(handle)),
+            Look::None(due) if !wait.pause(backend, &holder.lane, due).await? => return Ok(None),
+            Look::None(_) => look = claimer.look(store).await?,
+        }
     }
-    Ok(taken)
 }
 
 async fn fail(
@@ -190,6 +193,7 @@ async fn fail(
         })
         .await?;
     outcome(&verdict, &row)?;
+    backend.wake(&row)?;
     if row.try_get("terminal")? {
         return Ok(FailOutcome::TerminalFailed);
     }
@@ -215,7 +219,8 @@ async fn delay(backend: &PostgresBackend, handle: &Handle, delay_until: Timestam
         .await?
         .decide(|| fenced(include_str!("attempts/delay.sql"), &holder).bind(holder.attempt_index).bind(until))
         .await?;
-    outcome(&verdict, &row).map(drop)
+    outcome(&verdict, &row)?;
+    backend.wake(&row)
 }
 
 async fn wait_children(backend: &PostgresBackend, handle: &Handle) -> Result<(), PgError> {
@@ -225,5 +230,6 @@ async fn wait_children(backend: &PostgresBackend, handle: &Handle) -> Result<(),
         .await?
         .decide(|| fenced(include_str!("attempts/wait_children.sql"), &holder).bind(holder.attempt_index))
         .await?;
-    outcome(&verdict, &row).map(drop)
+    outcome(&verdict, &row)?;
+    backend.wake(&row)
 }

@@ -17,8 +17,10 @@ use uuid::Uuid;
 
 use crate::{
     capabilities::{LABEL, capabilities, durability},
+    claims::Wakes,
     config,
     error::PgError,
+    subscriptions::Hub,
     tx::{GRACE, Sender},
 };
 
@@ -30,7 +32,7 @@ static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 /// The execution engine on a PostgreSQL database.
 #[derive(Debug)]
 pub struct PostgresBackend {
-    sender: Sender,
+    sender: Arc<Sender>,
     partitions: PartitionConfig,
     capabilities: Capabilities,
     /// Set once the store was found to fit this client.
@@ -38,6 +40,8 @@ pub struct PostgresBackend {
     observer: Observer,
     retention: RetentionConfig,
     background: OnceLock<Background>,
+    hub: Arc<Hub>,
+    wakes: Arc<Wakes>,
 }
 
 impl PostgresBackend {
@@ -107,11 +111,13 @@ impl PostgresBackend {
         };
         let (sender, durability) = opened.await.map_err(|error| error.at(Operation::Connect))?;
         let mut backend = Arc::new(Self {
-            sender,
+            sender: Arc::new(sender),
             partitions: config.partitions,
             capabilities: capabilities(config.partitions, durability),
             checked: OnceCell::new_with(Some(())),
             observer,
+            hub: Hub::new(),
+            wakes: Wakes::new(),
             retention: config.retention,
             background: OnceLock::new(),
         });
@@ -129,13 +135,15 @@ impl PostgresBackend {
     #[must_use]
     pub fn from_pool(pool: PgPool, partitions: PartitionConfig) -> Arc<Self> {
         Arc::new(Self {
-            sender: Sender::new(pool, BackendTimeouts::default().request),
+            sender: Arc::new(Sender::new(pool, BackendTimeouts::default().request)),
             partitions,
             capabilities: capabilities(partitions, Durability::None),
             checked: OnceCell::new(),
             observer: Observer::new(LABEL),
             retention: RetentionConfig::default(),
             background: OnceLock::new(),
+            hub: Hub::new(),
+            wakes: Wakes::new(),
         })
     }
 
@@ -180,7 +188,7 @@ impl PostgresBackend {
     }
 
     /// The way to a store that fits this client.
-    pub(crate) async fn store(&self) -> Result<&Sender, PgError> {
+    pub(crate) async fn store(&self) -> Result<&Arc<Sender>, PgError> {
         self.checked.get_or_try_init(|| async { check_store(&self.sender, self.partitions).await.map(drop) }).await?;
         Ok(&self.sender)
     }
@@ -192,6 +200,22 @@ impl PostgresBackend {
 
     pub(crate) const fn retention(&self) -> RetentionConfig {
         self.retention
+    }
+
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    pub(crate) fn wakes(&self) -> &Arc<Wakes> {
+        &self.wakes
+    }
+
+    /// Wakes the claims that wait in the lane of a row that was written, if the statement saw any.
+    pub(crate) fn wake(&self, row: &PgRow) -> Result<(), PgError> {
+        if let Some(lane) = row.try_get::<Option<&str>, _>("awaited")? {
+            self.wakes.wake(lane, &self.sender);
+        }
+        Ok(())
     }
 
     pub(crate) fn limits(&self) -> &Limits {

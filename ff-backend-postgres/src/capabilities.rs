@@ -9,8 +9,8 @@ use ff_core::{
 /// The label in handles, errors and reports.
 pub(crate) const LABEL: &str = "postgres";
 
-/// How long a waiting claim sleeps between two looks.
-pub(crate) const POLL: Duration = Duration::from_millis(50);
+/// How long a waiting claim sleeps at most between two looks.
+pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// What is lost at most when commits do not wait for the log: three times the default `wal_writer_delay`.
 const ASYNCHRONOUS_COMMIT: Duration = Duration::from_millis(600);
@@ -20,7 +20,7 @@ pub(crate) fn capabilities(partitions: PartitionConfig, durability: Durability) 
     Capabilities {
         identity: BackendIdentity { label: LABEL.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
         supports: Supports::all(),
-        properties: Properties { durability, order: OrderScope::Store, wake_up: WakeUp::Poll(POLL) },
+        properties: Properties { durability, order: OrderScope::Store, wake_up: WakeUp::Push },
         limits: Limits::of_partitions(partitions.count().get()),
     }
 }

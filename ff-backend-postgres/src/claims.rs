@@ -1,8 +1,9 @@
 //! `Claims` on PostgreSQL.
 
 mod grants;
+mod wakes;
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use ff_core::{
@@ -12,12 +13,14 @@ use ff_core::{
     PageLimit, ReclaimToken, UnclaimedReason, WorkerInstanceId,
 };
 use sqlx::{Row, postgres::PgRow};
-use tokio::time::Sleep;
+use tokio::{sync::broadcast, time::Sleep};
 use uuid::Uuid;
+
+pub(crate) use wakes::Wakes;
 
 use crate::{
     backend::PostgresBackend,
-    capabilities::{LABEL, POLL},
+    capabilities::{LABEL, LOOK_AGAIN},
     error::PgError,
     row::{number, word},
     tx::{ATTEMPTS, Sender, Statement},
@@ -85,9 +88,10 @@ async fn claim(
     let claimer = Claimer::new(lane, capabilities, &policy, 1)?;
     let mut wait = Wait::new(policy.max_wait);
     loop {
-        let taken = claimer.look(backend.store().await?).await?;
-        if taken.is_some() || !wait.pause().await {
-            return Ok(taken);
+        match claimer.look(backend.store().await?).await? {
+            Look::Taken(handle) => return Ok(Some(handle)),
+            Look::None(due) if !wait.pause(backend, lane, due).await? => return Ok(None),
+            Look::None(_) => {}
         }
     }
 }
@@ -105,32 +109,64 @@ async fn claim_many(
     }
     let mut wait = Wait::new(policy.max_wait);
     loop {
-        let taken = claimer.look_for_many(backend.store().await?).await?;
-        if !taken.is_empty() || !wait.pause().await {
+        let (taken, due) = claimer.look_for_many(backend.store().await?).await?;
+        if !taken.is_empty() || !wait.pause(backend, lane, due).await? {
             return Ok(taken);
         }
     }
 }
 
-/// How long a claim goes on looking.
-pub(crate) struct Wait(Option<Pin<Box<Sleep>>>);
+/// How long a claim goes on looking, and its wake-ups once it has to wait.
+pub(crate) struct Wait {
+    over: Option<Pin<Box<Sleep>>>,
+    woken: Option<broadcast::Receiver<Arc<str>>>,
+}
 
 impl Wait {
     pub(crate) fn new(wait: Option<Duration>) -> Self {
-        Self(wait.map(|wait| Box::pin(tokio::time::sleep(wait))))
+        Self { over: wait.map(|wait| Box::pin(tokio::time::sleep(wait))), woken: None }
     }
 
-    /// Waits until the next look; false if the wait was over.
+    /// Waits for a wake-up or until a row of the lane falls due; false if the wait was over.
     ///
     /// Only the pause is cut short: a look that was sent is waited for, or its lease would be lost.
-    pub(crate) async fn pause(&mut self) -> bool {
-        let Some(over) = self.0.as_mut().filter(|over| !over.is_elapsed()) else { return false };
+    pub(crate) async fn pause(
+        &mut self,
+        backend: &PostgresBackend,
+        lane: &LaneId,
+        due: Option<Duration>,
+    ) -> Result<bool, PgError> {
+        let Some(over) = self.over.as_mut().filter(|over| !over.is_elapsed()) else { return Ok(false) };
+        let store = backend.store().await?;
+        let Some(woken) = self.woken.as_mut() else {
+            // What came before this is seen by the next look.
+            self.woken = Some(backend.wakes().receiver());
+            backend.wakes().enter(lane, store).await?;
+            return Ok(true);
+        };
+        let due = due.unwrap_or(LOOK_AGAIN).clamp(Duration::from_millis(1), LOOK_AGAIN);
         tokio::select! {
-            () = over => {}
-            () = tokio::time::sleep(POLL) => {}
+            () = over => return Ok(true),
+            () = tokio::time::sleep(due) => {}
+            () = wakes::woken(woken, lane) => {}
+            () = store.pool().close_event() => {}
         }
-        true
+        backend.wakes().enter(lane, store).await?;
+        Ok(true)
     }
+}
+
+/// What one look for one row came to.
+pub(crate) enum Look {
+    Taken(Handle),
+    /// Nothing, and for so long nothing falls due.
+    None(Option<Duration>),
+}
+
+/// For how long nothing falls due, if something will.
+fn due(row: &PgRow) -> Result<Option<Duration>, PgError> {
+    let ms: Option<i64> = row.try_get("due_in_ms")?;
+    Ok(ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())))
 }
 
 /// Writes down what time has done to a lane, as much of it as one claim may.
@@ -180,14 +216,14 @@ impl<'a> Claimer<'a> {
     }
 
     /// One look at the lane for one row.
-    pub(crate) async fn look(&self, store: &Sender) -> Result<Option<Handle>, PgError> {
+    pub(crate) async fn look(&self, store: &Sender) -> Result<Look, PgError> {
         let mut settled = false;
         for round in 0..ATTEMPTS {
             let statement = || self.taking(sqlx::query(include_str!("claims/claim.sql"))).bind(settled);
             let row = store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
             match row.try_get("verdict")? {
-                "taken" => return self.handle(&row).map(Some),
-                "none" => return Ok(None),
+                "taken" => return self.handle(&row).map(Look::Taken),
+                "none" => return Ok(Look::None(due(&row)?)),
                 "due" => {
                     settle(store, self.lane).await?;
                     settled = true;
@@ -199,18 +235,21 @@ impl<'a> Claimer<'a> {
                 },
             }
         }
-        Ok(None)
+        Ok(Look::None(Some(Duration::ZERO)))
     }
 
     /// One look at the lane for as many rows as there are lease ids.
-    async fn look_for_many(&self, store: &Sender) -> Result<Vec<Handle>, PgError> {
+    async fn look_for_many(&self, store: &Sender) -> Result<(Vec<Handle>, Option<Duration>), PgError> {
         let most = i64::try_from(self.lease_ids.len()).unwrap_or(i64::MAX);
         let mut settled = false;
         for round in 0..ATTEMPTS {
             let rows = self.batch(store, most.saturating_add(WINDOW << round), settled).await?;
-            match rows.first().ok_or(sqlx::Error::RowNotFound)?.try_get("verdict")? {
-                "taken" => return rows.iter().map(|row| self.handle(row)).collect(),
-                "none" => return Ok(Vec::new()),
+            let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+            match first.try_get("verdict")? {
+                "taken" => {
+                    return Ok((rows.iter().map(|row| self.handle(row)).collect::<Result<_, _>>()?, None));
+                }
+                "none" => return Ok((Vec::new(), due(first)?)),
                 "due" => {
                     settle(store, self.lane).await?;
                     settled = true;
@@ -218,17 +257,17 @@ impl<'a> Claimer<'a> {
                 _ => tokio::time::sleep(Duration::from_millis(1 << round)).await,
             }
         }
-        Ok(Vec::new())
+        Ok((Vec::new(), Some(Duration::ZERO)))
     }
 
     /// What the first rows of each capability set, more of them with each round, leave for this claim; `None` if they
     /// were all locked.
-    async fn window(&self, store: &Sender, round: u32) -> Result<Option<Option<Handle>>, PgError> {
+    async fn window(&self, store: &Sender, round: u32) -> Result<Option<Look>, PgError> {
         let rows = self.batch(store, WINDOW << round, true).await?;
         let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         match row.try_get("verdict")? {
-            "taken" => self.handle(row).map(|handle| Some(Some(handle))),
-            "none" => Ok(Some(None)),
+            "taken" => self.handle(row).map(|handle| Some(Look::Taken(handle))),
+            "none" => Ok(Some(Look::None(due(row)?))),
             _ => Ok(None),
         }
     }

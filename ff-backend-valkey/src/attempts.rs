@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     backend::ValkeyBackend,
-    claims::{Claimer, Wait, minting},
+    claims::{Claimer, Look, Wait, minting},
     error::ValkeyError,
     fcall::Call,
     reply::Items,
@@ -107,12 +107,15 @@ impl Attempts for ValkeyBackend {
         let [root, history, completions, core, result] = self.ending(&held, self.keys.result(&held.execution_id));
         let [due, sets] = claimer.lane_keys();
         let keys = [root, history, completions, core, result, due, sets];
-        let call = claimer.claiming(Call::write("ff_complete_and_claim", &keys).fenced(&held));
-        let mut taken = claimer.taken(&mut self.items(with(minting(call), payload)).await?)?;
-        while taken.is_none() && wait.pause().await {
-            taken = claimer.look().await?;
+        let call = claimer.claiming(Call::write("ff_complete_and_claim", &keys).fenced(&held), false);
+        let mut look = claimer.taken(&mut self.items(with(minting(call), payload)).await?)?;
+        loop {
+            match look {
+                Look::Taken(handle) => return Ok(Some(handle)),
+                Look::None(pause) if !wait.pause(self, &held.lane_id, pause).await => return Ok(None),
+                Look::None(_) => look = claimer.look(wait.is_woken()).await?,
+            }
         }
-        Ok(taken)
     }
 }
 

@@ -7,20 +7,23 @@ use std::{
 
 use async_trait::async_trait;
 use ff_core::{
-    BackendConfig, BackendTimeouts, Background, Capabilities, Durability, EngineBackend, EngineError, ExecutionId,
-    Handle, HandlePayload, Limits, Operation, PartitionConfig, PrepareOutcome, RetentionConfig, ScannerConfig,
+    BackendConfig, BackendTimeouts, Background, Capabilities, CredentialSource, Durability, EngineBackend, EngineError,
+    ExecutionId, Handle, HandlePayload, Limits, Operation, PartitionConfig, PrepareOutcome, RetentionConfig,
+    ScannerConfig,
 };
 use ff_observe::{Metrics, Observer, watch};
 use redis::Client;
 
 use crate::{
     capabilities::capabilities,
+    claims::Wakes,
     config,
     error::ValkeyError,
     fcall::{Call, Server},
     keys::Keys,
     library,
     reply::Items,
+    subscriptions::Hub,
 };
 
 /// The label in handles, logs and reports.
@@ -31,7 +34,9 @@ pub(crate) const LABEL: &str = "valkey";
 /// All calls share one connection. After a break the next call makes another; no request is ever sent twice.
 /// An operation against a server without the function library answers `Transport` of kind `NotPrepared`.
 pub struct ValkeyBackend {
-    pub(crate) server: Server,
+    pub(crate) server: Arc<Server>,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) wakes: Wakes,
     pub(crate) keys: Keys,
     pub(crate) limits: Limits,
     durability: Durability,
@@ -79,8 +84,7 @@ impl ValkeyBackend {
     async fn reach(config: BackendConfig, observer: Observer) -> Result<Arc<Self>, EngineError> {
         let (client, credentials) = config::client(&config)?;
         library::check_count(config.partitions.count().get())?;
-        let mut backend = Self::new(client, config.timeouts, config.partitions);
-        backend.server = backend.server.signing(credentials);
+        let mut backend = Self::new(client, credentials, config.timeouts, config.partitions);
         backend.observer = observer;
         backend.durability = config::inspect(&backend.server).await?;
         backend.retention = config.retention;
@@ -101,13 +105,20 @@ impl ValkeyBackend {
     /// the durability is declared as none.
     #[must_use]
     pub fn from_client(client: Client, partitions: PartitionConfig) -> Arc<Self> {
-        Arc::new(Self::new(client, BackendTimeouts::default(), partitions))
+        Arc::new(Self::new(client, None, BackendTimeouts::default(), partitions))
     }
 
-    fn new(client: Client, timeouts: BackendTimeouts, partitions: PartitionConfig) -> Self {
+    fn new(
+        client: Client,
+        credentials: Option<CredentialSource>,
+        timeouts: BackendTimeouts,
+        partitions: PartitionConfig,
+    ) -> Self {
         let count = partitions.count().get();
         Self {
-            server: Server::new(client, timeouts, count),
+            server: Arc::new(Server::new(client, timeouts, count).signing(credentials)),
+            hub: Hub::new(Keys::of(0)),
+            wakes: Wakes::new(&Keys::of(0)),
             keys: Keys::of(0),
             limits: Limits::of_partitions(count),
             durability: Durability::None,

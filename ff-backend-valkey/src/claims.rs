@@ -1,8 +1,9 @@
 //! How a worker gets a lease.
 
 mod grants;
+mod wakes;
 
-use std::{pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use ff_core::{
@@ -11,12 +12,16 @@ use ff_core::{
     EngineError, ExecutionId, Handle, HandleKind, HandlePayload, LaneId, LeaseEpoch, LeaseFence, LeaseId, PageLimit,
     ReclaimToken, UnclaimedReason, WorkerInstanceId,
 };
-use tokio::time::{Sleep, sleep};
+use tokio::{
+    sync::broadcast,
+    time::{Sleep, sleep},
+};
+
+pub(crate) use wakes::Wakes;
 
 use crate::{
     attempts::jitter_millionths,
     backend::{LABEL, ValkeyBackend},
-    capabilities::LOOK_AGAIN,
     error::ValkeyError,
     executions::execution_id,
     fcall::Call,
@@ -35,9 +40,10 @@ impl Claims for ValkeyBackend {
         let claimer = Claimer::new(self, lane, capabilities, &policy)?;
         let mut wait = Wait::new(policy.max_wait);
         loop {
-            let taken = claimer.look().await?;
-            if taken.is_some() || !wait.pause().await {
-                return Ok(taken);
+            match claimer.look(wait.is_woken()).await? {
+                Look::Taken(handle) => return Ok(Some(handle)),
+                Look::None(pause) if !wait.pause(self, lane, pause).await => return Ok(None),
+                Look::None(_) => {}
             }
         }
     }
@@ -55,8 +61,8 @@ impl Claims for ValkeyBackend {
         }
         let mut wait = Wait::new(policy.max_wait);
         loop {
-            let taken = claimer.look_for_many(limit).await?;
-            if !taken.is_empty() || !wait.pause().await {
+            let (taken, pause) = claimer.look_for_many(limit, wait.is_woken()).await?;
+            if !taken.is_empty() || !wait.pause(self, lane, pause).await {
                 return Ok(taken);
             }
         }
@@ -95,23 +101,45 @@ impl Claims for ValkeyBackend {
     }
 }
 
-/// How long a claim goes on looking.
-pub(crate) struct Wait(Option<Pin<Box<Sleep>>>);
+/// How long a claim goes on looking, and its wake-ups once it has to wait.
+pub(crate) struct Wait {
+    over: Option<Pin<Box<Sleep>>>,
+    woken: Option<broadcast::Receiver<Arc<str>>>,
+}
 
 impl Wait {
     pub(crate) fn new(wait: Option<Duration>) -> Self {
-        Self(wait.map(|wait| Box::pin(sleep(wait))))
+        Self { over: wait.map(|wait| Box::pin(sleep(wait))), woken: None }
     }
 
-    /// Waits until the next look; false if the wait was over.
-    pub(crate) async fn pause(&mut self) -> bool {
-        let Some(over) = self.0.as_mut().filter(|over| !over.is_elapsed()) else { return false };
+    /// True if the next look may ask for a wake-up.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.woken.is_some() && self.over.as_ref().is_some_and(|over| !over.is_elapsed())
+    }
+
+    /// Waits until the next look, for `pause` at most; false if the wait was over.
+    pub(crate) async fn pause(&mut self, backend: &ValkeyBackend, lane: &LaneId, pause: Duration) -> bool {
+        let Some(over) = self.over.as_mut().filter(|over| !over.is_elapsed()) else { return false };
+        let Some(woken) = self.woken.as_mut() else {
+            // What came before this is seen by the next look, which asks for a wake-up.
+            self.woken = Some(backend.wakes.listen(&backend.server).await);
+            return true;
+        };
         tokio::select! {
             () = over => {}
-            () = sleep(LOOK_AGAIN) => {}
+            () = sleep(pause) => {}
+            () = wakes::woken(woken, lane) => {}
+            () = backend.server.closed() => {}
         }
         true
     }
+}
+
+/// What one look for one row came to.
+pub(crate) enum Look {
+    Taken(Handle),
+    /// Nothing, and for so long nothing falls due.
+    None(Duration),
 }
 
 /// One claim: who takes work, and what kind.
@@ -134,26 +162,30 @@ impl<'a> Claimer<'a> {
         Ok(Self { backend, lane, capabilities: capabilities.joined(), policy, ttl_ms })
     }
 
-    /// One look for one row.
-    pub(crate) async fn look(&self) -> Result<Option<Handle>, ValkeyError> {
-        self.taken(&mut self.backend.items(minting(self.call("ff_claim"))).await?)
+    /// One look for one row; `waits` asks for a wake-up if there is none.
+    pub(crate) async fn look(&self, waits: bool) -> Result<Look, ValkeyError> {
+        self.taken(&mut self.backend.items(minting(self.call("ff_claim", waits))).await?)
     }
 
     /// One look for as many rows as the limit says.
-    async fn look_for_many(&self, limit: PageLimit) -> Result<Vec<Handle>, ValkeyError> {
-        let call = (0..limit.get()).fold(self.call("ff_claim_many"), |call, _| minting(call));
+    async fn look_for_many(&self, limit: PageLimit, waits: bool) -> Result<(Vec<Handle>, Duration), ValkeyError> {
+        let call = (0..limit.get()).fold(self.call("ff_claim_many", waits), |call, _| minting(call));
         let mut reply = self.backend.items(call).await?;
-        let mut taken = Vec::new();
+        let (mut taken, mut pause) = (Vec::new(), Duration::ZERO);
         while let Some(mut item) = reply.next_items()? {
-            taken.extend(self.taken(&mut item)?);
+            match self.taken(&mut item)? {
+                Look::Taken(handle) => taken.push(handle),
+                Look::None(wait) => pause = wait,
+            }
         }
-        Ok(taken)
+        Ok((taken, pause))
     }
 
-    fn call(&self, function: &str) -> Call {
+    fn call(&self, function: &str, waits: bool) -> Call {
         let keys = &self.backend.keys;
         let [due, sets] = self.lane_keys();
-        self.claiming(Call::write(function, &[keys.root(), keys.lease_history(), keys.completions(), due, sets]))
+        let names = [keys.root(), keys.lease_history(), keys.completions(), due, sets];
+        self.claiming(Call::write(function, &names), waits)
     }
 
     /// The keys of the lane that a claim looks at.
@@ -161,8 +193,8 @@ impl<'a> Claimer<'a> {
         [self.backend.keys.due(self.lane), self.backend.keys.sets(self.lane)]
     }
 
-    /// The same call with who claims, and what.
-    pub(crate) fn claiming(&self, call: Call) -> Call {
+    /// The same call with who claims, and what; `waits` asks for a wake-up.
+    pub(crate) fn claiming(&self, call: Call, waits: bool) -> Call {
         call.arg(self.lane.as_str())
             .arg(&self.capabilities)
             .arg(self.policy.worker_id.as_str())
@@ -170,11 +202,19 @@ impl<'a> Claimer<'a> {
             .arg(self.ttl_ms)
             .arg(self.backend.limits.promote_per_claim)
             .arg(jitter_millionths())
+            .arg(u8::from(waits))
     }
 
-    /// What `ff.take` answers, as a handle.
-    pub(crate) fn taken(&self, reply: &mut Items) -> Result<Option<Handle>, ValkeyError> {
-        handle(reply, self.lane.clone(), self.ttl_ms, &self.policy.worker_instance_id)
+    /// What `ff.take` or `ff.none` answers, or a refusal.
+    pub(crate) fn taken(&self, reply: &mut Items) -> Result<Look, ValkeyError> {
+        match reply.text()?.as_str() {
+            "none" => Ok(Look::None(Duration::from_millis(reply.number()?))),
+            "claimed" => {
+                let instance = &self.policy.worker_instance_id;
+                handle(reply, self.lane.clone(), self.ttl_ms, instance).map(Look::Taken)
+            }
+            other => Err(reply.refusal(other)?),
+        }
     }
 }
 
@@ -184,12 +224,7 @@ fn handle(
     lane_id: LaneId,
     ttl_ms: u64,
     worker_instance_id: &WorkerInstanceId,
-) -> Result<Option<Handle>, ValkeyError> {
-    match reply.text()?.as_str() {
-        "none" => return Ok(None),
-        "claimed" => {}
-        other => return Err(reply.refusal(other)?),
-    }
+) -> Result<Handle, ValkeyError> {
     let execution_id = execution_id(&reply.text()?)?;
     let lease_epoch = LeaseEpoch(reply.number()?);
     let attempt_index = AttemptIndex(reply.number()?);
@@ -208,7 +243,7 @@ fn handle(
         lane_id,
         worker_instance_id: worker_instance_id.clone(),
     };
-    Ok(Some(payload.seal(BackendTag::try_new(LABEL)?, kind)))
+    Ok(payload.seal(BackendTag::try_new(LABEL)?, kind))
 }
 
 /// The same with the ids of one more lease and attempt.

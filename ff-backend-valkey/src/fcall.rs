@@ -14,7 +14,7 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, FromRedisValue, ProtocolVersion, PushInfo, PushKind, RedisResult, ToRedisArgs,
     aio::MultiplexedConnection,
 };
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit, watch};
 
 use crate::{
     backend::LABEL,
@@ -74,7 +74,7 @@ pub(crate) struct Server {
     connecting: Mutex<()>,
     /// Library and partition count were seen to fit.
     checked: AtomicBool,
-    closed: AtomicBool,
+    closed: watch::Sender<bool>,
     running: Semaphore,
 }
 
@@ -115,7 +115,7 @@ impl Server {
             link: Arc::new(RwLock::new(None)),
             connecting: Mutex::new(()),
             checked: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
+            closed: watch::Sender::new(false),
             running: Semaphore::new(RUNNING as usize),
         }
     }
@@ -184,20 +184,56 @@ impl Server {
         Ok((connection.map_err(ValkeyError::Unsent)?, permit))
     }
 
+    /// A connection for commands that block: it waits for an answer without limit, and no shutdown waits for it.
+    pub(crate) async fn blocking_connection(&self) -> Result<MultiplexedConnection, ValkeyError> {
+        drop(self.enter().await?);
+        let config = self.config().set_response_timeout(None);
+        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await;
+        connection.map_err(ValkeyError::Unsent)
+    }
+
+    /// A connection that hands everything that comes over `channel`, and its own end, to `push`.
+    pub(crate) async fn listening_connection(
+        &self,
+        channel: &str,
+        push: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<MultiplexedConnection, ValkeyError> {
+        drop(self.enter().await?);
+        let config = self.config().set_push_sender(move |info: PushInfo| {
+            push(info);
+            Ok::<(), redis::aio::SendError>(())
+        });
+        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await;
+        let mut connection = connection.map_err(ValkeyError::Unsent)?;
+        connection.subscribe(channel).await.map_err(ValkeyError::Unsent)?;
+        Ok(connection)
+    }
+
+    /// How long to wait for the answer to one request.
+    pub(crate) fn patience(&self) -> Duration {
+        self.timeouts.request
+    }
+
+    /// Comes back once the backend is shut down.
+    pub(crate) async fn closed(&self) {
+        // The sender lives as long as this does.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
     /// Refuses new calls, waits for the running ones, and lets go of the connection, all within `grace`.
     pub(crate) async fn close(&self, grace: Duration) {
-        self.closed.store(true, Ordering::Release);
+        self.closed.send_replace(true);
         // Elapsed: what still runs keeps its own copy of the connection until it is done.
         let _drained = tokio::time::timeout(grace, self.running.acquire_many(RUNNING)).await;
         *self.link.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     async fn enter(&self) -> Result<SemaphorePermit<'_>, ValkeyError> {
-        if self.closed.load(Ordering::Acquire) {
+        if *self.closed.borrow() {
             return Err(ValkeyError::Closed);
         }
         let permit = self.running.acquire().await.map_err(|_| ValkeyError::Closed)?;
-        if self.closed.load(Ordering::Acquire) { Err(ValkeyError::Closed) } else { Ok(permit) }
+        if *self.closed.borrow() { Err(ValkeyError::Closed) } else { Ok(permit) }
     }
 
     async fn link(&self) -> Result<Link, ValkeyError> {

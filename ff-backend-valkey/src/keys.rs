@@ -80,6 +80,11 @@ impl Keys {
         self.fixed("ended")
     }
 
+    /// The channel of wake-ups, each a lane; no key.
+    pub(crate) fn wake(&self) -> String {
+        self.fixed("wake")
+    }
+
     pub(crate) fn due(&self, lane: &LaneId) -> String {
         format!("{}:due:{lane}", self.root)
     }

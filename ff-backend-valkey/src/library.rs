@@ -70,6 +70,11 @@ const FILES: &[(&str, &str)] = files! {
     "scanners/remove_ended.lua"
     "scanners/remove_keys.lua"
     "scanners/trim_events.lua"
+    "subscriptions/subscribe_lease_history.lua"
+    "subscriptions/subscribe_completion.lua"
+    "subscriptions/subscribe_operator_events.lua"
+    "subscriptions/subscribe_completions.lua"
+    "subscriptions/subscribe_completions_filtered.lua"
 };
 
 /// The text of the function library that `prepare` loads.

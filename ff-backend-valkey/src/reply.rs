@@ -99,6 +99,11 @@ impl Items {
         })
     }
 
+    /// An array within.
+    pub(crate) fn items(&mut self) -> Result<Self, ValkeyError> {
+        Self::of(self.next()?)
+    }
+
     /// The next array, if there is one.
     pub(crate) fn next_items(&mut self) -> Result<Option<Self>, ValkeyError> {
         self.0.next().map(Self::of).transpose()
@@ -194,7 +199,7 @@ impl Row {
         self.0.remove(name)
     }
 
-    fn optional<T: FromStr>(&self, name: &str) -> Result<Option<T>, EngineError>
+    pub(crate) fn optional<T: FromStr>(&self, name: &str) -> Result<Option<T>, EngineError>
     where
         T::Err: Display,
     {
@@ -206,7 +211,7 @@ impl Row {
         }
     }
 
-    fn required<T: FromStr>(&self, name: &str) -> Result<T, EngineError>
+    pub(crate) fn required<T: FromStr>(&self, name: &str) -> Result<T, EngineError>
     where
         T::Err: Display,
     {
@@ -220,7 +225,7 @@ impl Row {
         Ok(self.optional(name)?.unwrap_or_default())
     }
 
-    fn instant(&self, name: &str) -> Result<TimestampMs, EngineError> {
+    pub(crate) fn instant(&self, name: &str) -> Result<TimestampMs, EngineError> {
         self.required(name).map(TimestampMs::from_ms)
     }
 

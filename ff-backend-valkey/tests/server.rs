@@ -9,8 +9,9 @@ use ff_backend_valkey::{LIBRARY_VERSION, ValkeyBackend, library};
 use ff_core::{
     Attempts, BackendConfig, BackendTimeouts, Backoff, CreateExecutionResult, EngineBackend, ExecutionPolicy,
     Executions, FailOutcome, FailureClass, FailureReason, HandleKind, Jitter, Leases, PartitionConfig, PrepareOutcome,
-    PublicState, RetryPolicy, RetryRule,
+    PublicState, RetryPolicy, RetryRule, ScannerFilter, StreamCursor, Subscriptions,
 };
+use futures::StreamExt;
 use redis::cmd;
 use support::{Forward, Server, args, claim, eventually, installed, refused, substitute, versioned};
 
@@ -36,6 +37,66 @@ async fn one_execution_goes_through_its_life() {
     assert!(info.state.is_legal());
     let snapshot = backend.describe_execution(&id).await.unwrap().unwrap();
     assert_eq!(snapshot.tags.get("team.name").map(String::as_str), Some("blue"));
+}
+
+/// Connections of the server that wait at streams.
+async fn blocked(server: &Server) -> u64 {
+    let info: redis::InfoDict = server.ask(cmd("INFO").arg("clients")).await.unwrap();
+    info.get("blocked_clients").unwrap()
+}
+
+#[tokio::test]
+async fn subscriptions_share_one_connection_that_goes_with_the_last_of_them() {
+    let server = Server::new().await;
+    let backend = server.backend().await;
+    let all = ScannerFilter::new();
+    let mut feeds = Vec::new();
+    for _ in 0..10 {
+        feeds.push(backend.subscribe_completion(StreamCursor::End, &all).await.unwrap());
+    }
+    eventually(async || blocked(&server).await == 1).await;
+    feeds.truncate(1);
+    assert_eq!(blocked(&server).await, 1);
+    drop(feeds);
+    eventually(async || blocked(&server).await == 0).await;
+}
+
+#[tokio::test]
+async fn a_cursor_before_a_trimmed_event_is_refused_with_the_oldest_that_works() {
+    let server = Server::new().await;
+    let backend = server.backend().await;
+    let mut ids = Vec::new();
+    for _ in 0..6 {
+        ids.push(args());
+        backend.create_execution(ids.last().unwrap().clone()).await.unwrap();
+        let handle = claim(&*backend).await.unwrap();
+        backend.complete(&handle, None).await.unwrap();
+    }
+    let all = ScannerFilter::new();
+    let read = async |from: StreamCursor, count: usize| {
+        let feed = backend.subscribe_completion(from, &all).await?;
+        let found: Vec<_> = feed.take(count).collect().await;
+        found.into_iter().collect::<Result<Vec<_>, _>>()
+    };
+    let events = read(StreamCursor::Start, 6).await.unwrap();
+    let mut slow = backend.subscribe_completion(StreamCursor::Start, &all).await.unwrap();
+    let trim = cmd("XTRIM").arg("ff:{fp:0}:events:completion").arg("MAXLEN").arg("=").arg(2).clone();
+    assert_eq!(server.ask::<u64>(&trim).await.unwrap(), 4);
+
+    for (at, event) in events.iter().enumerate() {
+        let rest = read(event.cursor.clone(), 5 - at).await;
+        if at < 3 {
+            let error = rest.unwrap_err();
+            assert_eq!(error.code(), "Validation(InvalidOffset)");
+            assert_eq!(read(error.oldest_cursor().unwrap(), 2).await.unwrap(), events[4..]);
+        } else {
+            assert_eq!(rest.unwrap(), events[at + 1..]);
+        }
+    }
+    assert_eq!(read(StreamCursor::Start, 2).await.unwrap(), events[4..]);
+    let error = slow.next().await.unwrap().unwrap_err();
+    assert!(error.oldest_cursor().is_some(), "{error}");
+    assert!(slow.next().await.is_none());
 }
 
 #[tokio::test]

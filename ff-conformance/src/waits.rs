@@ -2,14 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ff_core::{CapabilitySet, EngineBackend, EngineError, ExecutionId, Handle};
+use ff_core::{
+    CapabilitySet, EngineBackend, EngineError, ExecutionId, ExecutionPolicy, FailureClass, FailureReason, Handle,
+};
 use futures::future::join;
 
 use crate::{
     Cx, Stop, TTL, Verdict, check, equals,
     instants::{after, ms},
     is_none, is_true,
-    stages::held,
+    stages::{held, held_as, retrying},
 };
 
 /// Longer than it takes until what a claim waits for has come.
@@ -132,5 +134,70 @@ pub async fn claim_does_not_wait_for_work_that_is_there(cx: &Cx) -> Verdict {
         let id = cx.created_plain(&a).await?;
         check!(cx, "FF-CLM-013", taken(&a, waiting_claim(cx, &a, wait).await??)?, equals(Some(id)));
     }
+    Ok(())
+}
+
+/// Shorter than a claim takes that is not woken, longer than a wake-up takes on a busy machine.
+const SOON: Duration = Duration::from_secs(3);
+
+/// A claim that waits, with work that `arrive` makes after it has begun to wait: what came within [`SOON`].
+async fn woken_by(
+    cx: &Cx,
+    client: &Arc<dyn EngineBackend>,
+    other: &Arc<dyn EngineBackend>,
+    arrive: impl Future<Output = Result<ExecutionId, Stop>>,
+) -> Result<(Option<ExecutionId>, ExecutionId), Stop> {
+    let arrive = async {
+        a_few_round_trips(other).await?;
+        arrive.await
+    };
+    let claim = tokio::time::timeout(SOON, waiting_claim(cx, client, LONG));
+    let (claim, came) = join(claim, arrive).await;
+    Ok((taken(client, claim.ok().transpose().map_err(Stop::from)?.transpose()?.flatten())?, came?))
+}
+
+/// Every way in which work arrives wakes a claim that waits in its lane, again and again.
+///
+/// Covers FF-CLM-030.
+pub async fn claim_that_waits_is_woken_by_what_arrives(cx: &Cx) -> Verdict {
+    let (a, b) = (cx.client("a").await?, cx.client("b").await?);
+    for _ in 0..3 {
+        let (got, created) = woken_by(cx, &a, &b, cx.created_plain(&b)).await?;
+        check!(cx, "FF-CLM-030", got, equals(Some(created)));
+    }
+    let policy = retrying(1, 0);
+    let failing = held_as(cx, &b, cx.execution()?.policy(policy)).await?;
+    let fails = async {
+        b.fail(&failing.handle, FailureReason::new("broken"), FailureClass::Transient).await?;
+        Ok(failing.payload.execution_id)
+    };
+    let (got, retried) = woken_by(cx, &a, &b, fails).await?;
+    check!(cx, "FF-CLM-030", got, equals(Some(retried)));
+    let held = held(cx, &b).await?;
+    let delays = async {
+        b.delay(&held.handle, cx.now().await?).await?;
+        Ok(held.payload.execution_id)
+    };
+    let (got, delayed) = woken_by(cx, &a, &b, delays).await?;
+    check!(cx, "FF-CLM-030", got, equals(Some(delayed)));
+    Ok(())
+}
+
+/// Work for other lanes or other workers does not keep a claim from waiting, and work of its own still wakes it.
+///
+/// Covers FF-CLM-030.
+pub async fn claim_that_waits_is_woken_behind_work_of_others(cx: &Cx) -> Verdict {
+    let (a, b) = (cx.client("a").await?, cx.client("b").await?);
+    let arrive = async {
+        for n in 0..5 {
+            cx.created(&b, cx.execution_in(&format!("other-{n}"))?).await?;
+            let elsewhere = ExecutionPolicy::new().required_capabilities(CapabilitySet::try_new(["gpu"])?);
+            cx.created(&b, cx.execution()?.policy(elsewhere)).await?;
+        }
+        a_few_round_trips(&b).await?;
+        cx.created_plain(&b).await
+    };
+    let (got, created) = woken_by(cx, &a, &b, arrive).await?;
+    check!(cx, "FF-CLM-030", got, equals(Some(created)));
     Ok(())
 }

@@ -8,6 +8,16 @@ use crate::{
 };
 
 words! {
+    /// A family of events: one log, with cursors of its own.
+    EventFamily {
+        /// What happened to leases.
+        LeaseHistory = "lease_history",
+        /// What ended.
+        Completions = "completions",
+        /// What operators did.
+        OperatorEvents = "operator_events",
+    }
+
     /// What happened to a lease.
     LeaseEventKind {
         /// A worker took the execution.

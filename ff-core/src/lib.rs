@@ -47,7 +47,9 @@ pub use error::{
     Applied, ConflictKind, ContentionKind, EngineError, Entity, ErrorClass, StateKind, TransportFault, TransportKind,
     ValidationKind,
 };
-pub use event::{CompletionEvent, LeaseEventKind, LeaseHistoryEvent, OperatorEvent, OperatorEventKind, ReleaseReason};
+pub use event::{
+    CompletionEvent, EventFamily, LeaseEventKind, LeaseHistoryEvent, OperatorEvent, OperatorEventKind, ReleaseReason,
+};
 pub use executions::{
     AttemptInfo, AttemptSummary, CancelExecutionArgs, CancelExecutionResult, CancelSource, ChangePriorityArgs,
     ChangePriorityResult, CreateExecutionArgs, CreateExecutionResult, ExecutionInfo, ExecutionSnapshot, Executions,

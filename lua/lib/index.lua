@@ -5,6 +5,7 @@
 
 local HIGHEST = 9000
 local ID_FROM, ID_TO = 9, 44
+local LOOK_AGAIN_MS = 5000
 
 local function member(id, core)
   local place = struct.pack(">I2I6", HIGHEST - tonumber(core.p), tonumber(core.c)) .. id
@@ -12,8 +13,28 @@ local function member(id, core)
   return place
 end
 
+-- Wakes the claims that wait in a lane, unless they look by themselves before `due`. `waiting` scores a lane by the
+-- instant of that look; it lists only lanes whose claims nobody has woken yet.
+local function wake(root, lane, due)
+  local looks_at = redis.call("ZSCORE", ff.key.waiting(root), lane)
+  if looks_at and (not due or due < tonumber(looks_at)) then
+    redis.call("ZREM", ff.key.waiting(root), lane)
+    redis.call("PUBLISH", ff.key.wake(root), lane)
+  end
+end
+
+-- What an empty look answers: for how many milliseconds to wait. With `waits` the next row of the lane wakes the claim.
+ff.none = function(root, lane, waits, now)
+  local next_due = redis.call("ZRANGE", ff.key.due(root, lane), "(" .. ff.int(now), "+inf",
+    "BYSCORE", "LIMIT", 0, 1, "WITHSCORES")
+  local looks_at = math.min(now + LOOK_AGAIN_MS, tonumber(next_due[2] or now + LOOK_AGAIN_MS))
+  if waits == "1" then redis.call("ZADD", ff.key.waiting(root), "GT", ff.int(looks_at), lane) end
+  return { "none", looks_at - now }
+end
+
 ff.make_ready = function(root, id, core)
   local set = core.q or ""
+  wake(root, core.l)
   redis.call("ZADD", ff.key.ready(root, core.l, set), 0, member(id, core))
   redis.call("SADD", ff.key.sets(root, core.l), set)
 end
@@ -52,6 +73,7 @@ end
 
 ff.set_due = function(root, id, core, due)
   if due then
+    wake(root, core.l, due)
     redis.call("ZADD", ff.key.due(root, core.l), ff.int(due), id)
   else
     redis.call("ZREM", ff.key.due(root, core.l), id)

@@ -122,6 +122,6 @@ end
 ff.claim = function(keys, due, sets, args, now)
   ff.settle_due(keys, due, args[6], args[7], now)
   local id = ff.first_ready(keys[1], args[1], sets, ff.offered(args[2]), now)
-  if not id then return { "none" } end
-  return ff.take_for(keys, id, args, 8, now)
+  if not id then return ff.none(keys[1], args[1], args[8], now) end
+  return ff.take_for(keys, id, args, 9, now)
 end

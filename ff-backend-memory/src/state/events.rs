@@ -1,6 +1,6 @@
 //! What happened, in the order in which it was written.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use ff_core::{
     AttemptIndex, CompletionEvent, ExecutionId, LeaseEpoch, LeaseEventKind, LeaseHistoryEvent, LeaseId, Namespace,
@@ -12,13 +12,61 @@ use super::StoredExecution;
 /// The event logs of one store; names are shared with the rows that they tell of.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Events {
-    lease: Vec<LeaseEntry>,
-    completion: Vec<CompletionEntry>,
-    operator: Vec<OperatorEntry>,
+    pub(crate) lease: Log<LeaseEntry>,
+    pub(crate) completion: Log<CompletionEntry>,
+    pub(crate) operator: Log<OperatorEvent>,
+}
+
+/// One family, oldest first; each event keeps its number when older ones are removed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Log<T> {
+    removed: usize,
+    kept: VecDeque<T>,
+}
+
+impl<T> Default for Log<T> {
+    fn default() -> Self {
+        Self { removed: 0, kept: VecDeque::new() }
+    }
+}
+
+impl<T> Log<T> {
+    /// Writes one more event.
+    pub(crate) fn push(&mut self, event: T) {
+        self.kept.push_back(event);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        self.kept.iter()
+    }
+
+    /// How many events were removed.
+    pub(crate) fn removed(&self) -> usize {
+        self.removed
+    }
+
+    /// How many events were ever written.
+    pub(crate) fn written(&self) -> usize {
+        self.removed + self.kept.len()
+    }
+
+    /// The events behind the first `passed` that were ever written.
+    pub(crate) fn behind(&self, passed: usize) -> impl Iterator<Item = &T> {
+        self.kept.range(passed.saturating_sub(self.removed).min(self.kept.len())..)
+    }
+
+    /// Removes, of the first `most` events, those up to the last that is old; tells how many.
+    fn remove(&mut self, most: usize, is_old: impl Fn(&T) -> bool) -> usize {
+        let found = self.kept.iter().take(most).enumerate().filter(|(_, event)| is_old(event)).last();
+        let found = found.map_or(0, |(at, _)| at + 1);
+        self.kept.drain(..found);
+        self.removed += found;
+        found
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct LeaseEntry {
+pub(crate) struct LeaseEntry {
     execution_id: ExecutionId,
     namespace: Arc<Namespace>,
     kind: LeaseEventKind,
@@ -30,21 +78,39 @@ struct LeaseEntry {
     at: TimestampMs,
 }
 
+impl From<&LeaseEntry> for LeaseHistoryEvent {
+    fn from(entry: &LeaseEntry) -> Self {
+        Self {
+            execution_id: entry.execution_id,
+            namespace: Namespace::clone(&entry.namespace),
+            kind: entry.kind,
+            lease_id: entry.lease_id,
+            lease_epoch: entry.lease_epoch,
+            attempt_index: entry.attempt_index,
+            worker_instance_id: WorkerInstanceId::clone(&entry.worker_instance_id),
+            reason: entry.reason,
+            at: entry.at,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
-struct CompletionEntry {
+pub(crate) struct CompletionEntry {
     execution_id: ExecutionId,
     namespace: Arc<Namespace>,
     outcome: TerminalOutcome,
     at: TimestampMs,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-struct OperatorEntry {
-    execution_id: ExecutionId,
-    namespace: Arc<Namespace>,
-    kind: OperatorEventKind,
-    detail: String,
-    at: TimestampMs,
+impl From<&CompletionEntry> for CompletionEvent {
+    fn from(entry: &CompletionEntry) -> Self {
+        Self {
+            execution_id: entry.execution_id,
+            namespace: Namespace::clone(&entry.namespace),
+            outcome: entry.outcome,
+            at: entry.at,
+        }
+    }
 }
 
 impl Events {
@@ -88,69 +154,46 @@ impl Events {
         detail: String,
         now: TimestampMs,
     ) {
-        self.operator.push(OperatorEntry {
+        self.operator.push(OperatorEvent {
             execution_id: row.record.execution_id,
-            namespace: Arc::clone(&row.namespace),
+            namespace: Namespace::clone(&row.namespace),
             kind,
             detail,
             at: now,
         });
     }
 
+    /// How many events of all families were ever written.
+    pub(crate) fn written(&self) -> usize {
+        self.lease.written() + self.completion.written() + self.operator.written()
+    }
+
     /// Takes back the latest completion.
     #[cfg(feature = "flaws")]
     pub(crate) fn forget_completion(&mut self) {
-        self.completion.pop();
+        self.completion.kept.pop_back();
     }
 
     /// Removes, family by family and at most `most` in all, the oldest events up to the last that is old; tells how
     /// many they were.
     pub(crate) fn remove_old(&mut self, is_old: impl Fn(TimestampMs) -> bool, most: usize) -> usize {
-        let leases = until_last(&self.lease, most, |entry| is_old(entry.at));
-        self.lease.drain(..leases);
-        let completions = until_last(&self.completion, most - leases, |entry| is_old(entry.at));
-        self.completion.drain(..completions);
-        leases + completions
+        let mut removed = self.lease.remove(most, |entry| is_old(entry.at));
+        removed += self.completion.remove(most - removed, |entry| is_old(entry.at));
+        removed + self.operator.remove(most - removed, |event| is_old(event.at))
     }
 
     /// Everything that was told of leases.
     pub(crate) fn lease_history(&self) -> impl Iterator<Item = LeaseHistoryEvent> {
-        self.lease.iter().map(|entry| LeaseHistoryEvent {
-            execution_id: entry.execution_id,
-            namespace: Namespace::clone(&entry.namespace),
-            kind: entry.kind,
-            lease_id: entry.lease_id,
-            lease_epoch: entry.lease_epoch,
-            attempt_index: entry.attempt_index,
-            worker_instance_id: WorkerInstanceId::clone(&entry.worker_instance_id),
-            reason: entry.reason,
-            at: entry.at,
-        })
+        self.lease.iter().map(LeaseHistoryEvent::from)
     }
 
     /// Everything that was told of completions.
     pub(crate) fn completions(&self) -> impl Iterator<Item = CompletionEvent> {
-        self.completion.iter().map(|entry| CompletionEvent {
-            execution_id: entry.execution_id,
-            namespace: Namespace::clone(&entry.namespace),
-            outcome: entry.outcome,
-            at: entry.at,
-        })
+        self.completion.iter().map(CompletionEvent::from)
     }
 
     /// Everything that was told of operators.
-    pub(crate) fn operators(&self) -> impl Iterator<Item = OperatorEvent> {
-        self.operator.iter().map(|entry| OperatorEvent {
-            execution_id: entry.execution_id,
-            namespace: Namespace::clone(&entry.namespace),
-            kind: entry.kind,
-            detail: entry.detail.clone(),
-            at: entry.at,
-        })
+    pub(crate) fn operator_events(&self) -> impl Iterator<Item = OperatorEvent> {
+        self.operator.iter().cloned()
     }
-}
-
-/// How many of the first `most` entries there are up to the last that is old.
-fn until_last<T>(entries: &[T], most: usize, is_old: impl Fn(&T) -> bool) -> usize {
-    entries.iter().take(most).rposition(is_old).map_or(0, |last| last + 1)
 }

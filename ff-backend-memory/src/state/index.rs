@@ -73,9 +73,21 @@ pub(crate) struct Index {
     ids: BTreeSet<ExecutionId>,
     lanes: BTreeMap<LaneId, Lane>,
     ended: BTreeSet<(TimestampMs, ExecutionId)>,
+    /// How often a row became ready or got another due instant.
+    calls: u64,
 }
 
 impl Index {
+    /// Changes whenever there is something new to claim, now or at another instant than before.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    /// The next instant at which time changes a row of the lane.
+    pub(crate) fn next_due(&self, lane: &LaneId) -> Option<TimestampMs> {
+        self.lanes.get(lane)?.due.first().map(|(due, _)| *due)
+    }
+
     /// Makes an execution and its lane known.
     pub(crate) fn register(&mut self, record: &ExecutionRecord) {
         self.ids.insert(record.execution_id);
@@ -89,6 +101,7 @@ impl Index {
         let Some(lane) = self.lanes.get_mut(&row.record.lane_id) else { return };
         let id = row.record.execution_id;
         let old = mem::replace(&mut row.place, place);
+        self.calls += u64::from((place.ready && !old.ready) || (place.due_at.is_some() && place.due_at != old.due_at));
         if old.due_at != place.due_at {
             old.due_at.map(|due| lane.due.remove(&(due, id)));
             place.due_at.map(|due| lane.due.insert((due, id)));

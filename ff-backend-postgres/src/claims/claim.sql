@@ -1,8 +1,10 @@
 -- claim: takes the first ready row of a lane that the worker's capabilities cover, unless a row of the lane is due.
 -- $1 lane_id text, $2 capabilities text[], $3 lease_id uuid, $4 attempt_id uuid, $5 worker_id text,
 -- $6 worker_instance_id text, $7 ttl_ms int8, $8 settled bool
--- returns: verdict text, id text, kind text, lease_id uuid, attempt_id uuid, attempt_index int8, lease_epoch int8
+-- returns: verdict text, id text, kind text, lease_id uuid, attempt_id uuid, attempt_index int8, lease_epoch int8,
+--   due_in_ms int8
 -- verdict: taken, none, due if settle_due.sql has to go first ($8 says that it went), again if it takes claim_many.sql
+-- due_in_ms: if nothing was taken, until time changes a row of the lane
 -- It chooses a set by the heads of all covered sets, and then the first row of that set that nobody holds. It writes
 -- nothing and says 'again' if the head of another set goes before the row it got, or if it got none that stood still.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
@@ -88,5 +90,7 @@ told AS (
 SELECT
     CASE WHEN t.id IS NOT NULL THEN 'taken' WHEN EXISTS (SELECT FROM due) THEN 'due'
          WHEN EXISTS (SELECT FROM heads) THEN 'again' ELSE 'none' END AS verdict,
-    t.id, t.kind, $3 AS lease_id, t.attempt_id, t.attempt_index, t.lease_epoch
+    t.id, t.kind, $3 AS lease_id, t.attempt_id, t.attempt_index, t.lease_epoch,
+    (SELECT due_at - (SELECT now FROM clock) FROM executions
+        WHERE lane_id = $1 AND t.id IS NULL AND due_at > (SELECT now FROM clock) ORDER BY due_at, id LIMIT 1) AS due_in_ms
 FROM (VALUES (1)) one LEFT JOIN taken t ON true;

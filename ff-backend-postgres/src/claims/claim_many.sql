@@ -1,7 +1,8 @@
 -- claim_many: takes the first ready rows of a lane that the worker's capabilities cover, in the order of the lane.
 -- $1 lane_id text, $2 capabilities text[], $3 lease_ids uuid[], $4 attempt_ids uuid[], $5 worker_id text,
 -- $6 worker_instance_id text, $7 ttl_ms int8, $8 most int8, $9 window int8, $10 settled bool
--- returns: id text, kind text, lease_id uuid, attempt_id uuid, attempt_index int8, lease_epoch int8, verdict text
+-- returns: id text, kind text, lease_id uuid, attempt_id uuid, attempt_index int8, lease_epoch int8, verdict text,
+--   due_in_ms int8
 -- verdict, in a row of its own if nothing was taken: taken, none, due if settle_due.sql has to go first ($10 says that
 -- it went), again if all that could be taken was locked or has moved
 -- Nothing waits: rows are chosen unlocked and taken if nobody holds them and nobody wrote them since the snapshot, so
@@ -84,5 +85,7 @@ told AS (
 )
 SELECT t.id, t.kind, t.new_lease_id AS lease_id, t.attempt_id, t.attempt_index, t.lease_epoch,
     CASE WHEN t.id IS NOT NULL THEN 'taken' WHEN EXISTS (SELECT FROM due) THEN 'due'
-        WHEN EXISTS (SELECT FROM heads) THEN 'again' ELSE 'none' END AS verdict
+        WHEN EXISTS (SELECT FROM heads) THEN 'again' ELSE 'none' END AS verdict,
+    (SELECT due_at - (SELECT now FROM clock) FROM executions
+        WHERE lane_id = $1 AND t.id IS NULL AND due_at > (SELECT now FROM clock) ORDER BY due_at, id LIMIT 1) AS due_in_ms
 FROM (VALUES (1)) one LEFT JOIN taken t ON true ORDER BY t.place;

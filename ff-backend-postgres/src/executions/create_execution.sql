@@ -5,7 +5,7 @@
 -- $17 retries_max int8, $18 backoff_initial_ms int8, $19 backoff_max_ms int8, $20 backoff_multiplier float8,
 -- $21 backoff_saturates_at int8, $22 backoff_jitter bool, $23 retry_categories text[], $24 replays_max int8,
 -- $25 attempt_timeout_ms int8, $26 deadline_after_ms int8
--- returns: verdict text, execution_id text, delayed bool
+-- returns: verdict text, execution_id text, delayed bool, awaited text
 -- verdict: created, duplicate, again
 -- The deadline counts from now if deadline_after_ms is given, else execution_deadline_at is the deadline, if any.
 -- Writes go by key, capability set, execution, in this order, so that two creates never wait for each other in a
@@ -73,4 +73,5 @@ SELECT
          WHEN EXISTS (SELECT FROM known) OR EXISTS (SELECT FROM first) THEN 'duplicate'
          ELSE 'again' END AS verdict,
     coalesce((SELECT id FROM made), (SELECT id FROM known), (SELECT execution_id FROM first)) AS execution_id,
-    coalesce((SELECT delayed FROM ok), false) AS delayed;
+    coalesce((SELECT delayed FROM ok), false) AS delayed,
+    (SELECT lane_id FROM claim_waiters WHERE lane_id = $3 AND expires_at > (SELECT now FROM ok) LIMIT 1) AS awaited;

@@ -7,6 +7,7 @@
 )]
 
 mod database;
+mod events;
 mod plans;
 mod statements;
 mod store;

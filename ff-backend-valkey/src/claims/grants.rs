@@ -59,8 +59,10 @@ pub(super) async fn redeem(
         .arg(u8::from(only_resumed));
     let mut reply = backend.items(call).await?;
     let lane_id = reply.parsed()?;
-    let handle = handle(&mut reply, lane_id, ttl_ms, &args.worker_instance_id)?;
-    handle.ok_or_else(|| ValkeyError::Reply("no lease".to_owned()).into())
+    match reply.text()?.as_str() {
+        "claimed" => Ok(handle(&mut reply, lane_id, ttl_ms, &args.worker_instance_id)?),
+        other => Err(reply.refusal(other)?.into()),
+    }
 }
 
 pub(super) async fn explain_unclaimed(

@@ -48,6 +48,7 @@ const CASE_FILES: &[&str] = &[
     "hand_overs",
     "scanners",
     "retention",
+    "subscriptions",
     "arguments",
     "errors",
     "capabilities",

@@ -23,6 +23,10 @@ impl DumpControl for Everything {
         let mut dump = Dump::default();
         for (key, kind, value) in read(&mut self.0.clone()).await? {
             let name = key.strip_prefix(ROOT).unwrap_or(&key);
+            // Who waits is no state of the engine.
+            if name == "waiting" {
+                continue;
+            }
             match (name, name.split_once(':')) {
                 ("events:lease", _) => dump.lease_history = events(&value, lease_event)?,
                 ("events:completion", _) => dump.completions = events(&value, completion)?,

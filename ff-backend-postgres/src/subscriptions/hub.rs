@@ -1,0 +1,86 @@
+//! One look in a while for all subscriptions of a backend: it wakes those whose family has something new.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use ff_core::EventFamily;
+use futures::future::join_all;
+use sqlx::Row;
+use tokio::sync::watch;
+
+use crate::{error::PgError, tx::Sender};
+
+/// Between two looks: with the look itself, an event is delivered within a second.
+const PERIOD: Duration = Duration::from_millis(900);
+
+/// Before the first look everything is new.
+const NOTHING_SEEN: &str = "1:1:";
+
+/// Looks for events while somebody waits for them.
+#[derive(Debug)]
+pub(crate) struct Hub {
+    told: [watch::Sender<()>; EventFamily::ALL.len()],
+    runs: Mutex<bool>,
+}
+
+impl Hub {
+    /// A hub at rest.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { told: std::array::from_fn(|_| watch::Sender::new(())), runs: Mutex::new(false) })
+    }
+
+    /// Changes whenever the family may have something new; the hub looks as long as one of these lives.
+    pub(crate) fn join(self: &Arc<Self>, family: EventFamily, sender: &Arc<Sender>) -> watch::Receiver<()> {
+        let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        let receiver = self.told[family as usize].subscribe();
+        if !*runs {
+            *runs = true;
+            tokio::spawn(Arc::clone(self).run(Arc::clone(sender)));
+        }
+        receiver
+    }
+
+    async fn run(self: Arc<Self>, sender: Arc<Sender>) {
+        let mut seen = NOTHING_SEEN.to_owned();
+        loop {
+            match poll(&sender, &seen).await {
+                Ok((now, new)) => {
+                    seen = now;
+                    self.wake(|family| new.contains(&family));
+                }
+                // Each subscription finds out for itself.
+                Err(_) => self.wake(|_| true),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PERIOD) => {}
+                _ = join_all(self.told.iter().map(watch::Sender::closed)) => {}
+            }
+            let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.told.iter().all(watch::Sender::is_closed) {
+                *runs = false;
+                return;
+            }
+        }
+    }
+
+    fn wake(&self, has_news: impl Fn(EventFamily) -> bool) {
+        for family in EventFamily::ALL.iter().filter(|family| has_news(**family)) {
+            self.told[*family as usize].send_replace(());
+        }
+    }
+}
+
+/// What can be seen now, and the families that have something which `seen` did not show.
+async fn poll(sender: &Sender, seen: &str) -> Result<(String, Vec<EventFamily>), PgError> {
+    let row = sender.row(|| sqlx::query(include_str!("poll.sql")).bind(seen)).await?;
+    let row = row.ok_or(sqlx::Error::RowNotFound)?;
+    let mut new = Vec::new();
+    for family in EventFamily::ALL {
+        if row.try_get(family.as_str())? {
+            new.push(*family);
+        }
+    }
+    Ok((row.try_get("seen")?, new))
+}

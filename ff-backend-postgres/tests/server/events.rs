@@ -1,0 +1,308 @@
+//! Subscriptions and waiting claims beside what the contract cannot make: late commits, strangers, removed events, lost
+//! wake-ups.
+
+use std::{sync::Arc, time::Duration};
+
+use ff_backend_postgres::PostgresBackend;
+use ff_core::{
+    CapabilitySet, ClaimPolicy, CompletionEvent, CreateExecutionArgs, Delivered, EngineBackend, EngineError,
+    ExecutionId, LaneId, Namespace, PartitionConfig, ScannerFilter, StreamCursor, Subscription, WorkerId,
+    WorkerInstanceId,
+};
+use futures::StreamExt;
+use sqlx::{PgConnection, Row};
+
+use crate::database::{Database, rows, run};
+
+/// Long enough for any event, short enough for a test that fails.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What an event that somebody's open transaction does not hold up takes at most, with a busy machine's share.
+const SOON: Duration = Duration::from_secs(3);
+
+/// How long a subscription is watched that must not deliver.
+const QUIET: Duration = Duration::from_millis(1500);
+
+async fn backend(database: &Database) -> Arc<dyn EngineBackend> {
+    PostgresBackend::connect(database.config()).await.unwrap()
+}
+
+async fn completions(backend: &Arc<dyn EngineBackend>, cursor: StreamCursor) -> Subscription<CompletionEvent> {
+    backend.subscribe_completion(cursor, &ScannerFilter::new()).await.unwrap()
+}
+
+/// Writes the completion of the execution called `n`, as an operation does: its id is drawn in the transaction.
+fn told(n: u32, at: i64) -> String {
+    format!(
+        "INSERT INTO completion_events (at, execution_id, namespace, outcome) \
+         VALUES ({at}, '{{fp:0}}:00000000-0000-4000-8000-{n:012}', 'ns', 'success')"
+    )
+}
+
+/// The number that `told` gave.
+fn number(delivered: &Delivered<CompletionEvent>) -> u32 {
+    delivered.event.execution_id.to_string().rsplit('-').next().unwrap().parse().unwrap()
+}
+
+async fn next(feed: &mut Subscription<CompletionEvent>, limit: Duration) -> Option<Delivered<CompletionEvent>> {
+    tokio::time::timeout(limit, feed.next()).await.ok().map(|item| item.unwrap().unwrap())
+}
+
+async fn numbers(feed: &mut Subscription<CompletionEvent>, count: usize) -> Vec<u32> {
+    let mut found = Vec::new();
+    for _ in 0..count {
+        found.extend(next(feed, PATIENCE).await.iter().map(number));
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_small_id_that_is_committed_late_is_delivered() {
+    let database = Database::migrated().await;
+    let backend = backend(&database).await;
+    let (mut late, mut quick) = (database.session().await, database.session().await);
+    let mut feed = completions(&backend, StreamCursor::End).await;
+
+    run(&mut late, format!("BEGIN; {}", told(1, 1))).await;
+    run(&mut quick, told(2, 1)).await;
+    let second = next(&mut feed, SOON).await.unwrap();
+    assert_eq!(number(&second), 2);
+    // Behind the second event, and with a step between in which only others were seen.
+    run(&mut quick, told(3, 1)).await;
+    assert_eq!(numbers(&mut feed, 1).await, [3]);
+    run(&mut late, "COMMIT".to_owned()).await;
+    assert_eq!(numbers(&mut feed, 1).await, [1]);
+
+    let mut resumed = completions(&backend, second.cursor).await;
+    let mut rest = numbers(&mut resumed, 2).await;
+    rest.sort_unstable();
+    assert_eq!(rest, [1, 3]);
+    let mut all = numbers(&mut completions(&backend, StreamCursor::Start).await, 3).await;
+    all.sort_unstable();
+    assert_eq!(all, [1, 2, 3]);
+    database.drop().await;
+}
+
+/// An id that the sequence gave before the newest one seen, of a transaction that the snapshot does not list as open
+/// because no later one had ended.
+#[tokio::test]
+async fn an_id_of_a_transaction_above_the_snapshot_is_delivered() {
+    let database = Database::migrated().await;
+    let backend = backend(&database).await;
+    let (mut first, mut last) = (database.session().await, database.session().await);
+    run(&mut first, "BEGIN; SELECT pg_current_xact_id()".to_owned()).await;
+    run(&mut last, format!("BEGIN; {}", told(1, 1))).await;
+    run(&mut first, format!("{}; COMMIT", told(2, 1))).await;
+    let mut feed = completions(&backend, StreamCursor::End).await;
+    let mut from_start = completions(&backend, StreamCursor::Start).await;
+    assert_eq!(numbers(&mut from_start, 1).await, [2]);
+    run(&mut last, "COMMIT".to_owned()).await;
+    assert_eq!(numbers(&mut feed, 1).await, [1]);
+    assert_eq!(numbers(&mut from_start, 1).await, [1]);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_transaction_that_waits_for_its_second_execution_loses_nothing_and_keeps_the_order() {
+    let database = Database::migrated().await;
+    let backend = backend(&database).await;
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        sessions.push(database.session().await);
+    }
+    let [waits, holds] = sessions.as_mut_slice() else { panic!("two sessions") };
+    run(holds, "CREATE TABLE held (id int PRIMARY KEY); INSERT INTO held VALUES (1), (2)".to_owned()).await;
+    let mut feed = completions(&backend, StreamCursor::End).await;
+
+    let lock = |id: u32| format!("SELECT FROM held WHERE id = {id} FOR NO KEY UPDATE");
+    run(holds, format!("BEGIN; {}; {}", lock(2), told(2, 1))).await;
+    // The older transaction id gets the younger event of execution 2.
+    run(waits, format!("BEGIN; {}; {}", lock(1), told(1, 1))).await;
+    let (mut looks, pid) = (database.session().await, pid(waits).await);
+    let second = async {
+        run(waits, format!("{}; {}; COMMIT", lock(2), told(2, 2))).await;
+    };
+    let release = async {
+        until_waiting(&mut looks, pid).await;
+        run(holds, format!("{}; COMMIT", told(3, 1))).await;
+    };
+    tokio::join!(second, release);
+
+    let mut came = Vec::new();
+    for _ in 0..4 {
+        let delivered = next(&mut feed, PATIENCE).await.unwrap();
+        came.push((number(&delivered), delivered.event.at.as_ms()));
+    }
+    let of_two: Vec<_> = came.iter().filter(|(id, _)| *id == 2).collect();
+    assert_eq!(of_two, [&(2, 1), &(2, 2)]);
+    came.sort_unstable();
+    assert_eq!(came, [(1, 1), (2, 1), (2, 2), (3, 1)]);
+    database.drop().await;
+}
+
+async fn pid(session: &mut PgConnection) -> i32 {
+    rows(session, "SELECT pg_backend_pid()".to_owned()).await[0].get(0)
+}
+
+async fn until_waiting(session: &mut PgConnection, pid: i32) {
+    let waits = format!("SELECT cardinality(pg_blocking_pids({pid})) > 0");
+    let looks = async { while !rows(session, waits.clone()).await[0].get::<bool, _>(0) {} };
+    tokio::time::timeout(PATIENCE, looks).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_writer_that_stays_open_elsewhere_holds_no_event_up() {
+    let (database, elsewhere) = (Database::migrated().await, Database::migrated().await);
+    let backend = backend(&database).await;
+    let (mut stranger, mut neighbour) = (elsewhere.session().await, database.session().await);
+    for open in [&mut stranger, &mut neighbour] {
+        run(open, "BEGIN; UPDATE store SET version = version".to_owned()).await;
+    }
+    let mut writer = database.session().await;
+    let mut feed = completions(&backend, StreamCursor::End).await;
+    for n in 1..=3 {
+        run(&mut writer, told(n, 1)).await;
+        assert_eq!(next(&mut feed, SOON).await.as_ref().map(number), Some(n));
+    }
+    for open in [&mut stranger, &mut neighbour] {
+        run(open, "COMMIT".to_owned()).await;
+    }
+    assert!(next(&mut feed, QUIET).await.is_none());
+    elsewhere.drop().await;
+    database.drop().await;
+}
+
+/// Removes what was written before the instant `cutoff`, in one pass.
+async fn removed(session: &mut PgConnection, cutoff: i64, limit: u32) -> (i64, i64) {
+    let statement = include_str!("../../src/subscriptions/remove_completion_events.sql");
+    run(session, format!("PREPARE remove AS {statement}")).await;
+    let found = rows(session, format!("EXECUTE remove({cutoff}, {limit})")).await;
+    run(session, "DEALLOCATE remove".to_owned()).await;
+    (found[0].get("examined"), found[0].get("removed"))
+}
+
+async fn refused(backend: &Arc<dyn EngineBackend>, cursor: &StreamCursor) -> EngineError {
+    let answer = backend.subscribe_completion(cursor.clone(), &ScannerFilter::new()).await;
+    answer.map(drop).unwrap_err()
+}
+
+#[tokio::test]
+async fn a_cursor_before_a_removed_event_is_refused_with_the_oldest_that_works() {
+    let database = Database::migrated().await;
+    let backend = backend(&database).await;
+    let mut session = database.session().await;
+    for n in 1..=8 {
+        run(&mut session, told(n, i64::from(n) * 10)).await;
+    }
+    let mut feed = completions(&backend, StreamCursor::Start).await;
+    let mut cursors = Vec::new();
+    for _ in 1..=8 {
+        cursors.push(next(&mut feed, PATIENCE).await.unwrap().cursor);
+    }
+    let mut slow = completions(&backend, StreamCursor::Start).await;
+
+    assert_eq!(removed(&mut session, 50, 3).await, (3, 2));
+    assert_eq!(removed(&mut session, 50, 100).await, (6, 2));
+    assert_eq!(removed(&mut session, 50, 100).await, (4, 0));
+
+    // Behind the fourth event and later nothing is missing.
+    for (at, cursor) in cursors.iter().enumerate() {
+        if at + 1 < 4 {
+            let error = refused(&backend, cursor).await;
+            assert_eq!(error.code(), "Validation(InvalidOffset)");
+            let oldest = error.oldest_cursor().unwrap();
+            assert_eq!(numbers(&mut completions(&backend, oldest).await, 4).await, [5, 6, 7, 8]);
+        } else {
+            let wanted: Vec<u32> = (at as u32 + 2..=8).collect();
+            let mut rest = completions(&backend, cursor.clone()).await;
+            assert_eq!(numbers(&mut rest, wanted.len()).await, wanted);
+        }
+    }
+    assert_eq!(numbers(&mut completions(&backend, StreamCursor::Start).await, 4).await, [5, 6, 7, 8]);
+    // One that had begun before finds out in the middle.
+    let error = slow.next().await.unwrap().unwrap_err();
+    assert!(error.oldest_cursor().is_some(), "{error}");
+    assert!(slow.next().await.is_none());
+    // The one that has read everything goes on.
+    run(&mut session, told(9, 90)).await;
+    assert_eq!(numbers(&mut feed, 1).await, [9]);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_removed_that_an_open_transaction_could_precede() {
+    let database = Database::migrated().await;
+    let backend = backend(&database).await;
+    let (mut open, mut session) = (database.session().await, database.session().await);
+    run(&mut open, format!("BEGIN; {}", told(1, 1))).await;
+    run(&mut session, told(2, 1)).await;
+    assert_eq!(removed(&mut session, 100, 100).await, (1, 0));
+    run(&mut open, "COMMIT".to_owned()).await;
+    let mut feed = completions(&backend, StreamCursor::Start).await;
+    assert_eq!(numbers(&mut feed, 2).await, [1, 2]);
+    assert_eq!(removed(&mut session, 100, 100).await, (2, 2));
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_cursor_that_lies_ahead_of_the_store_is_refused() {
+    let database = Database::migrated().await;
+    let backend = backend(&database).await;
+    let ahead = StreamCursor::At(b"postgres/completions/9000000000:9000000000:///0/0".to_vec());
+    assert_eq!(refused(&backend, &ahead).await.code(), "Validation(InvalidOffset)");
+    let ahead = StreamCursor::At(b"postgres/completions/9000000000:9000000000://0/0".to_vec());
+    assert_eq!(refused(&backend, &ahead).await.code(), "Validation(InvalidOffset)");
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn waiting_subscriptions_hold_no_connection_and_dropped_ones_ask_nothing() {
+    let database = Database::migrated().await;
+    let backend = backend(&database).await;
+    let mut feeds = Vec::new();
+    for _ in 0..10 {
+        feeds.push(completions(&backend, StreamCursor::End).await);
+    }
+    let mut session = database.session().await;
+    let quiet = tokio::time::timeout(QUIET, futures::future::select_all(feeds.iter_mut().map(StreamExt::next))).await;
+    assert!(quiet.is_err());
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+                AND backend_type = 'client backend' AND state <> 'idle'";
+    assert_eq!(rows(&mut session, open.to_owned()).await[0].get::<i64, _>(0), 0);
+    drop(feeds);
+    // Its hub goes with the last subscription: the connections of the pool rest from then on.
+    let last = "SELECT max(state_change)::text FROM pg_stat_activity WHERE datname = current_database() \
+                AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+    let before = rows(&mut session, last.to_owned()).await[0].get::<Option<String>, _>(0);
+    tokio::time::timeout(QUIET, std::future::pending::<()>()).await.unwrap_err();
+    assert_eq!(rows(&mut session, last.to_owned()).await[0].get::<Option<String>, _>(0), before);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_claim_whose_wake_ups_are_lost_looks_by_itself() {
+    let database = Database::migrated().await;
+    let (waiting, writing) = (backend(&database).await, backend(&database).await);
+    let mut session = database.session().await;
+    let lane = LaneId::try_new("lane").unwrap();
+    let policy = ClaimPolicy::new(
+        WorkerId::try_new("w").unwrap(),
+        WorkerInstanceId::try_new("w-1").unwrap(),
+        Duration::from_secs(30),
+    );
+    let none = CapabilitySet::default();
+    let claim = waiting.claim(&lane, &none, policy.max_wait(Duration::from_secs(60)));
+    let create = async {
+        let entered = "SELECT count(*) FROM claim_waiters";
+        while rows(&mut session, entered.to_owned()).await[0].get::<i64, _>(0) == 0 {}
+        // Nobody knows of the claim any more, so nobody wakes it.
+        run(&mut session, "DELETE FROM claim_waiters".to_owned()).await;
+        let id = ExecutionId::solo(&lane, PartitionConfig::default());
+        let args = CreateExecutionArgs::new(id, Namespace::try_new("ns").unwrap(), lane.clone(), "kind");
+        writing.create_execution(args).await.unwrap();
+    };
+    let both = async { tokio::join!(claim, create).0 };
+    let taken = tokio::time::timeout(PATIENCE, both).await.unwrap().unwrap();
+    assert!(taken.is_some());
+    database.drop().await;
+}
