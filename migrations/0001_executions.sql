@@ -83,7 +83,7 @@ CREATE TABLE executions (
     retry_categories      text[] COLLATE "C"
 ) WITH (fillfactor = 85);
 
--- What never changes: written once, read with read_execution_info and describe_execution.
+-- What never changes but for the tags: written once, read with read_execution_info and describe_execution.
 CREATE TABLE execution_inputs (
     execution_id     text COLLATE "C" NOT NULL CONSTRAINT execution_inputs_pkey PRIMARY KEY,
     execution_kind   text COLLATE "C" NOT NULL,

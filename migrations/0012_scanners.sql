@@ -4,4 +4,7 @@
 CREATE INDEX executions_ended ON executions (completed_at, id) WHERE completed_at IS NOT NULL;
 
 -- Idempotency keys, the next to lapse first.
-CREATE INDEX idempotency_keys_expires_at ON idempotency_keys (expires_at);
+CREATE INDEX idempotency_keys_expires_at ON idempotency_keys (expires_at, namespace, key);
+
+-- The keys of an execution, which go with it.
+CREATE INDEX idempotency_keys_execution_id ON idempotency_keys (execution_id);

@@ -4,6 +4,7 @@ mod attempts;
 pub(crate) mod claims;
 mod executions;
 mod leases;
+mod scanners;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -17,7 +18,7 @@ use ff_core::{
 use self::claims::grants;
 #[cfg(feature = "flaws")]
 use crate::flaw;
-use crate::{Answer, Mint, Op, Outcome, Place, State, StoredExecution, capabilities::LABEL};
+use crate::{Answer, Each, Mint, Op, Outcome, Place, State, StoredExecution, capabilities::LABEL};
 
 /// The contract: does `op` to `state` in one atomic step at store time `now`.
 ///
@@ -39,6 +40,7 @@ pub fn apply(state: &mut State, op: &Op, now: TimestampMs, mint: &mut dyn Mint) 
 fn dispatch(state: &mut State, op: &Op, now: TimestampMs, mint: &mut dyn Mint) -> Outcome {
     match op {
         Op::CreateExecution(args) => executions::create_execution(state, args, now).map(Answer::CreateExecution),
+        Op::CreateExecutions(batch) => executions::create_executions(state, batch, now).map(Answer::CreateExecutions),
         Op::DescribeExecution(id) => {
             executions::describe_execution(state, id, now).map(|found| Answer::DescribeExecution(found.map(Box::new)))
         }
@@ -53,11 +55,24 @@ fn dispatch(state: &mut State, op: &Op, now: TimestampMs, mint: &mut dyn Mint) -
         Op::ListLanes { cursor, limit } => {
             Ok(Answer::ListLanes(executions::list_lanes(state, cursor.as_ref(), *limit)))
         }
+        Op::ListAttempts { id, cursor, limit } => {
+            executions::list_attempts(state, id, *cursor, *limit, now).map(Answer::ListAttempts)
+        }
+        Op::CancelExecution(args) => executions::cancel_execution(state, args, now).map(Answer::CancelExecution),
+        Op::ChangePriority(args) => executions::change_priority(state, args, now).map(Answer::ChangePriority),
+        Op::ReplayExecution(args) => executions::replay_execution(state, args, now).map(Answer::ReplayExecution),
+        Op::SetExecutionTag(args) => executions::set_execution_tag(state, args, now).map(|()| Answer::Done),
+        Op::RevokeLease(args) => leases::revoke_lease(state, args, now).map(Answer::RevokeLease),
         Op::Progress { handle, percent, message } => {
             attempts::progress(state, handle, *percent, message.as_deref(), now).map(|()| Answer::Done)
         }
         Op::Complete { handle, payload } => {
             attempts::complete(state, handle, payload.as_deref(), now).map(|()| Answer::Done)
+        }
+        Op::CompleteMany(batch) => attempts::complete_many(state, batch, now).map(Answer::CompleteMany),
+        Op::CompleteAndClaim { handle, payload, capabilities, policy } => {
+            let ended = (handle, payload.as_deref());
+            claims::complete_and_claim(state, ended, capabilities, policy, now, mint).map(Answer::Claim)
         }
         Op::Fail { handle, reason, classification } => {
             attempts::fail(state, handle, reason, *classification, now, mint).map(Answer::Fail)
@@ -69,6 +84,7 @@ fn dispatch(state: &mut State, op: &Op, now: TimestampMs, mint: &mut dyn Mint) -
             claims::claim_many(state, lane, capabilities, policy, *limit, now, mint).map(Answer::ClaimMany)
         }
         Op::Renew { handle } => leases::renew(state, handle, now).map(Answer::Renew),
+        Op::RenewMany(handles) => leases::renew_many(state, handles, now).map(Answer::RenewMany),
         Op::Claim { lane, capabilities, policy } => {
             claims::claim(state, lane, capabilities, policy, now, mint).map(Answer::Claim)
         }
@@ -81,7 +97,27 @@ fn dispatch(state: &mut State, op: &Op, now: TimestampMs, mint: &mut dyn Mint) -
         Op::ExplainUnclaimed { id, capabilities } => {
             grants::explain_unclaimed(state, id, capabilities, now).map(Answer::ExplainUnclaimed)
         }
+        Op::Scan { args, retention } => scanners::scan(state, args, retention, now, mint).map(Answer::Scan),
     }
+}
+
+/// Does `one` with each item of a batch and answers for each in its place.
+fn each<I, T>(
+    state: &mut State,
+    batch: &[I],
+    mut one: impl FnMut(&mut State, &I) -> Result<T, EngineError>,
+) -> Each<T> {
+    let mut answers: Each<T> = Vec::with_capacity(batch.len());
+    for item in batch {
+        let answer = one(state, item);
+        #[cfg(feature = "flaws")]
+        if flaw::spoils(state, &answer) {
+            answers.resize_with(batch.len(), || Err(EngineError::contention()));
+            return answers;
+        }
+        answers.push(answer);
+    }
+    answers
 }
 
 /// What the fence says about a holder's call.
@@ -148,7 +184,8 @@ fn end(state: &mut State, id: &ExecutionId, ending: &Ending<'_>, now: TimestampM
     row.record.last_mutation_at = now;
     row.ended_by = ending.ended_by;
     events.completion(row, ending.outcome, now);
-    index.place(row, Place::default());
+    let place = Place::of(row);
+    index.place(row, place);
     #[cfg(feature = "flaws")]
     flaw::ended(state, id, false, now);
     Ok(())

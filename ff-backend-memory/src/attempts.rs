@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use ff_core::{
-    Attempts, CapabilitySet, ClaimPolicy, CompleteArgs, EngineError, FailOutcome, FailureClass, FailureReason, Handle,
-    Operation, TimestampMs,
+    Attempts, CapabilitySet, ClaimPolicy, Claims, CompleteArgs, EngineError, FailOutcome, FailureClass, FailureReason,
+    Handle, TimestampMs,
 };
 
-use crate::{MemoryBackend, Op, op::answer};
+use crate::{MemoryBackend, Op, capabilities::LABEL, claims::paused, op::answer};
 
 #[async_trait]
 impl Attempts for MemoryBackend {
@@ -39,17 +39,29 @@ impl Attempts for MemoryBackend {
         self.step(&Op::WaitChildren { handle: handle.clone() }).map(drop)
     }
 
-    async fn complete_many(&self, _batch: Vec<CompleteArgs>) -> Result<Vec<Result<(), EngineError>>, EngineError> {
-        Err(EngineError::unavailable(Operation::CompleteMany))
+    async fn complete_many(&self, batch: Vec<CompleteArgs>) -> Result<Vec<Result<(), EngineError>>, EngineError> {
+        answer!(self, CompleteMany, Op::CompleteMany(batch))
     }
 
     async fn complete_and_claim(
         &self,
-        _handle: &Handle,
-        _payload: Option<Vec<u8>>,
-        _capabilities: &CapabilitySet,
-        _policy: ClaimPolicy,
+        handle: &Handle,
+        payload: Option<Vec<u8>>,
+        capabilities: &CapabilitySet,
+        mut policy: ClaimPolicy,
     ) -> Result<Option<Handle>, EngineError> {
-        Err(EngineError::unavailable(Operation::CompleteAndClaim))
+        let op = Op::CompleteAndClaim {
+            handle: handle.clone(),
+            payload,
+            capabilities: capabilities.clone(),
+            policy: policy.clone(),
+        };
+        let taken: Option<Handle> = answer!(self, Claim, op)?;
+        let mut rest = policy.max_wait.unwrap_or_default();
+        if taken.is_some() || !paused(&mut rest).await {
+            return Ok(taken);
+        }
+        policy.max_wait = Some(rest);
+        self.claim(&handle.decode(LABEL)?.lane_id, capabilities, policy).await
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -11,7 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use ff_core::{
-    Applied, Capabilities, EngineBackend, EngineError, Limits, PartitionConfig, PrepareOutcome, TransportKind,
+    Applied, Background, Capabilities, EngineBackend, EngineError, Limits, PartitionConfig, PrepareOutcome,
+    RetentionConfig, ScannerConfig, TransportKind,
 };
 
 use crate::{
@@ -24,6 +25,7 @@ pub struct MemoryConfig {
     clock: Clock,
     mint: Box<dyn Mint>,
     partitions: PartitionConfig,
+    retention: RetentionConfig,
     #[cfg(feature = "flaws")]
     flaw: Option<crate::Flaw>,
 }
@@ -36,6 +38,7 @@ impl MemoryConfig {
             clock: Clock::process(),
             mint: Box::new(RandomMint::new()),
             partitions: PartitionConfig::default(),
+            retention: RetentionConfig::default(),
             #[cfg(feature = "flaws")]
             flaw: None,
         }
@@ -62,6 +65,13 @@ impl MemoryConfig {
         self
     }
 
+    /// The same with another retention.
+    #[must_use]
+    pub const fn retention(mut self, retention: RetentionConfig) -> Self {
+        self.retention = retention;
+        self
+    }
+
     /// The same with a planted fault.
     #[cfg(feature = "flaws")]
     #[must_use]
@@ -78,7 +88,7 @@ impl MemoryConfig {
         let state = state.with_flaw(self.flaw);
         let limits = state.limits().clone();
         let parts = Mutex::new(Parts { state, mint: self.mint });
-        MemoryBackend { store: Arc::new(Store { parts, clock: self.clock, limits }), closed: AtomicBool::new(false) }
+        MemoryBackend::of(Arc::new(Store { parts, clock: self.clock, limits, retention: self.retention }))
     }
 }
 
@@ -94,12 +104,14 @@ impl Default for MemoryConfig {
 pub struct MemoryBackend {
     store: Arc<Store>,
     closed: AtomicBool,
+    background: OnceLock<Background>,
 }
 
 struct Store {
     parts: Mutex<Parts>,
     clock: Clock,
     limits: Limits,
+    retention: RetentionConfig,
 }
 
 struct Parts {
@@ -130,7 +142,18 @@ impl MemoryBackend {
     /// Another client of the same store; shutting down one leaves the other open.
     #[must_use]
     pub fn sibling(&self) -> Self {
-        Self { store: Arc::clone(&self.store), closed: AtomicBool::new(false) }
+        Self::of(Arc::clone(&self.store))
+    }
+
+    const fn of(store: Arc<Store>) -> Self {
+        Self { store, closed: AtomicBool::new(false), background: OnceLock::new() }
+    }
+
+    /// Starts the background loops of this client, which end with it; a runtime must be there.
+    ///
+    /// False, and nothing is started, if the `Arc` has clones or the loops run already.
+    pub fn with_scanners(self: &mut Arc<Self>, config: ScannerConfig) -> bool {
+        Arc::get_mut(self).is_some() && self.background.set(Background::start(&Arc::downgrade(self), &config)).is_ok()
     }
 
     /// Shows the whole state to `look`, between two steps.
@@ -153,6 +176,10 @@ impl MemoryBackend {
         let now = self.store.clock.now();
         let Parts { state, mint } = &mut *parts;
         step(state, now, mint.as_mut())
+    }
+
+    pub(crate) fn retention(&self) -> RetentionConfig {
+        self.store.retention
     }
 
     fn hold(&self) -> Result<MutexGuard<'_, Parts>, EngineError> {
@@ -206,8 +233,11 @@ impl EngineBackend for MemoryBackend {
         self.hold().map(|_| PrepareOutcome::NoOp)
     }
 
-    async fn shutdown_prepare(&self, _grace: Duration) -> Result<(), EngineError> {
+    async fn shutdown_prepare(&self, grace: Duration) -> Result<(), EngineError> {
         self.closed.store(true, Ordering::Release);
+        if let Some(background) = self.background.get() {
+            let _drained = tokio::time::timeout(grace, background.drain()).await;
+        }
         Ok(())
     }
 }

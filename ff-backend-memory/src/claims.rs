@@ -83,7 +83,7 @@ impl Claims for MemoryBackend {
 /// Pauses until the next look; false if the wait was over.
 ///
 /// The wait is counted in pauses, so that no clock but the store's is read.
-async fn paused(rest: &mut Duration) -> bool {
+pub(crate) async fn paused(rest: &mut Duration) -> bool {
     if rest.is_zero() {
         return false;
     }

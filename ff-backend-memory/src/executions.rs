@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use ff_core::{
     AttemptIndex, CancelExecutionArgs, CancelExecutionResult, ChangePriorityArgs, ChangePriorityResult,
     CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, Executions,
-    LaneId, ListAttemptsPage, ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState,
-    ReplayExecutionArgs, ReplayExecutionResult, SetExecutionTagArgs,
+    LaneId, ListAttemptsPage, ListExecutionsPage, ListLanesPage, PageLimit, PublicState, ReplayExecutionArgs,
+    ReplayExecutionResult, SetExecutionTagArgs,
 };
 
 use crate::{MemoryBackend, Op, op::answer};
@@ -46,33 +46,33 @@ impl Executions for MemoryBackend {
 
     async fn create_executions(
         &self,
-        _batch: Vec<CreateExecutionArgs>,
+        batch: Vec<CreateExecutionArgs>,
     ) -> Result<Vec<Result<CreateExecutionResult, EngineError>>, EngineError> {
-        Err(EngineError::unavailable(Operation::CreateExecutions))
+        answer!(self, CreateExecutions, Op::CreateExecutions(batch))
     }
 
-    async fn cancel_execution(&self, _args: CancelExecutionArgs) -> Result<CancelExecutionResult, EngineError> {
-        Err(EngineError::unavailable(Operation::CancelExecution))
+    async fn cancel_execution(&self, args: CancelExecutionArgs) -> Result<CancelExecutionResult, EngineError> {
+        answer!(self, CancelExecution, Op::CancelExecution(args))
     }
 
-    async fn change_priority(&self, _args: ChangePriorityArgs) -> Result<ChangePriorityResult, EngineError> {
-        Err(EngineError::unavailable(Operation::ChangePriority))
+    async fn change_priority(&self, args: ChangePriorityArgs) -> Result<ChangePriorityResult, EngineError> {
+        answer!(self, ChangePriority, Op::ChangePriority(args))
     }
 
-    async fn replay_execution(&self, _args: ReplayExecutionArgs) -> Result<ReplayExecutionResult, EngineError> {
-        Err(EngineError::unavailable(Operation::ReplayExecution))
+    async fn replay_execution(&self, args: ReplayExecutionArgs) -> Result<ReplayExecutionResult, EngineError> {
+        answer!(self, ReplayExecution, Op::ReplayExecution(args))
     }
 
     async fn list_attempts(
         &self,
-        _id: &ExecutionId,
-        _cursor: Option<AttemptIndex>,
-        _limit: PageLimit,
+        id: &ExecutionId,
+        cursor: Option<AttemptIndex>,
+        limit: PageLimit,
     ) -> Result<ListAttemptsPage, EngineError> {
-        Err(EngineError::unavailable(Operation::ListAttempts))
+        answer!(self, ListAttempts, Op::ListAttempts { id: *id, cursor, limit })
     }
 
-    async fn set_execution_tag(&self, _args: SetExecutionTagArgs) -> Result<(), EngineError> {
-        Err(EngineError::unavailable(Operation::SetExecutionTag))
+    async fn set_execution_tag(&self, args: SetExecutionTagArgs) -> Result<(), EngineError> {
+        self.step(&Op::SetExecutionTag(args)).map(drop)
     }
 }

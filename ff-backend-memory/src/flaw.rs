@@ -8,8 +8,9 @@ mod tests;
 use std::fmt;
 
 pub(crate) use planted::{
-    decide_due, duplicate, ended, list_executions, next_epoch, pick, progress, promotable, refused, repeated, result,
-    retry, retry_scheduled, row, split_claim, verdict,
+    decide_due, duplicate, ended, handed_over, list_executions, most_claims, moves, next_epoch, pick, progress,
+    promotable, refused, remove, repeated, replayed_retries, result, retry, retry_scheduled, revoked, row, scan_place,
+    split_claim, spoils, verdict, written_down,
 };
 pub(crate) use routing::{
     asks_for_interrupted, attempt_limit, checked, created, explained, given_back, grant_life, kind, lapse_written,
@@ -127,6 +128,24 @@ flaws! {
     Gu = "GU",
     /// A lease that came from a grant lives a millisecond longer than was asked for.
     Gk = "GK",
+    /// A refused item of a batch ends the batch: what stands behind it is not done.
+    B1 = "B1",
+    /// A refused complete hands over to the next piece of work all the same.
+    B2 = "B2",
+    /// A batch of claims takes one more than it may.
+    B3 = "B3",
+    /// A scan always takes the first rows, whatever its cursor says.
+    M12 = "M12",
+    /// A lapse that a scan wrote down is told again by the take-over.
+    S1 = "S1",
+    /// The retention forgets an execution and keeps its idempotency key.
+    S2 = "S2",
+    /// An execution of another priority stays where it stood in its lane.
+    O1 = "O1",
+    /// A replay keeps the retries of the run before.
+    O2 = "O2",
+    /// A revoked lease still works.
+    O3 = "O3",
 }
 
 impl fmt::Display for Flaw {

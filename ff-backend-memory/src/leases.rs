@@ -1,7 +1,7 @@
 //! The time-bound right to work, on the memory backend.
 
 use async_trait::async_trait;
-use ff_core::{EngineError, Handle, LeaseRenewal, Leases, Operation, RevokeLeaseArgs, RevokeLeaseResult};
+use ff_core::{EngineError, Handle, LeaseRenewal, Leases, RevokeLeaseArgs, RevokeLeaseResult};
 
 use crate::{MemoryBackend, Op, op::answer};
 
@@ -11,11 +11,11 @@ impl Leases for MemoryBackend {
         answer!(self, Renew, Op::Renew { handle: handle.clone() })
     }
 
-    async fn renew_many(&self, _handles: &[Handle]) -> Result<Vec<Result<LeaseRenewal, EngineError>>, EngineError> {
-        Err(EngineError::unavailable(Operation::RenewMany))
+    async fn renew_many(&self, handles: &[Handle]) -> Result<Vec<Result<LeaseRenewal, EngineError>>, EngineError> {
+        answer!(self, RenewMany, Op::RenewMany(handles.to_vec()))
     }
 
-    async fn revoke_lease(&self, _args: RevokeLeaseArgs) -> Result<RevokeLeaseResult, EngineError> {
-        Err(EngineError::unavailable(Operation::RevokeLease))
+    async fn revoke_lease(&self, args: RevokeLeaseArgs) -> Result<RevokeLeaseResult, EngineError> {
+        answer!(self, RevokeLease, Op::RevokeLease(args))
     }
 }

@@ -54,5 +54,5 @@ pub use clock::{Clock, ManualClock};
 #[cfg(feature = "flaws")]
 pub use flaw::Flaw;
 pub use mint::{Mint, RandomMint, SeededMint};
-pub use op::{Answer, Op, Outcome};
+pub use op::{Answer, Each, Op, Outcome};
 pub use state::{AttemptRecord, KeyRecord, Place, State, StoredExecution};

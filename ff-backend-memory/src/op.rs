@@ -1,10 +1,13 @@
 //! The operations of the contract as values, and what they answer.
 
 use ff_core::{
-    CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimPolicy,
-    ClaimResumedExecutionArgs, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo,
-    ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseRenewal, ListExecutionsPage,
-    ListLanesPage, Operation, PageLimit, PublicState, ReclaimToken, TimestampMs, UnclaimedReason,
+    AttemptIndex, CancelExecutionArgs, CancelExecutionResult, CapabilitySet, ChangePriorityArgs, ChangePriorityResult,
+    ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimPolicy,
+    ClaimResumedExecutionArgs, CompleteArgs, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId,
+    ExecutionInfo, ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseRenewal,
+    ListAttemptsPage, ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState, ReclaimToken,
+    ReplayExecutionArgs, ReplayExecutionResult, RetentionConfig, RevokeLeaseArgs, RevokeLeaseResult, ScanArgs,
+    ScanReport, SetExecutionTagArgs, TimestampMs, UnclaimedReason,
 };
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +17,8 @@ use serde::{Deserialize, Serialize};
 pub enum Op {
     /// Create an execution.
     CreateExecution(Box<CreateExecutionArgs>),
+    /// Create several executions.
+    CreateExecutions(Vec<CreateExecutionArgs>),
     /// Read a snapshot.
     DescribeExecution(ExecutionId),
     /// Read the public state.
@@ -36,6 +41,25 @@ pub enum Op {
         /// The size of the page.
         limit: PageLimit,
     },
+    /// Page over the attempts of an execution.
+    ListAttempts {
+        /// The execution.
+        id: ExecutionId,
+        /// The last index of the page before.
+        cursor: Option<AttemptIndex>,
+        /// The size of the page.
+        limit: PageLimit,
+    },
+    /// End an execution from outside its lease.
+    CancelExecution(CancelExecutionArgs),
+    /// Move an execution within its lane.
+    ChangePriority(ChangePriorityArgs),
+    /// Let an execution that ended run again.
+    ReplayExecution(ReplayExecutionArgs),
+    /// Set or clear a label.
+    SetExecutionTag(SetExecutionTagArgs),
+    /// Take a lease away.
+    RevokeLease(RevokeLeaseArgs),
     /// Tell how far the work is.
     Progress {
         /// The lease.
@@ -51,6 +75,19 @@ pub enum Op {
         handle: Handle,
         /// The result.
         payload: Option<Vec<u8>>,
+    },
+    /// End several with success.
+    CompleteMany(Vec<CompleteArgs>),
+    /// End with success and take the next piece of work; one look, whatever the policy's `max_wait`.
+    CompleteAndClaim {
+        /// The lease.
+        handle: Handle,
+        /// The result.
+        payload: Option<Vec<u8>>,
+        /// What the worker offers.
+        capabilities: CapabilitySet,
+        /// Who claims, and for how long.
+        policy: ClaimPolicy,
     },
     /// End with failure, or schedule a retry.
     Fail {
@@ -85,6 +122,8 @@ pub enum Op {
         /// The lease.
         handle: Handle,
     },
+    /// Move the deadlines of several leases.
+    RenewMany(Vec<Handle>),
     /// Take the next piece of work of a lane; one look, whatever the policy's `max_wait`.
     Claim {
         /// The lane.
@@ -120,6 +159,13 @@ pub enum Op {
         /// What the worker offers.
         capabilities: CapabilitySet,
     },
+    /// One bounded pass of periodic work.
+    Scan {
+        /// Which work, where, and how much.
+        args: ScanArgs,
+        /// How long the store keeps what has ended.
+        retention: RetentionConfig,
+    },
 }
 
 impl Op {
@@ -128,19 +174,29 @@ impl Op {
     pub const fn operation(&self) -> Operation {
         match self {
             Self::CreateExecution(_) => Operation::CreateExecution,
+            Self::CreateExecutions(_) => Operation::CreateExecutions,
             Self::DescribeExecution(_) => Operation::DescribeExecution,
             Self::ReadExecutionState(_) => Operation::ReadExecutionState,
             Self::ReadExecutionInfo(_) => Operation::ReadExecutionInfo,
             Self::GetExecutionResult(_) => Operation::GetExecutionResult,
             Self::ListExecutions { .. } => Operation::ListExecutions,
             Self::ListLanes { .. } => Operation::ListLanes,
+            Self::ListAttempts { .. } => Operation::ListAttempts,
+            Self::CancelExecution(_) => Operation::CancelExecution,
+            Self::ChangePriority(_) => Operation::ChangePriority,
+            Self::ReplayExecution(_) => Operation::ReplayExecution,
+            Self::SetExecutionTag(_) => Operation::SetExecutionTag,
+            Self::RevokeLease(_) => Operation::RevokeLease,
             Self::Progress { .. } => Operation::Progress,
             Self::Complete { .. } => Operation::Complete,
+            Self::CompleteMany(_) => Operation::CompleteMany,
+            Self::CompleteAndClaim { .. } => Operation::CompleteAndClaim,
             Self::Fail { .. } => Operation::Fail,
             Self::Cancel { .. } => Operation::Cancel,
             Self::Delay { .. } => Operation::Delay,
             Self::WaitChildren { .. } => Operation::WaitChildren,
             Self::Renew { .. } => Operation::Renew,
+            Self::RenewMany(_) => Operation::RenewMany,
             Self::ClaimMany { .. } => Operation::ClaimMany,
             Self::Claim { .. } => Operation::Claim,
             Self::ClaimForWorker(_) => Operation::ClaimForWorker,
@@ -148,18 +204,23 @@ impl Op {
             Self::ClaimFromReclaim(_) => Operation::ClaimFromReclaim,
             Self::ClaimResumedExecution(_) => Operation::ClaimResumedExecution,
             Self::ExplainUnclaimed { .. } => Operation::ExplainUnclaimed,
+            Self::Scan { .. } => Operation::Scan,
         }
     }
 }
 
+/// What a batch answers: for each of its items in its place.
+pub type Each<T> = Vec<Result<T, EngineError>>;
+
 /// What an operation answers when it is not refused.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// Of operations that answer nothing.
     Done,
     /// Of `create_execution`.
     CreateExecution(CreateExecutionResult),
+    /// Of `create_executions`.
+    CreateExecutions(Each<CreateExecutionResult>),
     /// Of `describe_execution`.
     DescribeExecution(Option<Box<ExecutionSnapshot>>),
     /// Of `read_execution_state`.
@@ -172,11 +233,25 @@ pub enum Answer {
     ListExecutions(ListExecutionsPage),
     /// Of `list_lanes`.
     ListLanes(ListLanesPage),
+    /// Of `complete_many`.
+    CompleteMany(Each<()>),
+    /// Of `list_attempts`.
+    ListAttempts(ListAttemptsPage),
+    /// Of `cancel_execution`.
+    CancelExecution(CancelExecutionResult),
+    /// Of `change_priority`.
+    ChangePriority(ChangePriorityResult),
+    /// Of `replay_execution`.
+    ReplayExecution(ReplayExecutionResult),
+    /// Of `revoke_lease`.
+    RevokeLease(RevokeLeaseResult),
     /// Of `fail`.
     Fail(FailOutcome),
     /// Of `renew`.
     Renew(LeaseRenewal),
-    /// Of `claim` and `claim_from_reclaim`.
+    /// Of `renew_many`.
+    RenewMany(Each<LeaseRenewal>),
+    /// Of `claim`, `claim_from_reclaim` and `complete_and_claim`.
     Claim(Option<Handle>),
     /// Of `claim_many`.
     ClaimMany(Vec<Handle>),
@@ -186,6 +261,8 @@ pub enum Answer {
     ClaimExecution(ClaimExecutionResult),
     /// Of `explain_unclaimed`.
     ExplainUnclaimed(Option<UnclaimedReason>),
+    /// Of `scan`.
+    Scan(ScanReport),
 }
 
 /// The answer of an operation, or its refusal.

@@ -1,13 +1,13 @@
-//! The periodic work.
+//! The periodic work, on the memory backend.
 
 use async_trait::async_trait;
-use ff_core::{EngineError, Operation, ScanArgs, ScanReport, Scanners};
+use ff_core::{EngineError, ScanArgs, ScanReport, Scanners};
 
-use crate::MemoryBackend;
+use crate::{MemoryBackend, Op, op::answer};
 
 #[async_trait]
 impl Scanners for MemoryBackend {
-    async fn scan(&self, _args: ScanArgs) -> Result<ScanReport, EngineError> {
-        Err(EngineError::unavailable(Operation::Scan))
+    async fn scan(&self, args: ScanArgs) -> Result<ScanReport, EngineError> {
+        answer!(self, Scan, Op::Scan { args, retention: self.retention() })
     }
 }

@@ -10,9 +10,9 @@ use std::{
 };
 
 use ff_core::{
-    AttemptId, AttemptIndex, AttemptPhase, AttemptType, CapabilitySet, CompletionEvent, EngineError, ExecutionId,
-    ExecutionRecord, LaneId, LeaseEpoch, LeaseHistoryEvent, LeaseId, Limits, Namespace, Operation, RetryRule,
-    TimestampMs, WorkerId, WorkerInstanceId,
+    AttemptId, AttemptIndex, AttemptInfo, AttemptPhase, AttemptType, CapabilitySet, CompletionEvent, EngineError,
+    ExecutionId, ExecutionRecord, LaneId, LeaseEpoch, LeaseHistoryEvent, LeaseId, Limits, Namespace, Operation,
+    OperatorEvent, RetryRule, ScanPlace, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
 pub(crate) use events::Events;
@@ -50,7 +50,9 @@ pub struct StoredExecution {
     pub deadline_after_ms: Option<u64>,
     /// The holder operation that ended the latest lease; a repeat of it is recognised.
     pub ended_by: Option<Operation>,
-    /// Where it stands in the indexes of its lane.
+    /// The idempotency key that it was created under.
+    pub idempotency_key: Option<String>,
+    /// Where it stands in the indexes of the store.
     pub place: Place,
     /// Its attempts, by index.
     pub attempts: Vec<AttemptRecord>,
@@ -85,6 +87,26 @@ pub struct AttemptRecord {
     pub failure_reason: Option<String>,
     /// The category of its failure.
     pub failure_category: Option<String>,
+}
+
+impl From<AttemptRecord> for AttemptInfo {
+    fn from(record: AttemptRecord) -> Self {
+        Self {
+            attempt_id: record.attempt_id,
+            attempt_index: record.attempt_index,
+            attempt_type: record.attempt_type,
+            phase: record.phase,
+            lease_id: record.lease_id,
+            lease_epoch: record.lease_epoch,
+            worker_id: record.worker_id,
+            worker_instance_id: Arc::unwrap_or_clone(record.worker_instance_id),
+            started_at: record.started_at,
+            resumed_at: record.resumed_at,
+            ended_at: record.ended_at,
+            failure_reason: record.failure_reason,
+            failure_category: record.failure_category,
+        }
+    }
 }
 
 /// What an idempotency key stands for.
@@ -187,6 +209,11 @@ impl State {
         self.events.completions()
     }
 
+    /// What operators did to all executions, in the order in which it was written.
+    pub fn operator_events(&self) -> impl Iterator<Item = OperatorEvent> {
+        self.events.operators()
+    }
+
     /// Everything as text: equal texts mean equal states.
     #[must_use]
     pub fn dump(&self) -> String {
@@ -229,6 +256,9 @@ impl State {
         for event in self.completion_events() {
             writeln!(out, "completion_event {event:?}")?;
         }
+        for event in self.operator_events() {
+            writeln!(out, "operator_event {event:?}")?;
+        }
         Ok(())
     }
 
@@ -244,6 +274,50 @@ impl State {
     ) -> Result<(&mut StoredExecution, &mut Index, &mut Events), EngineError> {
         let row = self.executions.get_mut(id).ok_or_else(EngineError::execution_not_found)?;
         Ok((row, &mut self.index, &mut self.events))
+    }
+
+    /// Forgets an execution with everything that belongs to it but its events.
+    pub(crate) fn remove(&mut self, id: &ExecutionId) {
+        let Some(mut row) = self.executions.remove(id) else { return };
+        self.index.remove(&mut row);
+        if let Some(key) = row.idempotency_key.as_ref() {
+            let is_its_own = |record: &KeyRecord| record.execution_id == *id;
+            if self.keys.get(&*row.namespace).and_then(|keys| keys.get(key)).is_some_and(is_its_own) {
+                self.remove_key(&row.namespace, key);
+            }
+        }
+    }
+
+    /// Forgets an idempotency key.
+    pub(crate) fn remove_key(&mut self, namespace: &Namespace, key: &str) {
+        let Some(keys) = self.keys.get_mut(namespace) else { return };
+        keys.remove(key);
+        if keys.is_empty() {
+            self.keys.remove(namespace);
+        }
+    }
+
+    /// The first `most` idempotency keys behind a place that have lapsed, by instant, namespace and key.
+    pub(crate) fn lapsed_keys_behind(
+        &self,
+        behind: Option<&ScanPlace>,
+        now: TimestampMs,
+        most: usize,
+    ) -> Vec<ScanPlace> {
+        let behind = match behind {
+            Some(ScanPlace::Key { expires_at, namespace, key }) => Some((*expires_at, namespace, key.as_str())),
+            _ => None,
+        };
+        let lapsed = self.idempotency_keys().map(|(namespace, key, record)| (record.expires_at, namespace, key));
+        let mut lapsed: Vec<_> =
+            lapsed.filter(|place| place.0.has_come(now) && behind.is_none_or(|behind| *place > behind)).collect();
+        lapsed.sort_unstable();
+        let place = |(expires_at, namespace, key): (_, &Namespace, &str)| ScanPlace::Key {
+            expires_at,
+            namespace: namespace.clone(),
+            key: key.to_owned(),
+        };
+        lapsed.into_iter().take(most).map(place).collect()
     }
 
     /// The row of an execution that a write names, to be changed.

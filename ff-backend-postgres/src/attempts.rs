@@ -5,16 +5,18 @@ use ff_core::{
     Attempts, CapabilitySet, ClaimPolicy, CompleteArgs, EngineError, FailOutcome, FailureClass, FailureReason, Handle,
     Jitter, Limits, Operation, TimestampMs,
 };
-use sqlx::Row;
+use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{
     backend::{Holder, PostgresBackend},
+    claims::{Claimer, Wait},
     error::PgError,
     row::{instant, outcome},
     tx::Statement,
 };
 
+#[ff_observe::observed]
 #[async_trait]
 impl Attempts for PostgresBackend {
     async fn progress(&self, handle: &Handle, percent: Option<u8>, message: Option<String>) -> Result<(), EngineError> {
@@ -46,24 +48,35 @@ impl Attempts for PostgresBackend {
         wait_children(self, handle).await.map_err(|error| error.at(Operation::WaitChildren))
     }
 
-    async fn complete_many(&self, _batch: Vec<CompleteArgs>) -> Result<Vec<Result<(), EngineError>>, EngineError> {
-        Err(EngineError::unavailable(Operation::CompleteMany))
+    async fn complete_many(&self, batch: Vec<CompleteArgs>) -> Result<Vec<Result<(), EngineError>>, EngineError> {
+        complete_many(self, batch).await.map_err(|error| error.at(Operation::CompleteMany))
     }
 
     async fn complete_and_claim(
         &self,
-        _handle: &Handle,
-        _payload: Option<Vec<u8>>,
-        _capabilities: &CapabilitySet,
-        _policy: ClaimPolicy,
+        handle: &Handle,
+        payload: Option<Vec<u8>>,
+        capabilities: &CapabilitySet,
+        policy: ClaimPolicy,
     ) -> Result<Option<Handle>, EngineError> {
-        Err(EngineError::unavailable(Operation::CompleteAndClaim))
+        let answer = complete_and_claim(self, handle, payload, capabilities, &policy).await;
+        answer.map_err(|error| error.at(Operation::CompleteAndClaim))
     }
 }
 
 /// The statement with the fence that every holder operation begins with.
 fn fenced<'q>(sql: &'static str, holder: &'q Holder) -> Statement<'q> {
     sqlx::query(sql).bind(&holder.id).bind(holder.lease_id).bind(holder.lease_epoch).bind(holder.attempt_id)
+}
+
+/// The same for several holders in one statement.
+pub(crate) fn fenced_many<'q>(sql: &'static str, holders: &[&'q Holder]) -> Statement<'q> {
+    let all = |field: fn(&Holder) -> Uuid| holders.iter().map(|holder| field(holder)).collect::<Vec<_>>();
+    sqlx::query(sql)
+        .bind(holders.iter().map(|holder| holder.id.as_str()).collect::<Vec<_>>())
+        .bind(all(|holder| holder.lease_id))
+        .bind(holders.iter().map(|holder| holder.lease_epoch).collect::<Vec<_>>())
+        .bind(all(|holder| holder.attempt_id))
 }
 
 async fn progress(
@@ -95,6 +108,64 @@ async fn complete(backend: &PostgresBackend, handle: &Handle, payload: Option<Ve
         })
         .await?;
     outcome(&verdict, &row).map(drop)
+}
+
+async fn complete_many(
+    backend: &PostgresBackend,
+    batch: Vec<CompleteArgs>,
+) -> Result<Vec<Result<(), EngineError>>, PgError> {
+    let bytes = batch.iter().filter_map(|args| args.payload.as_ref()).map(Vec::len).sum();
+    Limits::check_batch(batch.len(), bytes)?;
+    let completion = |args: CompleteArgs| {
+        backend.limits().check_result(args.payload.as_deref())?;
+        Ok(Completion { holder: backend.holder(&args.handle)?, payload: args.payload })
+    };
+    let items: Vec<_> = batch.into_iter().map(completion).collect();
+    let answer = |verdict: &str, row: &PgRow| outcome(verdict, row).map(drop);
+    backend.store().await?.decide_each(Operation::CompleteMany, &items, completing, answer).await
+}
+
+/// One item of a batch of completions.
+struct Completion {
+    holder: Holder,
+    payload: Option<Vec<u8>>,
+}
+
+fn completing<'q>(items: &[&'q Completion]) -> Statement<'q> {
+    let holders: Vec<&Holder> = items.iter().map(|item| &item.holder).collect();
+    let indexes: Vec<i64> = holders.iter().map(|holder| holder.attempt_index).collect();
+    let payloads: Vec<Option<&[u8]>> = items.iter().map(|item| item.payload.as_deref()).collect();
+    fenced_many(include_str!("attempts/complete_many.sql"), &holders).bind(indexes).bind(payloads)
+}
+
+async fn complete_and_claim(
+    backend: &PostgresBackend,
+    handle: &Handle,
+    payload: Option<Vec<u8>>,
+    capabilities: &CapabilitySet,
+    policy: &ClaimPolicy,
+) -> Result<Option<Handle>, PgError> {
+    backend.limits().check_result(payload.as_deref())?;
+    policy.checked_ttl_ms()?;
+    let holder = backend.holder(handle)?;
+    let claimer = Claimer::new(&holder.lane, capabilities, policy, 1)?;
+    let mut wait = Wait::new(policy.max_wait);
+    let store = backend.store().await?;
+    let statement = || {
+        let query = fenced(include_str!("attempts/complete_and_claim.sql"), &holder);
+        claimer.taking(query.bind(holder.attempt_index).bind(payload.as_deref()))
+    };
+    let (verdict, row) = store.decide(statement).await?;
+    outcome(&verdict, &row)?;
+    let mut taken = match row.try_get("took")? {
+        "taken" => Some(claimer.handle(&row)?),
+        "none" => None,
+        _ => claimer.look(store).await?,
+    };
+    while taken.is_none() && wait.pause().await {
+        taken = claimer.look(store).await?;
+    }
+    Ok(taken)
 }
 
 async fn fail(

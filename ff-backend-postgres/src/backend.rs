@@ -1,13 +1,17 @@
 //! The engine itself: connections, the check of the store, and its lifecycle.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use ff_core::{
-    BackendConfig, BackendTimeouts, Capabilities, Durability, EngineBackend, EngineError, Handle, Limits, Operation,
-    PartitionConfig, PrepareOutcome,
+    BackendConfig, BackendTimeouts, Background, Capabilities, Durability, EngineBackend, EngineError, Handle, LaneId,
+    Limits, Operation, PartitionConfig, PrepareOutcome, RetentionConfig, ScannerConfig,
 };
-use sqlx::{ConnectOptions, PgConnection, PgPool, Row, migrate::Migrate, postgres::PgRow};
+use ff_observe::{Metrics, Observer, watch};
+use sqlx::{PgConnection, PgPool, Row, migrate::Migrate, postgres::PgRow};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
@@ -15,7 +19,7 @@ use crate::{
     capabilities::{LABEL, capabilities, durability},
     config,
     error::PgError,
-    tx::Sender,
+    tx::{GRACE, Sender},
 };
 
 /// The version of the schema that this client is written for.
@@ -31,6 +35,9 @@ pub struct PostgresBackend {
     capabilities: Capabilities,
     /// Set once the store was found to fit this client.
     checked: OnceCell<()>,
+    observer: Observer,
+    retention: RetentionConfig,
+    background: OnceLock<Background>,
 }
 
 impl PostgresBackend {
@@ -54,22 +61,64 @@ impl PostgresBackend {
     /// missing, too new or too old, with the command to run, or if the store has another number of partitions;
     /// `Transport` if the server cannot be reached.
     pub async fn connect(config: BackendConfig) -> Result<Arc<dyn EngineBackend>, EngineError> {
+        let backend: Arc<dyn EngineBackend> = Self::open(config, Observer::new(LABEL)).await?;
+        Ok(backend)
+    }
+
+    /// The same with `partition_config` in place of the one in `config`, and with instruments.
+    ///
+    /// # Errors
+    /// Those of [`Self::connect`].
+    pub async fn connect_with_metrics(
+        config: BackendConfig,
+        partition_config: PartitionConfig,
+        metrics: Arc<Metrics>,
+    ) -> Result<Arc<Self>, EngineError> {
+        let backend = Self::open(config.partitions(partition_config), Observer::with_metrics(LABEL, metrics)).await?;
+        if let Some(metrics) = backend.observer.metrics() {
+            backend.sender.show_pool(metrics);
+        }
+        Ok(backend)
+    }
+
+    async fn open(config: BackendConfig, observer: Observer) -> Result<Arc<Self>, EngineError> {
+        let span = ff_observe::span!("connect", observer);
+        let seen = observer.clone();
+        watch(&seen, Operation::Connect, None, span, Self::reach(config, observer)).await
+    }
+
+    async fn reach(config: BackendConfig, observer: Observer) -> Result<Arc<Self>, EngineError> {
         let connection = config::arm(&config)?;
         let opened = async {
             let pool = config::pool(connection, &config.timeouts)?;
-            let sender = Sender::new(pool, config.timeouts.request);
-            let durability = tokio::time::timeout(config.timeouts.connect, check_store(&sender, config.partitions))
+            let sender = Sender::new(pool, config.timeouts.request).signing(connection.credentials.clone());
+            let check = async {
+                match check_store(&sender, config.partitions).await {
+                    Err(refusal) if config::go_plain(connection, sender.pool(), &refusal) => {
+                        check_store(&sender, config.partitions).await
+                    }
+                    answer => answer,
+                }
+            };
+            let durability = tokio::time::timeout(config.timeouts.connect.saturating_add(GRACE), check)
                 .await
                 .map_err(|_| PgError::Acquire(sqlx::Error::PoolTimedOut))??;
             Ok::<_, PgError>((sender, durability))
         };
         let (sender, durability) = opened.await.map_err(|error| error.at(Operation::Connect))?;
-        Ok(Arc::new(Self {
+        let mut backend = Arc::new(Self {
             sender,
             partitions: config.partitions,
             capabilities: capabilities(config.partitions, durability),
             checked: OnceCell::new_with(Some(())),
-        }))
+            observer,
+            retention: config.retention,
+            background: OnceLock::new(),
+        });
+        if let Some(scanners) = config.scanners {
+            backend.with_scanners(scanners);
+        }
+        Ok(backend)
     }
 
     /// The engine on a pool of the caller's, without any I/O; the first operation checks the schema.
@@ -84,7 +133,18 @@ impl PostgresBackend {
             partitions,
             capabilities: capabilities(partitions, Durability::None),
             checked: OnceCell::new(),
+            observer: Observer::new(LABEL),
+            retention: RetentionConfig::default(),
+            background: OnceLock::new(),
         })
+    }
+
+    /// Starts the background loops of this backend, which end with it; a runtime must be there.
+    ///
+    /// False, and nothing is started, if the `Arc` has clones or the loops run already. `BackendConfig::scanners` has no
+    /// such condition.
+    pub fn with_scanners(self: &mut Arc<Self>, config: ScannerConfig) -> bool {
+        Arc::get_mut(self).is_some() && self.background.set(Background::start(&Arc::downgrade(self), &config)).is_ok()
     }
 
     /// The pool.
@@ -103,11 +163,9 @@ impl PostgresBackend {
     pub async fn migrate(config: &BackendConfig) -> Result<PrepareOutcome, EngineError> {
         let connection = config::arm(config)?;
         let done = async {
-            let options = config::session(connection, None)?;
-            let mut conn = tokio::time::timeout(config.timeouts.connect, options.connect())
+            let mut conn = tokio::time::timeout(config.timeouts.connect, config::alone(connection))
                 .await
-                .map_err(|_| PgError::Acquire(sqlx::Error::PoolTimedOut))?
-                .map_err(PgError::Acquire)?;
+                .map_err(|_| PgError::Acquire(sqlx::Error::PoolTimedOut))??;
             migrate(&mut conn, &connection.schema, config.partitions).await
         };
         done.await.map_err(|error| error.at(Operation::Prepare))
@@ -127,6 +185,15 @@ impl PostgresBackend {
         Ok(&self.sender)
     }
 
+    /// What sees the operations.
+    pub(crate) const fn observer(&self) -> &Observer {
+        &self.observer
+    }
+
+    pub(crate) const fn retention(&self) -> RetentionConfig {
+        self.retention
+    }
+
     pub(crate) fn limits(&self) -> &Limits {
         &self.capabilities.limits
     }
@@ -144,6 +211,7 @@ impl PostgresBackend {
             attempt_id: payload.fence.attempt_id.as_uuid(),
             attempt_index: i64::from(payload.attempt_index.0),
             ttl_ms: i64::try_from(ttl_ms).unwrap_or(i64::MAX),
+            lane: payload.lane_id,
         })
     }
 }
@@ -156,8 +224,10 @@ pub(crate) struct Holder {
     pub(crate) attempt_id: Uuid,
     pub(crate) attempt_index: i64,
     pub(crate) ttl_ms: i64,
+    pub(crate) lane: LaneId,
 }
 
+#[ff_observe::observed]
 #[async_trait]
 impl EngineBackend for PostgresBackend {
     fn backend_label(&self) -> &'static str {
@@ -181,7 +251,15 @@ impl EngineBackend for PostgresBackend {
 
     async fn shutdown_prepare(&self, grace: Duration) -> Result<(), EngineError> {
         // The pool refuses new work at once; statements that run keep their connection until they end.
-        let _ = tokio::time::timeout(grace, self.sender.pool().close()).await;
+        let closed = async {
+            let drained = async {
+                if let Some(background) = self.background.get() {
+                    background.drain().await;
+                }
+            };
+            tokio::join!(self.sender.pool().close(), drained)
+        };
+        let _ = tokio::time::timeout(grace, closed).await;
         Ok(())
     }
 }

@@ -26,6 +26,7 @@ use crate::{
 /// Heads of each capability set that the first full look compares; each further look doubles it.
 const WINDOW: i64 = 16;
 
+#[ff_observe::observed]
 #[async_trait]
 impl Claims for PostgresBackend {
     async fn claim(
@@ -112,17 +113,17 @@ async fn claim_many(
 }
 
 /// How long a claim goes on looking.
-struct Wait(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Wait(Option<Pin<Box<Sleep>>>);
 
 impl Wait {
-    fn new(wait: Option<Duration>) -> Self {
+    pub(crate) fn new(wait: Option<Duration>) -> Self {
         Self(wait.map(|wait| Box::pin(tokio::time::sleep(wait))))
     }
 
     /// Waits until the next look; false if the wait was over.
     ///
     /// Only the pause is cut short: a look that was sent is waited for, or its lease would be lost.
-    async fn pause(&mut self) -> bool {
+    pub(crate) async fn pause(&mut self) -> bool {
         let Some(over) = self.0.as_mut().filter(|over| !over.is_elapsed()) else { return false };
         tokio::select! {
             () = over => {}
@@ -145,12 +146,14 @@ async fn settle(store: &Sender, lane: &LaneId) -> Result<(), PgError> {
             .bind(&["expired", "timed_out", "lapsed", "ready"][..])
             .bind(false)
             .bind(None::<&str>)
+            .bind(None::<&str>)
+            .bind(None::<&str>)
     };
     store.row(statement).await.map(drop)
 }
 
 /// One claim and what it hands out.
-struct Claimer<'a> {
+pub(crate) struct Claimer<'a> {
     lane: &'a LaneId,
     capabilities: Vec<&'a str>,
     ttl_ms: u64,
@@ -160,7 +163,7 @@ struct Claimer<'a> {
 }
 
 impl<'a> Claimer<'a> {
-    fn new(
+    pub(crate) fn new(
         lane: &'a LaneId,
         capabilities: &'a CapabilitySet,
         policy: &'a ClaimPolicy,
@@ -177,14 +180,10 @@ impl<'a> Claimer<'a> {
     }
 
     /// One look at the lane for one row.
-    async fn look(&self, store: &Sender) -> Result<Option<Handle>, PgError> {
+    pub(crate) async fn look(&self, store: &Sender) -> Result<Option<Handle>, PgError> {
         let mut settled = false;
         for round in 0..ATTEMPTS {
-            let statement = || {
-                let query = sqlx::query(include_str!("claims/claim.sql")).bind(self.lane.as_str());
-                let query = query.bind(&self.capabilities).bind(self.lease_ids.first()).bind(self.attempt_ids.first());
-                self.signed(query).bind(settled)
-            };
+            let statement = || self.taking(sqlx::query(include_str!("claims/claim.sql"))).bind(settled);
             let row = store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
             match row.try_get("verdict")? {
                 "taken" => return self.handle(&row).map(Some),
@@ -243,6 +242,12 @@ impl<'a> Claimer<'a> {
         store.rows(statement).await
     }
 
+    /// The statement with what takes one row of the lane.
+    pub(crate) fn taking<'q>(&'q self, query: Statement<'q>) -> Statement<'q> {
+        let query = query.bind(self.lane.as_str()).bind(&self.capabilities);
+        self.signed(query.bind(self.lease_ids.first()).bind(self.attempt_ids.first()))
+    }
+
     /// The statement with who claims, and for how long.
     fn signed<'q>(&'q self, query: Statement<'q>) -> Statement<'q> {
         query
@@ -251,7 +256,7 @@ impl<'a> Claimer<'a> {
             .bind(i64::try_from(self.ttl_ms).unwrap_or(i64::MAX))
     }
 
-    fn handle(&self, row: &PgRow) -> Result<Handle, PgError> {
+    pub(crate) fn handle(&self, row: &PgRow) -> Result<Handle, PgError> {
         handle(row, self.lane.clone(), self.ttl_ms, &self.policy.worker_instance_id)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, io, time::Duration};
 
-use ff_core::{Applied, EngineError, Operation, TransportKind};
+use ff_core::{Applied, CredentialError, EngineError, Operation, TransportKind};
 use sqlx::{Error, error::DatabaseError, migrate::MigrateError};
 
 use crate::capabilities::LABEL;
@@ -12,6 +12,8 @@ use crate::capabilities::LABEL;
 pub(crate) enum PgError {
     /// No statement was sent.
     Acquire(Error),
+    /// No connection was tried: the source of credentials had none.
+    Credentials(CredentialError),
     /// No statement was sent: every connection of the pool is in use.
     Exhausted {
         /// Connections of the pool.
@@ -54,6 +56,10 @@ impl PgError {
     pub(crate) fn at(self, op: Operation) -> EngineError {
         let (error, before) = match self {
             Self::Engine(error) => return error,
+            Self::Credentials(source) => {
+                let during = During { op, source };
+                return EngineError::transport(LABEL, TransportKind::Auth, Applied::No, during);
+            }
             Self::Exhausted { max } => {
                 return EngineError::ResourceExhausted { pool: LABEL, max, retry_after: None };
             }
@@ -104,6 +110,14 @@ impl PgError {
     pub(crate) fn has_code(&self, codes: &[&str]) -> bool {
         match self {
             Self::Sent(Error::Database(refusal)) => refusal.code().is_some_and(|code| codes.contains(&code.as_ref())),
+            _ => false,
+        }
+    }
+
+    /// True if the server refused the credentials of a new connection.
+    pub(crate) fn is_refused_login(&self) -> bool {
+        match self {
+            Self::Acquire(Error::Database(refusal)) => refusal.code().is_some_and(|code| code.starts_with("28")),
             _ => false,
         }
     }
@@ -275,6 +289,13 @@ mod tests {
         assert_eq!(PgError::Exhausted { max: 3 }.at(Operation::Claim).code(), "ResourceExhausted(postgres)");
         assert!(PgError::Sent(broken(io::ErrorKind::BrokenPipe)).never_left());
         assert!(!PgError::Sent(broken(io::ErrorKind::ConnectionReset)).never_left());
+    }
+
+    #[test]
+    fn a_source_without_credentials_is_no_login() {
+        assert_eq!(PgError::Credentials("no token".into()).at(Operation::Claim).code(), "Transport(Auth, No)");
+        assert!(PgError::Acquire(refusal("28P01")).is_refused_login());
+        assert!(!PgError::Sent(refusal("28P01")).is_refused_login());
     }
 
     #[test]

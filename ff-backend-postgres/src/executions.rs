@@ -1,20 +1,24 @@
 //! `Executions` on PostgreSQL.
 
+mod control;
+mod creates;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use ff_core::{
     AttemptIndex, CancelExecutionArgs, CancelExecutionResult, ChangePriorityArgs, ChangePriorityResult,
     CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, Executions,
-    LaneId, Limits, ListAttemptsPage, ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState,
-    ReplayExecutionArgs, ReplayExecutionResult, RetryRule, SetExecutionTagArgs, TimestampMs,
+    LaneId, ListAttemptsPage, ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState,
+    ReplayExecutionArgs, ReplayExecutionResult, SetExecutionTagArgs,
 };
 use sqlx::{Row, postgres::PgRow};
 
 use crate::{
     backend::PostgresBackend,
     error::PgError,
-    row::{execution, now, word},
+    row::{attempt, execution, now, word},
+    tx::Statement,
 };
 
 impl PostgresBackend {
@@ -32,10 +36,11 @@ impl PostgresBackend {
     }
 }
 
+#[ff_observe::observed]
 #[async_trait]
 impl Executions for PostgresBackend {
     async fn create_execution(&self, args: CreateExecutionArgs) -> Result<CreateExecutionResult, EngineError> {
-        create(self, &args).await.map_err(|error| error.at(Operation::CreateExecution))
+        creates::create(self, args).await.map_err(|error| error.at(Operation::CreateExecution))
     }
 
     async fn describe_execution(&self, id: &ExecutionId) -> Result<Option<ExecutionSnapshot>, EngineError> {
@@ -68,87 +73,35 @@ impl Executions for PostgresBackend {
 
     async fn create_executions(
         &self,
-        _batch: Vec<CreateExecutionArgs>,
+        batch: Vec<CreateExecutionArgs>,
     ) -> Result<Vec<Result<CreateExecutionResult, EngineError>>, EngineError> {
-        Err(EngineError::unavailable(Operation::CreateExecutions))
+        creates::create_many(self, batch).await.map_err(|error| error.at(Operation::CreateExecutions))
     }
 
-    async fn cancel_execution(&self, _args: CancelExecutionArgs) -> Result<CancelExecutionResult, EngineError> {
-        Err(EngineError::unavailable(Operation::CancelExecution))
+    async fn cancel_execution(&self, args: CancelExecutionArgs) -> Result<CancelExecutionResult, EngineError> {
+        control::cancel(self, &args).await.map_err(|error| error.at(Operation::CancelExecution))
     }
 
-    async fn change_priority(&self, _args: ChangePriorityArgs) -> Result<ChangePriorityResult, EngineError> {
-        Err(EngineError::unavailable(Operation::ChangePriority))
+    async fn change_priority(&self, args: ChangePriorityArgs) -> Result<ChangePriorityResult, EngineError> {
+        control::change_priority(self, &args).await.map_err(|error| error.at(Operation::ChangePriority))
     }
 
-    async fn replay_execution(&self, _args: ReplayExecutionArgs) -> Result<ReplayExecutionResult, EngineError> {
-        Err(EngineError::unavailable(Operation::ReplayExecution))
+    async fn replay_execution(&self, args: ReplayExecutionArgs) -> Result<ReplayExecutionResult, EngineError> {
+        control::replay(self, &args).await.map_err(|error| error.at(Operation::ReplayExecution))
     }
 
     async fn list_attempts(
         &self,
-        _id: &ExecutionId,
-        _cursor: Option<AttemptIndex>,
-        _limit: PageLimit,
+        id: &ExecutionId,
+        cursor: Option<AttemptIndex>,
+        limit: PageLimit,
     ) -> Result<ListAttemptsPage, EngineError> {
-        Err(EngineError::unavailable(Operation::ListAttempts))
+        list_attempts(self, id, cursor, limit).await.map_err(|error| error.at(Operation::ListAttempts))
     }
 
-    async fn set_execution_tag(&self, _args: SetExecutionTagArgs) -> Result<(), EngineError> {
-        Err(EngineError::unavailable(Operation::SetExecutionTag))
+    async fn set_execution_tag(&self, args: SetExecutionTagArgs) -> Result<(), EngineError> {
+        control::set_tag(self, &args).await.map_err(|error| error.at(Operation::SetExecutionTag))
     }
-}
-
-async fn create(backend: &PostgresBackend, args: &CreateExecutionArgs) -> Result<CreateExecutionResult, PgError> {
-    args.check(backend.limits())?;
-    let id = args.execution_id.to_string();
-    let tokens = args.required_capabilities();
-    let tokens: Vec<&str> = tokens.iter().collect();
-    let tags = json(serde_json::to_string(&args.tags))?;
-    let policy = json(serde_json::to_string(&args.policy))?;
-    let retry = RetryRule::of(args.policy.retry_policy.as_ref());
-    let retry = retry.as_ref();
-    let (verdict, row) = backend
-        .store()
-        .await?
-        .decide(|| {
-            sqlx::query(include_str!("executions/create_execution.sql"))
-                .bind(&id)
-                .bind(args.namespace.as_str())
-                .bind(args.lane_id.as_str())
-                .bind(&args.execution_kind)
-                .bind(&args.input_payload)
-                .bind(&args.payload_encoding)
-                .bind(args.effective_priority())
-                .bind(&args.creator_identity)
-                .bind(args.idempotency_key.as_ref().filter(|key| !key.is_empty()))
-                .bind(&tags)
-                .bind(&policy)
-                .bind(args.effective_delay_until().map(TimestampMs::as_ms))
-                .bind(args.execution_deadline_at.map(TimestampMs::as_ms))
-                .bind(&tokens)
-                .bind(i64::from(args.policy.reclaims_max()))
-                .bind(signed(args.policy.dedup_window_ms.unwrap_or(Limits::DEDUP_WINDOW_MS)))
-                .bind(retry.map(|rule| i64::from(rule.retries_max)))
-                .bind(retry.map(|rule| signed(rule.initial_ms)))
-                .bind(retry.map(|rule| signed(rule.max_ms)))
-                .bind(retry.map(|rule| rule.multiplier))
-                .bind(retry.map(|rule| i64::from(rule.saturates_at)))
-                .bind(retry.map(|rule| rule.jitter))
-                .bind(retry.map(|rule| &rule.categories))
-                .bind(i64::from(args.policy.replays_max()))
-                .bind(args.policy.attempt_timeout_ms().map(signed))
-                .bind(args.policy.execution_deadline_ms().filter(|_| args.execution_deadline_at.is_none()).map(signed))
-        })
-        .await?;
-    let execution_id = word(&row, "execution_id")?;
-    Ok(match verdict.as_str() {
-        "created" if row.try_get("delayed")? => {
-            CreateExecutionResult::Created { execution_id, public_state: PublicState::Delayed }
-        }
-        "created" => CreateExecutionResult::Created { execution_id, public_state: PublicState::Waiting },
-        _ => CreateExecutionResult::Duplicate { execution_id },
-    })
 }
 
 async fn describe(backend: &PostgresBackend, id: &ExecutionId) -> Result<Option<ExecutionSnapshot>, PgError> {
@@ -189,7 +142,8 @@ async fn list_executions(
     limit: PageLimit,
 ) -> Result<ListExecutionsPage, PgError> {
     let cursor = cursor.map(|id| id.to_string()).unwrap_or_default();
-    let rows = page(backend, include_str!("executions/list_executions.sql"), &cursor, limit).await?;
+    let sql = include_str!("executions/list_executions.sql");
+    let rows = page(backend, limit, |most| sqlx::query(sql).bind(&cursor).bind(most)).await?;
     let mut executions = rows.iter().map(|row| word(row, "id")).collect::<Result<Vec<ExecutionId>, _>>()?;
     let next_cursor = cut(&mut executions, limit);
     Ok(ListExecutionsPage { executions, next_cursor })
@@ -201,22 +155,36 @@ async fn list_lanes(
     limit: PageLimit,
 ) -> Result<ListLanesPage, PgError> {
     let cursor = cursor.map(String::from).unwrap_or_default();
-    let rows = page(backend, include_str!("executions/list_lanes.sql"), &cursor, limit).await?;
+    let sql = include_str!("executions/list_lanes.sql");
+    let rows = page(backend, limit, |most| sqlx::query(sql).bind(&cursor).bind(most)).await?;
     let mut lanes = rows.iter().map(|row| word(row, "lane_id")).collect::<Result<Vec<LaneId>, _>>()?;
     let next_cursor = cut(&mut lanes, limit);
     Ok(ListLanesPage { lanes, next_cursor })
 }
 
-/// The rows of a page and one more, which says that there is another page.
-async fn page(
+async fn list_attempts(
     backend: &PostgresBackend,
-    sql: &'static str,
-    cursor: &str,
+    id: &ExecutionId,
+    cursor: Option<AttemptIndex>,
     limit: PageLimit,
+) -> Result<ListAttemptsPage, PgError> {
+    id.check_partition(backend.limits().partitions)?;
+    let (id, cursor) = (id.to_string(), cursor.map_or(-1, |last| i64::from(last.0)));
+    let sql = include_str!("executions/list_attempts.sql");
+    let rows = page(backend, limit, |most| sqlx::query(sql).bind(&id).bind(cursor).bind(most)).await?;
+    let mut attempts = rows.iter().map(attempt).collect::<Result<Vec<_>, _>>()?;
+    let next_cursor = cut(&mut attempts, limit).map(|last| last.attempt_index);
+    Ok(ListAttemptsPage { attempts, next_cursor })
+}
+
+/// The rows of a page and one more, which says that there is another page; `statement` takes how many that is.
+async fn page<'q>(
+    backend: &PostgresBackend,
+    limit: PageLimit,
+    statement: impl Fn(i64) -> Statement<'q>,
 ) -> Result<Vec<PgRow>, PgError> {
-    let store = backend.store().await?;
     let one_more = if limit.get() == 0 { 0 } else { i64::from(limit.get()) + 1 };
-    store.rows(|| sqlx::query(sql).bind(cursor).bind(one_more)).await
+    backend.store().await?.rows(|| statement(one_more)).await
 }
 
 /// Cuts the items to the limit; the last that stays is the cursor if there are more.
@@ -231,8 +199,8 @@ fn tags(row: &PgRow) -> Result<BTreeMap<String, String>, PgError> {
     serde_json::from_str(row.try_get("tags")?).map_err(|error| EngineError::corrupt(format!("tags: {error}")).into())
 }
 
-fn json(text: serde_json::Result<String>) -> Result<String, PgError> {
-    text.map_err(|error| EngineError::invalid_input(error.to_string()).into())
+fn json(text: serde_json::Result<String>) -> Result<String, EngineError> {
+    text.map_err(|error| EngineError::invalid_input(error.to_string()))
 }
 
 /// Milliseconds within the limits of the contract as the number that the store keeps.

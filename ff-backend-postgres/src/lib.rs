@@ -16,3 +16,5 @@ mod subscriptions;
 mod tx;
 
 pub use backend::PostgresBackend;
+/// When the background loops run, by the name that it has on PostgreSQL.
+pub use ff_core::ScannerConfig as PostgresScannerConfig;

@@ -1,8 +1,9 @@
 //! Rows as the contract's types; a word or number that cannot be is `Corruption`.
 
 use ff_core::{
-    AttemptId, AttemptIndex, ContentionKind, EngineError, ExecutionRecord, GrantKey, GrantRecord, LeaseEpoch, LeaseId,
-    LeaseRecord, LifecyclePhase, Progress, StateKind, StateVector, TerminalOutcome, TimestampMs,
+    AttemptId, AttemptIndex, AttemptInfo, ContentionKind, EngineError, ExecutionRecord, GrantKey, GrantRecord,
+    LeaseEpoch, LeaseId, LeaseRecord, LifecyclePhase, Progress, ReplayExecutionArgs, SetExecutionTagArgs, StateKind,
+    StateVector, TerminalOutcome, TimestampMs,
 };
 use sqlx::{Row, postgres::PgRow};
 use std::{fmt, str::FromStr};
@@ -10,7 +11,7 @@ use uuid::Uuid;
 
 use crate::error::PgError;
 
-/// What became of a holder operation that was not refused.
+/// What became of an operation on one execution that was not refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// It took effect.
@@ -19,7 +20,7 @@ pub(crate) enum Outcome {
     Replayed,
 }
 
-/// The outcome of a holder operation, or its refusal.
+/// The outcome of an operation on one execution, or its refusal.
 pub(crate) fn outcome(verdict: &str, row: &PgRow) -> Result<Outcome, PgError> {
     let (outcome, phase) = match verdict {
         "ok" => return Ok(Outcome::Applied),
@@ -28,6 +29,12 @@ pub(crate) fn outcome(verdict: &str, row: &PgRow) -> Result<Outcome, PgError> {
         "lease_revoked" => return Err(EngineError::State(StateKind::LeaseRevoked).into()),
         "lease_expired" => return Err(EngineError::State(StateKind::LeaseExpired).into()),
         "stale_lease" => return Err(EngineError::State(StateKind::StaleLease).into()),
+        "terminal" => return Err(EngineError::State(StateKind::Terminal).into()),
+        "not_terminal" => return Err(EngineError::State(StateKind::ExecutionNotTerminal).into()),
+        "replays_exhausted" => return Err(EngineError::State(StateKind::MaxReplaysExhausted).into()),
+        "not_eligible" => return Err(EngineError::Contention(ContentionKind::ExecutionNotEligible).into()),
+        "past_deadline" => return Err(ReplayExecutionArgs::past_deadline().into()),
+        "too_many_tags" => return Err(SetExecutionTagArgs::too_many().into()),
         // The deadline counts from its instant, not from the write that tells of it.
         "deadline" => (TerminalOutcome::Expired, LifecyclePhase::Terminal),
         "not_active" => (word(row, "terminal_outcome")?, word(row, "lifecycle_phase")?),
@@ -79,6 +86,26 @@ pub(crate) fn execution(row: &PgRow) -> Result<ExecutionRecord, PgError> {
         cancelled_by: row.try_get("cancelled_by")?,
         progress: progress(row)?,
     })
+}
+
+/// One attempt at the instant of the statement.
+pub(crate) fn attempt(row: &PgRow) -> Result<AttemptInfo, PgError> {
+    let stored = AttemptInfo {
+        attempt_id: AttemptId::from_uuid(row.try_get("attempt_id")?),
+        attempt_index: AttemptIndex(number(row, "attempt_index")?),
+        attempt_type: word(row, "attempt_type")?,
+        phase: word(row, "phase")?,
+        lease_id: LeaseId::from_uuid(row.try_get("lease_id")?),
+        lease_epoch: LeaseEpoch(number(row, "lease_epoch")?),
+        worker_id: word(row, "worker_id")?,
+        worker_instance_id: word(row, "worker_instance_id")?,
+        started_at: instant(row, "started_at")?,
+        resumed_at: maybe_instant(row, "resumed_at")?,
+        ended_at: maybe_instant(row, "ended_at")?,
+        failure_reason: row.try_get("failure_reason")?,
+        failure_category: row.try_get("failure_category")?,
+    };
+    Ok(stored.ended_by_deadline(maybe_instant(row, "expired_at")?))
 }
 
 /// The instant of the statement.

@@ -8,6 +8,7 @@ use ff_core::{
 
 use crate::PostgresBackend;
 
+#[ff_observe::observed]
 #[async_trait]
 impl Subscriptions for PostgresBackend {
     async fn subscribe_lease_history(
@@ -35,6 +36,7 @@ impl Subscriptions for PostgresBackend {
     }
 }
 
+#[ff_observe::observed]
 #[async_trait]
 impl CompletionBackend for PostgresBackend {
     async fn subscribe_completions(&self) -> Result<CompletionStream, EngineError> {

@@ -1,25 +1,27 @@
 //! How a statement reaches the server: acquire, send, and send again if the row moved.
 //!
 //! Lock order: a create writes its key, its capability set, its execution, its lane; a holder operation locks one
-//! execution and then writes only what belongs to it; a claim waits for nobody.
+//! execution and then writes only what belongs to it; a claim waits for nobody. A batch locks all its rows of one kind
+//! before those of the next, in the order of their ids or keys.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use ff_core::EngineError;
+use ff_core::{CredentialSource, EngineError, Operation};
+use ff_observe::{Metrics, PoolUse};
 use sqlx::{
-    PgPool, Postgres, Row,
+    ConnectOptions, PgPool, Postgres, Row,
     pool::PoolConnection,
     postgres::{PgArguments, PgRow},
     query::Query,
 };
 
-use crate::error::PgError;
+use crate::{capabilities::LABEL, config, error::PgError};
 
 /// How often a statement is sent when its row keeps moving between its snapshot and its lock.
 pub(crate) const ATTEMPTS: u32 = 5;
 
 /// How much longer than the server the client waits, so that the server's own refusal arrives first.
-const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 /// A statement with its arguments.
 pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
@@ -27,19 +29,38 @@ pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
 /// The way to the server.
 #[derive(Debug)]
 pub(crate) struct Sender {
-    pool: PgPool,
+    pool: Arc<PgPool>,
     answer_within: Duration,
+    /// Asked before a connection is made, if there is one.
+    credentials: Option<CredentialSource>,
 }
 
 impl Sender {
     /// Sends over `pool`, where a statement may run for `request`.
     pub(crate) fn new(pool: PgPool, request: Duration) -> Self {
-        Self { pool, answer_within: request.saturating_add(GRACE) }
+        Self { pool: Arc::new(pool), answer_within: request.saturating_add(GRACE), credentials: None }
+    }
+
+    /// The same with credentials from a source.
+    pub(crate) fn signing(mut self, source: Option<CredentialSource>) -> Self {
+        self.credentials = source;
+        self
     }
 
     /// The pool.
     pub(crate) fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// Tells `metrics` how the pool stands, for as long as it lives.
+    pub(crate) fn show_pool(&self, metrics: &Metrics) {
+        let pool = Arc::downgrade(&self.pool);
+        metrics.watch_pool(LABEL, move || {
+            let pool = pool.upgrade()?;
+            let (size, idle) = (u64::from(pool.size()), pool.num_idle() as u64);
+            let max = u64::from(pool.options().get_max_connections());
+            Some(PoolUse { used: size.saturating_sub(idle), idle, max })
+        });
     }
 
     /// The rows of one statement, each sent once; a connection that was broken before is replaced once.
@@ -71,6 +92,39 @@ impl Sender {
         Err(EngineError::contention().into())
     }
 
+    /// What a statement with a row for each item answers for each item of a batch, those that were not refused before;
+    /// only the items whose rows moved are sent again. Without items nothing is sent.
+    pub(crate) async fn decide_each<'q, I, T>(
+        &self,
+        op: Operation,
+        items: &'q [Result<I, EngineError>],
+        statement: impl Fn(&[&'q I]) -> Statement<'q>,
+        answer: impl Fn(&str, &PgRow) -> Result<T, PgError>,
+    ) -> Result<Vec<Result<T, EngineError>>, PgError> {
+        let undecided =
+            |item: &Result<I, EngineError>| Err(item.as_ref().err().cloned().unwrap_or_else(EngineError::contention));
+        let mut answers: Vec<_> = items.iter().map(undecided).collect();
+        let mut open: Vec<_> =
+            items.iter().zip(&mut answers).filter_map(|(item, slot)| Some((item.as_ref().ok()?, slot))).collect();
+        for _ in 0..ATTEMPTS {
+            if open.is_empty() {
+                break;
+            }
+            let asked: Vec<&'q I> = open.iter().map(|(item, _)| *item).collect();
+            let rows = self.rows(|| statement(&asked)).await?;
+            let mut again = Vec::new();
+            for ((item, slot), row) in open.into_iter().zip(&rows) {
+                match row.try_get("verdict")? {
+                    "again" => again.push((item, slot)),
+                    verdict => *slot = answer(verdict, row).map_err(|error| error.at(op)),
+                }
+            }
+            open = again;
+        }
+        drop(open);
+        Ok(answers)
+    }
+
     async fn send(&self, statement: Statement<'_>) -> Result<Vec<PgRow>, PgError> {
         let mut conn = self.acquire().await?;
         match tokio::time::timeout(self.answer_within, statement.fetch_all(&mut *conn)).await {
@@ -84,13 +138,46 @@ impl Sender {
     }
 
     async fn acquire(&self) -> Result<PoolConnection<Postgres>, PgError> {
-        self.pool.acquire().await.map_err(|error| {
-            let max = self.pool.options().get_max_connections();
-            match error {
-                // A server that cannot be reached uses up the time as well; then the pool is not full.
-                sqlx::Error::PoolTimedOut if self.pool.size() >= max => PgError::Exhausted { max },
-                other => PgError::Acquire(other),
+        let Some(source) = &self.credentials else { return self.pooled().await };
+        // Only then does the pool make a connection.
+        if self.pool.num_idle() == 0 && self.pool.size() < self.pool.options().get_max_connections() {
+            self.sign(source).await?;
+        }
+        match self.pooled().await {
+            // The pool replaced a connection that had gone, by credentials that had lapsed.
+            Err(error) if error.is_refused_login() => {
+                self.sign(source).await?;
+                self.pooled().await
             }
+            answer => answer,
+        }
+    }
+
+    /// Gives the pool the credentials of this moment.
+    async fn sign(&self, source: &CredentialSource) -> Result<(), PgError> {
+        let options = config::signed(self.pool.connect_options().as_ref().clone(), source).await?;
+        self.pool.set_connect_options(options);
+        Ok(())
+    }
+
+    async fn pooled(&self) -> Result<PoolConnection<Postgres>, PgError> {
+        match self.pool.acquire().await {
+            Ok(conn) => Ok(conn),
+            Err(sqlx::Error::PoolTimedOut) => {
+                let max = self.pool.options().get_max_connections();
+                // A server that cannot be reached uses up the time as well; then the pool is not full.
+                Err(if self.pool.size() >= max { PgError::Exhausted { max } } else { self.unreachable().await })
+            }
+            Err(other) => Err(PgError::Acquire(other)),
+        }
+    }
+
+    /// Why no connection could be made; the pool, which kept trying, does not tell.
+    async fn unreachable(&self) -> PgError {
+        let options = self.pool.connect_options();
+        PgError::Acquire(match tokio::time::timeout(GRACE, options.connect()).await {
+            Ok(Err(error)) => error,
+            Ok(Ok(_)) | Err(_) => sqlx::Error::PoolTimedOut,
         })
     }
 }

@@ -3,12 +3,19 @@
 use async_trait::async_trait;
 use ff_core::{
     Attempts, CapabilitySet, ClaimPolicy, CompleteArgs, EngineError, FailOutcome, FailureClass, FailureReason, Handle,
-    HandlePayload, Jitter, Limits, Operation, Progress, TimestampMs,
+    HandlePayload, Jitter, Limits, Progress, TimestampMs,
 };
 use uuid::Uuid;
 
-use crate::{backend::ValkeyBackend, error::ValkeyError, fcall::Call};
+use crate::{
+    backend::ValkeyBackend,
+    claims::{Claimer, Wait, minting},
+    error::ValkeyError,
+    fcall::Call,
+    reply::Items,
+};
 
+#[ff_observe::observed]
 #[async_trait]
 impl Attempts for ValkeyBackend {
     async fn progress(&self, handle: &Handle, percent: Option<u8>, message: Option<String>) -> Result<(), EngineError> {
@@ -47,8 +54,7 @@ impl Attempts for ValkeyBackend {
         match reply.text()?.as_str() {
             "retry" => Ok(FailOutcome::RetryScheduled { delay_until: reply.instant()? }),
             "failed" => Ok(FailOutcome::TerminalFailed),
-            "not_active" => Err(reply.not_active()?),
-            other => Err(ValkeyError::Reply(format!("{other:?} was not expected")).into()),
+            other => Err(reply.refusal(other)?.into()),
         }
     }
 
@@ -71,18 +77,42 @@ impl Attempts for ValkeyBackend {
         Ok(self.done(Call::write("ff_wait_children", &self.giving_back(&held)).fenced(&held)).await?)
     }
 
-    async fn complete_many(&self, _batch: Vec<CompleteArgs>) -> Result<Vec<Result<(), EngineError>>, EngineError> {
-        Err(EngineError::unavailable(Operation::CompleteMany))
+    async fn complete_many(&self, batch: Vec<CompleteArgs>) -> Result<Vec<Result<(), EngineError>>, EngineError> {
+        let bytes = batch.iter().filter_map(|args| args.payload.as_ref()).map(Vec::len).sum();
+        Limits::check_batch(batch.len(), bytes)?;
+        let opened = |args: CompleteArgs| {
+            self.limits.check_result(args.payload.as_deref())?;
+            Ok((self.opened(&args.handle)?, args.payload))
+        };
+        let items = batch.into_iter().map(opened).collect();
+        let keys = [self.keys.root(), self.keys.lease_history(), self.keys.completions()];
+        let tell = |call: Call, (held, payload): &(HandlePayload, Option<Vec<u8>>)| {
+            call.fenced(held).arg(u8::from(payload.is_some())).arg(payload.as_deref().unwrap_or_default())
+        };
+        Ok(self.each(Call::write("ff_complete_many", &keys), items, tell, |reply, _| done(reply)).await?)
     }
 
     async fn complete_and_claim(
         &self,
-        _handle: &Handle,
-        _payload: Option<Vec<u8>>,
-        _capabilities: &CapabilitySet,
-        _policy: ClaimPolicy,
+        handle: &Handle,
+        payload: Option<Vec<u8>>,
+        capabilities: &CapabilitySet,
+        policy: ClaimPolicy,
     ) -> Result<Option<Handle>, EngineError> {
-        Err(EngineError::unavailable(Operation::CompleteAndClaim))
+        self.limits.check_result(payload.as_deref())?;
+        policy.checked_ttl_ms()?;
+        let held = self.opened(handle)?;
+        let claimer = Claimer::new(self, &held.lane_id, capabilities, &policy)?;
+        let mut wait = Wait::new(policy.max_wait);
+        let [root, history, completions, core, result] = self.ending(&held, self.keys.result(&held.execution_id));
+        let [due, sets] = claimer.lane_keys();
+        let keys = [root, history, completions, core, result, due, sets];
+        let call = claimer.claiming(Call::write("ff_complete_and_claim", &keys).fenced(&held));
+        let mut taken = claimer.taken(&mut self.items(with(minting(call), payload)).await?)?;
+        while taken.is_none() && wait.pause().await {
+            taken = claimer.look().await?;
+        }
+        Ok(taken)
     }
 }
 
@@ -100,17 +130,21 @@ impl ValkeyBackend {
     }
 
     /// Calls a function that answers `done` or refuses.
-    async fn done(&self, call: Call) -> Result<(), ValkeyError> {
-        let mut reply = self.items(call).await?;
-        match reply.text()?.as_str() {
-            "done" => Ok(()),
-            "not_active" => Err(reply.not_active()?.into()),
-            other => Err(ValkeyError::Reply(format!("{other:?} was not expected"))),
-        }
+    pub(crate) async fn done(&self, call: Call) -> Result<(), ValkeyError> {
+        done(&mut self.items(call).await?)
     }
 }
 
-fn with(call: Call, last: Option<impl redis::ToRedisArgs>) -> Call {
+/// `done`, or a refusal.
+fn done(reply: &mut Items) -> Result<(), ValkeyError> {
+    match reply.text()?.as_str() {
+        "done" => Ok(()),
+        other => Err(reply.refusal(other)?),
+    }
+}
+
+/// The same with a last argument, if there is one.
+pub(crate) fn with(call: Call, last: Option<impl redis::ToRedisArgs>) -> Call {
     match last {
         Some(last) => call.arg(last),
         None => call,

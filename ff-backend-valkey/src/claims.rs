@@ -23,6 +23,7 @@ use crate::{
     reply::Items,
 };
 
+#[ff_observe::observed]
 #[async_trait]
 impl Claims for ValkeyBackend {
     async fn claim(
@@ -49,10 +50,13 @@ impl Claims for ValkeyBackend {
         limit: PageLimit,
     ) -> Result<Vec<Handle>, EngineError> {
         let claimer = Claimer::new(self, lane, capabilities, &policy)?;
+        if limit.get() == 0 {
+            return Ok(Vec::new());
+        }
         let mut wait = Wait::new(policy.max_wait);
         loop {
             let taken = claimer.look_for_many(limit).await?;
-            if !taken.is_empty() || limit.get() == 0 || !wait.pause().await {
+            if !taken.is_empty() || !wait.pause().await {
                 return Ok(taken);
             }
         }
@@ -92,15 +96,15 @@ impl Claims for ValkeyBackend {
 }
 
 /// How long a claim goes on looking.
-struct Wait(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Wait(Option<Pin<Box<Sleep>>>);
 
 impl Wait {
-    fn new(wait: Option<Duration>) -> Self {
+    pub(crate) fn new(wait: Option<Duration>) -> Self {
         Self(wait.map(|wait| Box::pin(sleep(wait))))
     }
 
     /// Waits until the next look; false if the wait was over.
-    async fn pause(&mut self) -> bool {
+    pub(crate) async fn pause(&mut self) -> bool {
         let Some(over) = self.0.as_mut().filter(|over| !over.is_elapsed()) else { return false };
         tokio::select! {
             () = over => {}
@@ -111,7 +115,7 @@ impl Wait {
 }
 
 /// One claim: who takes work, and what kind.
-struct Claimer<'a> {
+pub(crate) struct Claimer<'a> {
     backend: &'a ValkeyBackend,
     lane: &'a LaneId,
     capabilities: String,
@@ -120,7 +124,7 @@ struct Claimer<'a> {
 }
 
 impl<'a> Claimer<'a> {
-    fn new(
+    pub(crate) fn new(
         backend: &'a ValkeyBackend,
         lane: &'a LaneId,
         capabilities: &CapabilitySet,
@@ -131,7 +135,7 @@ impl<'a> Claimer<'a> {
     }
 
     /// One look for one row.
-    async fn look(&self) -> Result<Option<Handle>, ValkeyError> {
+    pub(crate) async fn look(&self) -> Result<Option<Handle>, ValkeyError> {
         self.taken(&mut self.backend.items(minting(self.call("ff_claim"))).await?)
     }
 
@@ -148,9 +152,18 @@ impl<'a> Claimer<'a> {
 
     fn call(&self, function: &str) -> Call {
         let keys = &self.backend.keys;
-        let names = [keys.root(), keys.lease_history(), keys.completions(), keys.due(self.lane), keys.sets(self.lane)];
-        Call::write(function, &names)
-            .arg(self.lane.as_str())
+        let [due, sets] = self.lane_keys();
+        self.claiming(Call::write(function, &[keys.root(), keys.lease_history(), keys.completions(), due, sets]))
+    }
+
+    /// The keys of the lane that a claim looks at.
+    pub(crate) fn lane_keys(&self) -> [String; 2] {
+        [self.backend.keys.due(self.lane), self.backend.keys.sets(self.lane)]
+    }
+
+    /// The same call with who claims, and what.
+    pub(crate) fn claiming(&self, call: Call) -> Call {
+        call.arg(self.lane.as_str())
             .arg(&self.capabilities)
             .arg(self.policy.worker_id.as_str())
             .arg(self.policy.worker_instance_id.as_str())
@@ -159,7 +172,8 @@ impl<'a> Claimer<'a> {
             .arg(jitter_millionths())
     }
 
-    fn taken(&self, reply: &mut Items) -> Result<Option<Handle>, ValkeyError> {
+    /// What `ff.take` answers, as a handle.
+    pub(crate) fn taken(&self, reply: &mut Items) -> Result<Option<Handle>, ValkeyError> {
         handle(reply, self.lane.clone(), self.ttl_ms, &self.policy.worker_instance_id)
     }
 }
@@ -174,7 +188,7 @@ fn handle(
     match reply.text()?.as_str() {
         "none" => return Ok(None),
         "claimed" => {}
-        other => return Err(ValkeyError::Reply(format!("{other:?} was not expected"))),
+        other => return Err(reply.refusal(other)?),
     }
     let execution_id = execution_id(&reply.text()?)?;
     let lease_epoch = LeaseEpoch(reply.number()?);
@@ -198,6 +212,6 @@ fn handle(
 }
 
 /// The same with the ids of one more lease and attempt.
-fn minting(call: Call) -> Call {
+pub(crate) fn minting(call: Call) -> Call {
     call.arg(LeaseId::new().to_string()).arg(AttemptId::new().to_string())
 }

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use ff_core::{
-    Applied, BackendConfig, BackendConnection, Durability, EngineError, Operation, TransportKind, ValkeyConnection,
+    Applied, BackendConfig, BackendConnection, CredentialSource, Durability, EngineError, Operation, TlsConfig,
+    TransportKind,
 };
-use redis::{Client, FromRedisValue, InfoDict, Value, cmd};
+use redis::{
+    Client, ClientTlsConfig, ConnectionAddr, FromRedisValue, InfoDict, IntoConnectionInfo, TlsCertificates, Value, cmd,
+};
 
 use crate::{backend::LABEL, error::ValkeyError, fcall::Server};
 
@@ -18,13 +21,40 @@ const EVERY_SECOND: Duration = Duration::from_secs(2);
 
 type Version = (u32, u32);
 
-/// The client for the server that `config` names.
-pub(crate) fn client(config: &BackendConfig) -> Result<Client, EngineError> {
-    let BackendConnection::Valkey(ValkeyConnection { url, .. }) = &config.connection else {
+/// The client for the server that `config` names, and where its credentials come from if not from the URL.
+pub(crate) fn client(config: &BackendConfig) -> Result<(Client, Option<CredentialSource>), EngineError> {
+    let BackendConnection::Valkey(connection) = &config.connection else {
         return Err(EngineError::unavailable(Operation::Connect));
     };
+    let url = &connection.url;
     // The client's own words may repeat the URL, and with it a password.
-    Client::open(url.expose()).map_err(|_| EngineError::invalid_input(format!("not a URL of a Valkey server: {url:?}")))
+    let malformed = |_| EngineError::invalid_input(format!("not a URL of a Valkey server: {url:?}"));
+    let info = url.expose().into_connection_info().map_err(malformed)?;
+    let encrypted = match info.addr() {
+        ConnectionAddr::TcpTls { insecure: true, .. } => {
+            return Err(EngineError::invalid_input("#insecure: certificates are always verified; give the authority"));
+        }
+        ConnectionAddr::TcpTls { .. } => true,
+        _ => false,
+    };
+    let client = match &connection.tls {
+        None => Client::open(info).map_err(malformed)?,
+        Some(_) if !encrypted => {
+            return Err(EngineError::invalid_input("TLS is configured, but the URL does not begin with rediss://"));
+        }
+        Some(tls) => Client::build_with_tls(info, certificates(tls)).map_err(|_| {
+            EngineError::invalid_input("the authorities or the client certificate are not PEM, or do not fit the key")
+        })?,
+    };
+    Ok((client, connection.credentials.clone()))
+}
+
+fn certificates(tls: &TlsConfig) -> TlsCertificates {
+    let client = tls.client.clone();
+    TlsCertificates {
+        client_tls: client.map(|shown| ClientTlsConfig { client_cert: shown.certificate, client_key: shown.key }),
+        root_cert: tls.authorities.clone(),
+    }
 }
 
 /// Refuses a server that the engine cannot live on, and tells how durable the other ones are.
@@ -101,6 +131,8 @@ fn durability(appendonly: Option<&str>, appendfsync: Option<&str>) -> Durability
 
 #[cfg(test)]
 mod tests {
+    use ff_core::ValkeyConnection;
+
     use super::*;
 
     #[test]
@@ -127,9 +159,22 @@ mod tests {
     }
 
     #[test]
+    fn tls_is_never_half_a_thing() {
+        let refused = |connection: ValkeyConnection| client(&connection.into()).map(drop).unwrap_err().to_string();
+        let given = || TlsConfig::new().authorities("no PEM");
+        assert!(refused(ValkeyConnection::new("redis://cache").tls(given())).contains("rediss://"));
+        assert!(refused(ValkeyConnection::new("rediss://cache/#insecure")).contains("always verified"));
+        assert!(refused(ValkeyConnection::new("rediss://cache").tls(given().client("x", "y"))).contains("PEM"));
+        assert!(client(&BackendConfig::valkey("rediss://cache")).is_ok());
+    }
+
+    #[test]
     fn only_the_valkey_arm_is_taken_and_no_password_is_repeated() {
-        assert_eq!(client(&BackendConfig::postgres("postgres://db/ff")).unwrap_err().code(), "Unavailable(connect)");
-        let error = client(&BackendConfig::valkey("redis://ann:s3cret@ho st:no")).unwrap_err().to_string();
+        assert_eq!(
+            client(&BackendConfig::postgres("postgres://db/ff")).map(drop).unwrap_err().code(),
+            "Unavailable(connect)"
+        );
+        let error = client(&BackendConfig::valkey("redis://ann:s3cret@ho st:no")).map(drop).unwrap_err().to_string();
         assert!(!error.contains("s3cret"), "{error}");
     }
 }

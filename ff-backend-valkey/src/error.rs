@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use ff_core::{Applied, ContentionKind, EngineError, StateKind, TransportKind};
+use ff_core::{
+    Applied, ContentionKind, CredentialError, EngineError, ReplayExecutionArgs, SetExecutionTagArgs, StateKind,
+    TransportKind,
+};
 use redis::{ErrorKind, RedisError};
 
 use crate::backend::LABEL;
@@ -14,6 +17,8 @@ pub(crate) enum ValkeyError {
     Closed,
     /// The library is not there, or too old.
     NotPrepared(String),
+    /// No connection was tried: the source of credentials had none.
+    Credentials(CredentialError),
     /// The fault lies before the request was handed to a connection.
     Unsent(RedisError),
     /// The fault lies behind it, or the server refused.
@@ -49,6 +54,7 @@ impl From<ValkeyError> for EngineError {
             ValkeyError::Closed => say(TransportKind::Closed, Applied::No, "the backend was shut down".to_owned()),
             ValkeyError::NotPrepared(text) => say(TransportKind::NotPrepared, Applied::No, text),
             ValkeyError::Reply(text) => say(TransportKind::Protocol, Applied::Maybe, text),
+            ValkeyError::Credentials(source) => say(TransportKind::Auth, Applied::No, source.to_string()),
             ValkeyError::Refused(error) => error,
             ValkeyError::Unsent(source) => {
                 let kind = server_code(&source).map_or_else(|| client_kind(&source), transport_kind);
@@ -95,7 +101,7 @@ pub(crate) const NOT_PREPARED: &str =
     "the server has no function library `ff` that fits: call prepare(), or load library() with FUNCTION LOAD REPLACE";
 
 /// The refusals of `lua/lib/fail.lua`.
-fn refusal(code: &str) -> Option<EngineError> {
+pub(crate) fn refusal(code: &str) -> Option<EngineError> {
     Some(match code {
         "NOT_FOUND" => EngineError::execution_not_found(),
         "LEASE_REVOKED" => EngineError::State(StateKind::LeaseRevoked),
@@ -106,6 +112,12 @@ fn refusal(code: &str) -> Option<EngineError> {
         "NOT_RESUMED" => EngineError::Contention(ContentionKind::NotAResumedExecution),
         "INVALID_GRANT" => EngineError::Contention(ContentionKind::InvalidClaimGrant),
         "GRANT_EXPIRED" => EngineError::Contention(ContentionKind::ClaimGrantExpired),
+        "TERMINAL" => EngineError::State(StateKind::Terminal),
+        "NOT_TERMINAL" => EngineError::State(StateKind::ExecutionNotTerminal),
+        "REPLAYS_EXHAUSTED" => EngineError::State(StateKind::MaxReplaysExhausted),
+        "NOT_ELIGIBLE" => EngineError::Contention(ContentionKind::ExecutionNotEligible),
+        "PAST_DEADLINE" => ReplayExecutionArgs::past_deadline(),
+        "TOO_MANY_TAGS" => SetExecutionTagArgs::too_many(),
         _ => return None,
     })
 }
@@ -184,6 +196,12 @@ mod tests {
             ("LEASE_REVOKED an operator took the lease away", "State(LeaseRevoked)"),
             ("LEASE_EXPIRED the lease has run out", "State(LeaseExpired)"),
             ("STALE_LEASE a newer lease owns the execution", "State(StaleLease)"),
+            ("TERMINAL the execution ended another way", "State(Terminal)"),
+            ("NOT_TERMINAL the execution has not ended", "State(ExecutionNotTerminal)"),
+            ("REPLAYS_EXHAUSTED no replay is left", "State(MaxReplaysExhausted)"),
+            ("NOT_ELIGIBLE the execution does not wait", "Contention(ExecutionNotEligible)"),
+            ("PAST_DEADLINE the deadline is absolute and has come", "Validation(InvalidInput)"),
+            ("TOO_MANY_TAGS the execution has as many labels as it may", "Validation(InvalidInput)"),
         ] {
             assert_eq!(code(ValkeyError::Sent(said(line))), expected);
         }
@@ -232,5 +250,6 @@ mod tests {
         assert_eq!(code(ValkeyError::Sent(late())), "Transport(Timeout, Maybe)");
         assert_eq!(code(ValkeyError::Unsent(late())), "Transport(Timeout, No)");
         assert_eq!(code(ValkeyError::Closed), "Transport(Closed, No)");
+        assert_eq!(code(ValkeyError::Credentials("no token".into())), "Transport(Auth, No)");
     }
 }

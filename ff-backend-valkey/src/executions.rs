@@ -6,18 +6,20 @@ use async_trait::async_trait;
 use ff_core::{
     AttemptIndex, CancelExecutionArgs, CancelExecutionResult, ChangePriorityArgs, ChangePriorityResult,
     CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, Executions,
-    LaneId, Limits, ListAttemptsPage, ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState,
-    ReplayExecutionArgs, ReplayExecutionResult, RetryRule, SetExecutionTagArgs,
+    LaneId, Limits, ListAttemptsPage, ListExecutionsPage, ListLanesPage, PageLimit, PublicState, ReplayExecutionArgs,
+    ReplayExecutionResult, RetryRule, SetExecutionTagArgs,
 };
 use redis::Value;
 
 use crate::{
+    attempts::with,
     backend::ValkeyBackend,
     error::ValkeyError,
     fcall::Call,
-    reply::{self, Row},
+    reply::{self, Items, Row},
 };
 
+#[ff_observe::observed]
 #[async_trait]
 impl Executions for ValkeyBackend {
     async fn create_execution(&self, args: CreateExecutionArgs) -> Result<CreateExecutionResult, EngineError> {
@@ -92,38 +94,80 @@ impl Executions for ValkeyBackend {
 
     async fn create_executions(
         &self,
-        _batch: Vec<CreateExecutionArgs>,
+        batch: Vec<CreateExecutionArgs>,
     ) -> Result<Vec<Result<CreateExecutionResult, EngineError>>, EngineError> {
-        Err(EngineError::unavailable(Operation::CreateExecutions))
+        Limits::check_batch(batch.len(), batch.iter().map(|args| args.input_payload.len()).sum())?;
+        let items = batch.into_iter().map(|args| args.check(&self.limits).map(|()| args)).collect();
+        let keys = &self.keys;
+        let names = [keys.root(), keys.ids(), keys.lanes(), keys.idempotency(), keys.idempotency_expiry()];
+        let tell =
+            |call: Call, args: &CreateExecutionArgs| creating(call.arg(CREATE_ARGUMENTS + 2 * args.tags.len()), args);
+        Ok(self.each(Call::write("ff_create_executions", &names), items, tell, created).await?)
     }
 
-    async fn cancel_execution(&self, _args: CancelExecutionArgs) -> Result<CancelExecutionResult, EngineError> {
-        Err(EngineError::unavailable(Operation::CancelExecution))
+    async fn cancel_execution(&self, args: CancelExecutionArgs) -> Result<CancelExecutionResult, EngineError> {
+        args.check(&self.limits)?;
+        let id = args.execution_id;
+        let call = Call::write("ff_cancel_execution", &self.steering(&id, [self.keys.text(&id)]))
+            .arg(id.as_uuid().to_string())
+            .arg(args.source.as_str())
+            .arg(&args.reason);
+        let call = match args.fence.filter(|_| args.source.is_fenced()) {
+            Some(fence) => {
+                call.arg(fence.lease_id.to_string()).arg(fence.lease_epoch.0).arg(fence.attempt_id.to_string())
+            }
+            None => call,
+        };
+        self.done(call).await?;
+        Ok(CancelExecutionResult::Cancelled { execution_id: id, public_state: PublicState::Cancelled })
     }
 
-    async fn change_priority(&self, _args: ChangePriorityArgs) -> Result<ChangePriorityResult, EngineError> {
-        Err(EngineError::unavailable(Operation::ChangePriority))
+    async fn change_priority(&self, args: ChangePriorityArgs) -> Result<ChangePriorityResult, EngineError> {
+        let id = args.execution_id;
+        self.checked(&id)?;
+        let keys = [self.keys.root(), self.keys.operator_events(), self.keys.core(&id)];
+        let priority = args.effective_priority();
+        self.done(Call::write("ff_change_priority", &keys).arg(id.as_uuid().to_string()).arg(priority)).await?;
+        Ok(ChangePriorityResult::Changed { execution_id: id, priority })
     }
 
-    async fn replay_execution(&self, _args: ReplayExecutionArgs) -> Result<ReplayExecutionResult, EngineError> {
-        Err(EngineError::unavailable(Operation::ReplayExecution))
+    async fn replay_execution(&self, args: ReplayExecutionArgs) -> Result<ReplayExecutionResult, EngineError> {
+        let id = args.execution_id;
+        self.checked(&id)?;
+        let keys = self.steering(&id, [self.keys.text(&id), self.keys.result(&id)]);
+        self.done(Call::write("ff_replay_execution", &keys).arg(id.as_uuid().to_string())).await?;
+        Ok(ReplayExecutionResult::Replayed { public_state: PublicState::Waiting })
     }
 
     async fn list_attempts(
         &self,
-        _id: &ExecutionId,
-        _cursor: Option<AttemptIndex>,
-        _limit: PageLimit,
+        id: &ExecutionId,
+        cursor: Option<AttemptIndex>,
+        limit: PageLimit,
     ) -> Result<ListAttemptsPage, EngineError> {
-        Err(EngineError::unavailable(Operation::ListAttempts))
+        self.checked(id)?;
+        Ok(list_attempts(self, id, cursor, limit).await?)
     }
 
-    async fn set_execution_tag(&self, _args: SetExecutionTagArgs) -> Result<(), EngineError> {
-        Err(EngineError::unavailable(Operation::SetExecutionTag))
+    async fn set_execution_tag(&self, args: SetExecutionTagArgs) -> Result<(), EngineError> {
+        args.check(&self.limits)?;
+        let id = &args.execution_id;
+        let keys = [self.keys.root(), self.keys.core(id), self.keys.tags(id)];
+        let call = Call::write("ff_set_execution_tag", &keys).arg(Limits::TAGS).arg(&args.key);
+        Ok(self.done(with(call, args.value)).await?)
     }
 }
 
 impl ValkeyBackend {
+    /// The keys of an operation that ends an execution or undoes its end from outside its lease.
+    fn steering<const N: usize>(&self, id: &ExecutionId, more: [String; N]) -> Vec<String> {
+        let keys = &self.keys;
+        let mut all =
+            vec![keys.root(), keys.lease_history(), keys.completions(), keys.operator_events(), keys.core(id)];
+        all.extend(more);
+        all
+    }
+
     /// One page of a listing, and whether there is more behind it.
     async fn page(
         &self,
@@ -140,8 +184,35 @@ impl ValkeyBackend {
     }
 }
 
+async fn list_attempts(
+    backend: &ValkeyBackend,
+    id: &ExecutionId,
+    cursor: Option<AttemptIndex>,
+    limit: PageLimit,
+) -> Result<ListAttemptsPage, ValkeyError> {
+    let keys = [backend.keys.root(), backend.keys.core(id), backend.keys.attempts(id)];
+    let from = cursor.map_or(0, |last| u64::from(last.0) + 1);
+    let mut reply = backend.items(Call::read("ff_list_attempts", &keys).arg(from).arg(limit.get())).await?;
+    let (now, core) = (reply.instant()?, reply.hash()?);
+    if core.is_absent() {
+        return Ok(ListAttemptsPage::default());
+    }
+    let record = core.record(*id, Row::default())?;
+    let mut attempts = Vec::new();
+    while let Some(mut stored) = reply.next_items()? {
+        attempts.push(record.attempt_at(stored.attempt()?, now));
+    }
+    let last = attempts.last().map(|attempt| attempt.attempt_index);
+    let next_cursor = last.filter(|last| last.0 < record.total_attempt_count.saturating_sub(1));
+    Ok(ListAttemptsPage { attempts, next_cursor })
+}
+
 async fn create(backend: &ValkeyBackend, args: &CreateExecutionArgs) -> Result<CreateExecutionResult, ValkeyError> {
-    let mut reply = backend.items(create_call(backend, args)).await?;
+    created(&mut backend.items(create_call(backend, args)).await?, args)
+}
+
+/// What a create answers.
+fn created(reply: &mut Items, args: &CreateExecutionArgs) -> Result<CreateExecutionResult, ValkeyError> {
     match reply.text()?.as_str() {
         "created" => Ok(CreateExecutionResult::Created {
             execution_id: args.execution_id,
@@ -165,9 +236,17 @@ fn create_call(backend: &ValkeyBackend, args: &CreateExecutionArgs) -> Call {
         keys.idempotency(),
         keys.idempotency_expiry(),
     ];
+    creating(Call::write("ff_create_execution", &names), args)
+}
+
+/// Arguments of a create without those of its tags.
+const CREATE_ARGUMENTS: usize = 19;
+
+/// The same call with what a create says.
+fn creating(call: Call, args: &CreateExecutionArgs) -> Call {
     let rule = RetryRule::of(args.policy.retry_policy.as_ref());
-    let call = Call::write("ff_create_execution", &names)
-        .arg(id.as_uuid().to_string())
+    let call = call
+        .arg(args.execution_id.as_uuid().to_string())
         .arg(args.namespace.as_str())
         .arg(args.lane_id.as_str())
         .arg(&args.execution_kind)
@@ -194,7 +273,7 @@ fn optional(number: Option<impl ToString>) -> String {
     number.map(|number| number.to_string()).unwrap_or_default()
 }
 
-/// The numbers of a retry rule as `lua/attempts/fail.lua` reads them.
+/// The numbers of a retry rule as `lua/lib/retry.lua` reads them.
 fn rule_text(rule: &RetryRule) -> String {
     let mut text = format!("{} {} {} ", rule.retries_max, rule.initial_ms, rule.max_ms);
     // Writing to a String does not fail. The shortest text of a double reads back as the same double.

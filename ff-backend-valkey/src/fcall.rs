@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use ff_core::{BackendTimeouts, HandlePayload};
+use ff_core::{BackendTimeouts, CredentialSource, HandlePayload};
+use ff_observe::{Metrics, PoolUse};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, FromRedisValue, ProtocolVersion, PushInfo, PushKind, RedisResult, ToRedisArgs,
     aio::MultiplexedConnection,
@@ -16,6 +17,7 @@ use redis::{
 use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 use crate::{
+    backend::LABEL,
     error::{self, ValkeyError},
     library,
 };
@@ -64,9 +66,11 @@ impl Call {
 /// A request is handed to a connection once. What comes back as `Unsent` was never handed over.
 pub(crate) struct Server {
     client: Client,
+    /// Asked before a connection is made, if there is one.
+    credentials: Option<CredentialSource>,
     timeouts: BackendTimeouts,
     partitions: u16,
-    link: RwLock<Option<Link>>,
+    link: Arc<RwLock<Option<Link>>>,
     connecting: Mutex<()>,
     /// Library and partition count were seen to fit.
     checked: AtomicBool,
@@ -105,14 +109,43 @@ impl Server {
         let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         Self {
             client: Client::open(info.set_redis_settings(settings)).unwrap_or(client),
+            credentials: None,
             timeouts,
             partitions,
-            link: RwLock::new(None),
+            link: Arc::new(RwLock::new(None)),
             connecting: Mutex::new(()),
             checked: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             running: Semaphore::new(RUNNING as usize),
         }
+    }
+
+    /// The same with credentials from a source.
+    pub(crate) fn signing(mut self, source: Option<CredentialSource>) -> Self {
+        self.credentials = source;
+        self
+    }
+
+    /// Tells `metrics` whether the connection that all calls share is there, for as long as this lives.
+    pub(crate) fn show_pool(&self, metrics: &Metrics) {
+        let link = Arc::downgrade(&self.link);
+        metrics.watch_pool(LABEL, move || {
+            let link = link.upgrade()?;
+            let used = u64::from(link.read().unwrap_or_else(PoisonError::into_inner).is_some());
+            Some(PoolUse { used, idle: 0, max: 1 })
+        });
+    }
+
+    /// The client with the credentials of this moment; every connection is made by it.
+    async fn client(&self) -> Result<Client, ValkeyError> {
+        let Some(source) = &self.credentials else { return Ok(self.client.clone()) };
+        let credentials = source.get().await.map_err(ValkeyError::Credentials)?;
+        let info = self.client.get_connection_info().clone();
+        let mut settings = info.redis_settings().clone().set_password(credentials.password);
+        if let Some(user) = credentials.user {
+            settings = settings.set_username(user);
+        }
+        Client::open(info.set_redis_settings(settings)).map_err(ValkeyError::Unsent)
     }
 
     /// Calls a function of the library.
@@ -147,7 +180,7 @@ impl Server {
     /// A connection that nobody else uses.
     pub(crate) async fn own_connection(&self) -> Result<(MultiplexedConnection, SemaphorePermit<'_>), ValkeyError> {
         let permit = self.enter().await?;
-        let connection = self.client.get_multiplexed_async_connection_with_config(&self.config()).await;
+        let connection = self.client().await?.get_multiplexed_async_connection_with_config(&self.config()).await;
         Ok((connection.map_err(ValkeyError::Unsent)?, permit))
     }
 
@@ -183,7 +216,7 @@ impl Server {
             }
             Ok::<(), redis::aio::SendError>(())
         });
-        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await;
+        let connection = self.client().await?.get_multiplexed_async_connection_with_config(&config).await;
         let link = Link { connection: connection.map_err(ValkeyError::Unsent)?, broken };
         *self.link.write().unwrap_or_else(PoisonError::into_inner) = Some(link.clone());
         Ok(link)

@@ -44,6 +44,10 @@ impl Keys {
         self.execution("tag", id)
     }
 
+    pub(crate) fn attempts(&self, id: &ExecutionId) -> String {
+        self.execution("at", id)
+    }
+
     pub(crate) fn ids(&self) -> String {
         self.fixed("ids")
     }
@@ -66,6 +70,14 @@ impl Keys {
 
     pub(crate) fn completions(&self) -> String {
         self.fixed("events:completion")
+    }
+
+    pub(crate) fn operator_events(&self) -> String {
+        self.fixed("events:operator")
+    }
+
+    pub(crate) fn ended(&self) -> String {
+        self.fixed("ended")
     }
 
     pub(crate) fn due(&self, lane: &LaneId) -> String {
@@ -100,12 +112,15 @@ mod tests {
             ("result", keys.result(&id)),
             ("text", keys.text(&id)),
             ("tags", keys.tags(&id)),
+            ("attempts", keys.attempts(&id)),
             ("ids", keys.ids()),
             ("lanes", keys.lanes()),
             ("idempotency", keys.idempotency()),
             ("idempotency_expiry", keys.idempotency_expiry()),
             ("lease_history", keys.lease_history()),
             ("completions", keys.completions()),
+            ("operator_events", keys.operator_events()),
+            ("ended", keys.ended()),
             ("due", keys.due(&lane)),
             ("sets", keys.sets(&lane)),
         ];

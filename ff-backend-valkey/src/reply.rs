@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 
 use ff_core::{
-    AttemptIndex, AttemptState, BlockingReason, CapabilitySet, ContentionKind, EligibilityState, EngineError,
-    ExecutionId, ExecutionRecord, GrantRecord, LeaseEpoch, LeaseRecord, LifecyclePhase, OwnershipState, Progress,
-    StateVector, TerminalOutcome, TimestampMs,
+    AttemptIndex, AttemptInfo, AttemptPhase, AttemptState, BlockingReason, CapabilitySet, ContentionKind,
+    EligibilityState, EngineError, ExecutionId, ExecutionRecord, GrantRecord, LeaseEpoch, LeaseRecord, LifecyclePhase,
+    OwnershipState, Progress, StateVector, TerminalOutcome, TimestampMs,
 };
 use redis::Value;
 
-use crate::error::ValkeyError;
+use crate::error::{self, ValkeyError};
 
 /// An array that is read from its front.
 pub(crate) struct Items(std::vec::IntoIter<Value>);
@@ -21,6 +21,11 @@ impl Items {
             Value::Array(items) => Ok(Self(items.into_iter())),
             other => Err(unexpected("an array", &other)),
         }
+    }
+
+    /// The items of no reply.
+    pub(crate) fn none() -> Self {
+        Self(Vec::new().into_iter())
     }
 
     fn next(&mut self) -> Result<Value, ValkeyError> {
@@ -64,6 +69,36 @@ impl Items {
         Ok(Row(row))
     }
 
+    /// One stored attempt: its index, then how it began and how it ended (`lua/lib/attempts.lua`).
+    pub(crate) fn attempt(&mut self) -> Result<AttemptInfo, ValkeyError> {
+        let (index, begin, end) = (self.number()?, self.text()?, self.text()?);
+        let corrupt = || EngineError::corrupt(format!("attempt {index}: {begin:?} {end:?}"));
+        let begin: Vec<&str> = begin.split('\0').collect();
+        let [attempt_type, attempt_id, lease_id, epoch, worker_id, instance, started_at, resumed_at] = begin[..] else {
+            return Err(corrupt().into());
+        };
+        let instant = |text: &str| text.parse().map(TimestampMs::from_ms).map_err(|_| corrupt());
+        let mut ends = end.split('\0').filter(|_| !end.is_empty());
+        let phase = ends.next().map_or(Ok(AttemptPhase::Started), str::parse)?;
+        let ended_at = ends.next().map(instant).transpose()?;
+        let failure_category = ends.next().map(str::to_owned);
+        Ok(AttemptInfo {
+            attempt_id: attempt_id.parse().map_err(|_| corrupt())?,
+            attempt_index: AttemptIndex(index),
+            attempt_type: attempt_type.parse()?,
+            phase,
+            lease_id: lease_id.parse().map_err(|_| corrupt())?,
+            lease_epoch: LeaseEpoch(epoch.parse().map_err(|_| corrupt())?),
+            worker_id: worker_id.parse().map_err(|_| corrupt())?,
+            worker_instance_id: instance.parse().map_err(|_| corrupt())?,
+            started_at: instant(started_at)?,
+            resumed_at: Some(resumed_at).filter(|at| !at.is_empty()).map(instant).transpose()?,
+            ended_at,
+            failure_reason: ends.next().map(str::to_owned),
+            failure_category,
+        })
+    }
+
     /// The next array, if there is one.
     pub(crate) fn next_items(&mut self) -> Result<Option<Self>, ValkeyError> {
         self.0.next().map(Self::of).transpose()
@@ -72,6 +107,18 @@ impl Items {
     /// The rest, as texts.
     pub(crate) fn texts(self) -> Result<Vec<String>, ValkeyError> {
         self.0.map(text).collect()
+    }
+
+    /// The refusal that an answer which begins with `word` tells: one with data, or a code in an item of a batch.
+    pub(crate) fn refusal(&mut self, word: &str) -> Result<ValkeyError, ValkeyError> {
+        match word {
+            "not_active" => Ok(self.not_active()?.into()),
+            "refused" => {
+                let code = self.text()?;
+                error::refusal(&code).map(ValkeyError::from).ok_or_else(|| unknown(&code))
+            }
+            other => Err(unknown(other)),
+        }
     }
 
     /// The refusal with data: the state that holds, the epoch and the latest attempt.
@@ -90,6 +137,11 @@ impl Items {
             attempt_id,
         }))
     }
+}
+
+/// The error for a word that no function of the library answers there.
+pub(crate) fn unknown(word: &str) -> ValkeyError {
+    ValkeyError::Reply(format!("{word:?} was not expected"))
 }
 
 fn unexpected(what: &str, found: &Value) -> ValkeyError {
@@ -305,15 +357,18 @@ mod tests {
         for (name, expected) in [
             ("eligible_first", StateVector::eligible(AttemptState::PendingFirstAttempt)),
             ("eligible_retry", StateVector::eligible(AttemptState::PendingRetryAttempt)),
+            ("eligible_replay", StateVector::eligible(AttemptState::PendingReplayAttempt)),
             ("delayed_first", StateVector::delayed(BlockingReason::WaitingForDelay, AttemptState::PendingFirstAttempt)),
             (
                 "backoff_retry",
                 StateVector::delayed(BlockingReason::WaitingForRetryBackoff, AttemptState::PendingRetryAttempt),
             ),
             ("leased", StateVector::leased()),
+            ("revoked", StateVector::revoked()),
             ("succeeded", StateVector::terminal(TerminalOutcome::Success, AttemptState::AttemptTerminal)),
             ("failed", StateVector::terminal(TerminalOutcome::Failed, AttemptState::AttemptTerminal)),
             ("cancelled", StateVector::terminal(TerminalOutcome::Cancelled, AttemptState::AttemptTerminal)),
+            ("cancelled_unstarted", StateVector::terminal(TerminalOutcome::Cancelled, AttemptState::None)),
             ("expired", StateVector::terminal(TerminalOutcome::Expired, AttemptState::AttemptTerminal)),
             ("expired_unstarted", StateVector::terminal(TerminalOutcome::Expired, AttemptState::None)),
         ] {

@@ -8,6 +8,7 @@ use ff_core::{
 
 use crate::ValkeyBackend;
 
+#[ff_observe::observed]
 #[async_trait]
 impl Subscriptions for ValkeyBackend {
     async fn subscribe_lease_history(
@@ -35,6 +36,7 @@ impl Subscriptions for ValkeyBackend {
     }
 }
 
+#[ff_observe::observed]
 #[async_trait]
 impl CompletionBackend for ValkeyBackend {
     async fn subscribe_completions(&self) -> Result<CompletionStream, EngineError> {

@@ -130,7 +130,8 @@ redis.register_function({ function_name = "ff_names", callback = function(_, arg
   for _, name in ipairs({ "core", "input", "result", "text", "tags" }) do
     names[#names + 1] = name .. " " .. ff.key[name]("ff:{fp:0}", args[1])
   end
-  local fixed = { "ids", "lanes", "idempotency", "idempotency_expiry", "lease_history", "completions" }
+  local fixed = { "ids", "lanes", "idempotency", "idempotency_expiry", "lease_history", "completions", "operator_events",
+    "ended" }
   for _, name in ipairs(fixed) do names[#names + 1] = name .. " " .. ff.key[name]("ff:{fp:0}") end
   for _, name in ipairs({ "due", "sets" }) do names[#names + 1] = name .. " " .. ff.key[name]("ff:{fp:0}", args[2]) end
   return names

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use ff_core::{
-    CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome,
+    CancelExecutionArgs, CancelExecutionResult, CapabilitySet, ChangePriorityArgs, ChangePriorityResult,
+    ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, CompleteArgs,
     CreateExecutionArgs, CreateExecutionResult, EngineBackend, EngineError, ExecutionId, ExecutionInfo,
-    ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LeaseRenewal, ListExecutionsPage,
-    ListLanesPage, PageLimit, PublicState, TimestampMs, UnclaimedReason,
+    ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LeaseRenewal, ListAttemptsPage,
+    ListExecutionsPage, ListLanesPage, PageLimit, PublicState, ReplayExecutionArgs, ReplayExecutionResult,
+    RevokeLeaseArgs, RevokeLeaseResult, SetExecutionTagArgs, TimestampMs, UnclaimedReason,
 };
 use futures::future::BoxFuture;
 
@@ -40,6 +42,26 @@ pub(crate) fn fail(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<Fail
 
 pub(crate) fn cancel(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<()> {
     Box::pin(async move { client.cancel(&held.handle, "no longer wanted").await })
+}
+
+/// What a batch answers.
+pub(crate) type Each<T> = Vec<Result<T, EngineError>>;
+
+pub(crate) fn create_many(
+    client: Arc<dyn EngineBackend>,
+    batch: Vec<CreateExecutionArgs>,
+) -> Answer<Each<CreateExecutionResult>> {
+    Box::pin(async move { client.create_executions(batch).await })
+}
+
+pub(crate) fn complete_many(client: Arc<dyn EngineBackend>, held: Vec<Claimed>) -> Answer<Each<()>> {
+    let batch = held.into_iter().map(|held| CompleteArgs::new(held.handle, Some(vec![0, 0xff, b'!']))).collect();
+    Box::pin(async move { client.complete_many(batch).await })
+}
+
+pub(crate) fn renew_many(client: Arc<dyn EngineBackend>, held: Vec<Claimed>) -> Answer<Each<LeaseRenewal>> {
+    let handles: Vec<_> = held.into_iter().map(|held| held.handle).collect();
+    Box::pin(async move { client.renew_many(&handles).await })
 }
 
 pub(crate) fn describe(client: Arc<dyn EngineBackend>, id: ExecutionId) -> Answer<Option<ExecutionSnapshot>> {
@@ -105,4 +127,36 @@ pub(crate) fn claim_resumed_execution(
 
 pub(crate) fn explain_unclaimed(client: Arc<dyn EngineBackend>, id: ExecutionId) -> Answer<Option<UnclaimedReason>> {
     Box::pin(async move { client.explain_unclaimed(&id, &CapabilitySet::default()).await })
+}
+
+pub(crate) fn list_attempts(client: Arc<dyn EngineBackend>, id: ExecutionId) -> Answer<ListAttemptsPage> {
+    Box::pin(async move { client.list_attempts(&id, None, PageLimit::MAX).await })
+}
+
+pub(crate) fn cancel_execution(
+    client: Arc<dyn EngineBackend>,
+    args: CancelExecutionArgs,
+) -> Answer<CancelExecutionResult> {
+    Box::pin(async move { client.cancel_execution(args).await })
+}
+
+pub(crate) fn cancel_held(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<CancelExecutionResult> {
+    cancel_execution(client, CancelExecutionArgs::new(held.payload.execution_id, "no longer wanted"))
+}
+
+pub(crate) fn change_priority(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<ChangePriorityResult> {
+    Box::pin(async move { client.change_priority(ChangePriorityArgs::new(held.payload.execution_id, 7)).await })
+}
+
+pub(crate) fn replay_execution(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<ReplayExecutionResult> {
+    Box::pin(async move { client.replay_execution(ReplayExecutionArgs::new(held.payload.execution_id)).await })
+}
+
+pub(crate) fn set_execution_tag(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<()> {
+    let args = SetExecutionTagArgs::new(held.payload.execution_id, "team.name", "blue");
+    Box::pin(async move { client.set_execution_tag(args).await })
+}
+
+pub(crate) fn revoke_lease(client: Arc<dyn EngineBackend>, held: Claimed) -> Answer<RevokeLeaseResult> {
+    Box::pin(async move { client.revoke_lease(RevokeLeaseArgs::new(held.payload.execution_id, "drain")).await })
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use async_trait::async_trait;
 use ff_core::{
     AttemptId, AttemptIndex, AttemptPhase, AttemptType, CompletionEvent, ExecutionId, LeaseEpoch, LeaseHistoryEvent,
-    TimestampMs,
+    OperatorEvent, TimestampMs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -151,6 +151,8 @@ pub struct Dump {
     pub lease_history: Vec<LeaseHistoryEvent>,
     /// The completions of all executions, oldest first.
     pub completions: Vec<CompletionEvent>,
+    /// What operators did to all executions, oldest first.
+    pub operator_events: Vec<OperatorEvent>,
     /// All attempts, by execution and index.
     pub attempts: Vec<AttemptFacts>,
     /// One line for each record, index entry and counter of the store, sorted; equal lines mean equal state.
@@ -175,16 +177,33 @@ pub trait HoldControl: Send + Sync {
     /// # Errors
     /// If the store does not answer.
     async fn hold(&self, id: &ExecutionId) -> Result<Box<dyn Held>, HarnessError>;
+
+    /// From now on a claim of `id` waits inside the store, after it has taken the execution and before anybody can see
+    /// that, until the hold is released. A store where nobody can meet such a claim holds the execution.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    async fn hold_claim(&self, id: &ExecutionId) -> Result<Box<dyn Held>, HarnessError> {
+        self.hold(id).await
+    }
 }
 
 /// A hold on one execution.
 #[async_trait]
 pub trait Held: Send + Sync {
-    /// True once at least one write waits behind the hold.
+    /// How many writes wait behind the hold, or behind another that does.
     ///
     /// # Errors
     /// If the store does not answer.
-    async fn is_awaited(&self) -> Result<bool, HarnessError>;
+    async fn waiting(&self) -> Result<u64, HarnessError>;
+
+    /// True once at least one write waits.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    async fn is_awaited(&self) -> Result<bool, HarnessError> {
+        Ok(self.waiting().await? > 0)
+    }
 
     /// Lets the writes go on, as if the holder had changed nothing.
     ///

@@ -41,6 +41,7 @@ pub struct Cx {
     stands_at: Mutex<Option<TimestampMs>>,
     measurements: Mutex<BTreeMap<String, u64>>,
     stepped_back_ms: AtomicI64,
+    removed_until_ms: AtomicI64,
 }
 
 /// The client that looks at a store before and after its case.
@@ -68,6 +69,7 @@ impl Cx {
             stands_at: Mutex::default(),
             measurements: Mutex::default(),
             stepped_back_ms: AtomicI64::new(0),
+            removed_until_ms: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -152,6 +154,8 @@ impl Cx {
     /// # Errors
     /// If the harness cannot drop it.
     pub async fn close(self, failed: bool) -> Result<(), HarnessError> {
+        // First the clients: background loops of theirs end with them.
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.store.close(failed).await
     }
 
@@ -169,6 +173,11 @@ impl Cx {
     ) -> Result<(), Stop> {
         self.recorder.checked(requirement);
         expect::judge(requirement, subject, got, expectation)
+    }
+
+    /// True if a client of the case has called `method`.
+    pub(crate) fn has_called(&self, method: &str) -> bool {
+        self.recorder.hits().contains_key(method)
     }
 
     /// Notes a number for the report, such as the round trips of an operation.
@@ -381,6 +390,22 @@ impl Cx {
     #[must_use]
     pub fn stepped_back(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.stepped_back_ms.load(Ordering::Relaxed)).unwrap_or_default())
+    }
+
+    /// Says that executions, and events of executions, that were created until the store's now may be gone.
+    ///
+    /// # Errors
+    /// `Stop::NotRun` without a clock control.
+    pub async fn removed_until_now(&self) -> Result<(), Stop> {
+        let now = self.now().await?;
+        self.removed_until_ms.fetch_max(now.as_ms(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Until when the case let what was created be removed.
+    #[must_use]
+    pub fn removed_until(&self) -> TimestampMs {
+        TimestampMs::from_ms(self.removed_until_ms.load(Ordering::Relaxed))
     }
 
     /// The clock of the suite's process, which no backend may look at.

@@ -9,7 +9,10 @@ use ff_core::{
 
 use crate::{
     Claimed, Cx, Expect, Fault, Stop, TTL, Verdict, answers,
-    calls::{Answer, Call, cancel, complete, create, delay, fail, progress, renew, wait_children},
+    calls::{
+        Answer, Call, cancel, complete, complete_many, create, create_many, delay, fail, progress, renew, renew_many,
+        wait_children,
+    },
     check, equals, is_none, is_ok, refused, satisfies,
     trials::{AFTER, BEFORE, FAULTS, all_answer, held, is_lost, meets, planned, struck},
 };
@@ -228,6 +231,19 @@ pub async fn delay_repeated_after_a_fault_ends_as_one_call(cx: &Cx) -> Verdict {
     Ok(())
 }
 
+/// A batch of completions whose reply was lost, that a reset kept from the store, or whose caller was killed, is
+/// repeated and ends as one.
+///
+/// Covers FF-DUR-002, FF-DUR-003, FF-DUR-004, FF-ERR-018. Needs address, clock, dump, batches.
+pub async fn complete_many_repeated_after_a_fault_ends_as_one_call(cx: &Cx) -> Verdict {
+    for fault in [Fault::DropReply, Fault::Reset, Fault::Swallow, Fault::SwallowReply] {
+        let call = |client, held| complete_many(client, vec![held]);
+        let (first, repeats) = told(cx, Operation::CompleteMany, plain(), fault, call).await?;
+        check!(cx, "FF-DUR-003", repeats, all_answer(first));
+    }
+    Ok(())
+}
+
 /// A `wait_children` that meets any fault on its way is repeated and ends as one call.
 ///
 /// Covers FF-DUR-002, FF-DUR-003, FF-DUR-004, FF-ERR-018. Needs address, clock, dump.
@@ -235,6 +251,41 @@ pub async fn wait_children_repeated_after_a_fault_ends_as_one_call(cx: &Cx) -> V
     for fault in FAULTS {
         let (first, repeats) = told(cx, Operation::WaitChildren, plain(), fault, wait_children).await?;
         check!(cx, "FF-DUR-003", repeats, all_answer(first));
+    }
+    Ok(())
+}
+
+/// A batch of renewals whose reply was lost, that a reset kept from the store, or whose caller was killed, is repeated
+/// and ends as one.
+///
+/// Covers FF-DUR-002, FF-DUR-003, FF-DUR-004, FF-ERR-018. Needs address, clock, dump, batches.
+pub async fn renew_many_repeated_after_a_fault_ends_as_one_call(cx: &Cx) -> Verdict {
+    for fault in [Fault::DropReply, Fault::Reset, Fault::Swallow, Fault::SwallowReply] {
+        let call = |client, held| renew_many(client, vec![held]);
+        let (first, repeats) = told(cx, Operation::RenewMany, plain(), fault, call).await?;
+        check!(cx, "FF-DUR-003", repeats, all_answer(first));
+    }
+    Ok(())
+}
+
+/// A batch of creates that met a fault is repeated: the repeats name the first, and there is one execution.
+///
+/// Covers FF-DUR-002, FF-DUR-003, FF-DUR-004, FF-ERR-018. Needs address, clock, dump, batches.
+pub async fn create_executions_repeated_after_a_fault_ends_as_one_call(cx: &Cx) -> Verdict {
+    for fault in [Fault::DropReply, Fault::Reset, Fault::Swallow, Fault::SwallowReply] {
+        let trial = planned(cx).await?;
+        let call = |client, args| create_many(client, vec![args]);
+        let told = meets(cx, &trial, fault, Repeat::of(Operation::CreateExecutions), call).await?;
+        let nothing = || Err(EngineError::corrupt("an item without an answer"));
+        let repeats = told.repeats.into_iter().map(|answer| answer?.pop().unwrap_or_else(nothing));
+        let (repeats, id): (Vec<_>, _) = (repeats.collect(), trial.struck());
+        match fault {
+            Fault::Reset | Fault::Swallow => check!(cx, "FF-DUR-003", repeats, create_then_duplicate(id)),
+            _ => {
+                let duplicate = CreateExecutionResult::Duplicate { execution_id: id };
+                check!(cx, "FF-DUR-003", repeats, all_answer(duplicate));
+            }
+        }
     }
     Ok(())
 }

@@ -15,6 +15,12 @@ use crate::{Cx, Stop};
 pub(crate) struct Facts(Vec<String>);
 
 impl Facts {
+    /// The same without the name of its lane, `lane`.
+    pub(crate) fn in_lane(self, lane: &str) -> Self {
+        let name = format!("\"lane_id\":\"{lane}\"");
+        Self(self.0.into_iter().map(|line| line.replace(&name, "\"lane_id\":\"<>\"")).collect())
+    }
+
     /// What reads and attempts tell of one and not of the other.
     pub(crate) fn other_records(&self, expected: &Self) -> Vec<String> {
         Self::differences(self.lines(false), &expected.lines(false))
@@ -43,7 +49,7 @@ impl Facts {
     }
 
     fn lines(&self, events: bool) -> Vec<&str> {
-        let told = |line: &&str| line.starts_with("lease ") || line.starts_with("completion ");
+        let told = |line: &&str| ["lease ", "completion ", "operator "].iter().any(|family| line.starts_with(family));
         self.0.iter().map(String::as_str).filter(|line| told(line) == events).collect()
     }
 }
@@ -69,6 +75,9 @@ pub(crate) async fn facts_of(
     }
     for event in dump.completions.iter().filter(|event| event.execution_id == *id) {
         facts.tell("completion", event)?;
+    }
+    for event in dump.operator_events.iter().filter(|event| event.execution_id == *id) {
+        facts.tell("operator", event)?;
     }
     Ok(Facts(facts.lines))
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, num::NonZeroU32, sync::Arc};
 
 use async_trait::async_trait;
-use ff_core::{EngineBackend, EngineError};
+use ff_core::{EngineBackend, EngineError, ScannerConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::Controls;
@@ -151,12 +151,21 @@ pub struct Client {
     pub pool_size: NonZeroU32,
     /// Its name in reports.
     pub name: String,
+    /// Its background loops.
+    pub scanners: Option<ScannerConfig>,
 }
 
 impl Client {
     /// A client with four connections.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { address: None, pool_size: NonZeroU32::MIN.saturating_add(3), name: name.into() }
+        Self { address: None, pool_size: NonZeroU32::MIN.saturating_add(3), name: name.into(), scanners: None }
+    }
+
+    /// The same with background loops.
+    #[must_use]
+    pub fn scanners(mut self, scanners: ScannerConfig) -> Self {
+        self.scanners = Some(scanners);
+        self
     }
 
     /// The same behind a proxy.

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use ff_core::{EngineError, TerminalOutcome};
+use ff_core::{CancelExecutionArgs, CancelExecutionResult, EngineError, ExecutionId, TerminalOutcome};
 use futures::future::join_all;
 use tokio::task::JoinHandle;
 
 use crate::{
     Claimed, Cx, Expect, Stop, TTL, Verdict,
-    calls::{Call, cancel, complete, fail, progress, renew},
-    check, equals, is_ok, refused, satisfies,
+    calls::{Call, cancel, cancel_execution, cancel_held, complete, fail, progress, renew},
+    check, equals, is_ok, is_true, refused, satisfies,
+    words::{CANCELLED, CANCELLED_UNSTARTED, attempt_log, completion_log, reads, vector},
 };
 
 /// How long a write may take until it waits behind a hold.
@@ -209,6 +210,112 @@ pub async fn racing_ends_of_one_lease_end_it_once(cx: &Cx) -> Verdict {
         let dump = cx.dump().await?;
         let told = dump.completions.iter().filter(|event| event.execution_id == id);
         check!(cx, "FF-SUB-001", told.map(|event| event.outcome).collect::<Vec<_>>(), equals(vec![outcome]));
+    }
+    Ok(())
+}
+
+/// A cancel by an operator that waits while a claim takes the execution ends what the claim began: no attempt stays
+/// open and no lease stays live.
+///
+/// Covers FF-EXE-002, FF-EXE-060, FF-CON-001. Needs hold, dump.
+pub async fn cancel_execution_that_waited_for_a_claim_ends_its_attempt(cx: &Cx) -> Verdict {
+    cx.hold()?;
+    let (a, b) = (cx.client("a").await?, cx.client("b").await?);
+    let id = cx.created_plain(&a).await?;
+    let hold = cx.hold()?.hold_claim(&id).await?;
+    let (lane, worker) = (cx.lane()?, cx.worker("worker", TTL)?);
+    let claims = tokio::spawn(async move { a.claim(&lane, &ff_core::CapabilitySet::default(), worker).await });
+    cx.eventually("the claim waits behind the hold", LIMIT, || async { Ok(hold.waiting().await? >= 1) }).await?;
+    let cancels = tokio::spawn(cancel_execution(b, CancelExecutionArgs::new(id, "no longer wanted")));
+    cx.eventually("the cancel waits behind the claim", LIMIT, || async { Ok(hold.waiting().await? >= 2) }).await?;
+    hold.release().await?;
+
+    let handle = joined(claims).await?;
+    check!(cx, "FF-CON-001", handle.as_ref().is_ok_and(Option::is_some), is_true());
+    check!(cx, "FF-EXE-060", joined(cancels).await?, is_ok());
+    let client = cx.client("a").await?;
+    check!(cx, "FF-EXE-060", vector(&cx.info(&client, &id).await?), reads(CANCELLED));
+    check!(cx, "FF-EXE-002", attempt_log(&cx.dump().await?, &id), reads("0 initial ended_cancelled 1"));
+    if let Ok(Some(handle)) = handle {
+        check!(cx, "FF-CON-001", client.renew(&handle).await, refused("Contention(ExecutionNotActive)"));
+    }
+    Ok(())
+}
+
+/// A cancel by an operator that waited until the execution's deadline is refused: it has expired.
+///
+/// Covers FF-CLK-003, FF-EXE-061. Needs hold, clock, dump.
+pub async fn cancel_execution_that_waited_past_the_deadline_is_refused(cx: &Cx) -> Verdict {
+    cx.hold()?;
+    let client = cx.client("a").await?;
+    let deadline = cx.now().await?.plus(TTL / 2);
+    cx.created(&client, cx.execution()?.execution_deadline_at(deadline)).await?;
+    let held = cx.claimed(&client, "worker").await?;
+    let waited = waits(cx, &held, TTL / 2, cancel_held).await?;
+    check!(cx, "FF-EXE-061", waited.answer, refused("State(Terminal)"));
+    check!(cx, "FF-CLK-003", waited.unchanged, equals(true));
+    Ok(())
+}
+
+/// The cancels of four operators and completes of the holder that meet: one way to end it wins, and all agree with it.
+///
+/// Covers FF-CON-001, FF-EXE-061, FF-SUB-001. Needs dump.
+pub async fn racing_cancels_and_completes_end_it_once(cx: &Cx) -> Verdict {
+    let clients = [cx.client("a").await?, cx.client("b").await?, cx.client("c").await?, cx.client("d").await?];
+    for _ in 0..10 {
+        let id = cx.created_plain(&clients[0]).await?;
+        let held = cx.claimed(&clients[0], "worker").await?;
+        let [a, b, c, d] = clients.clone();
+        let cancels = |client| cancel_execution(client, CancelExecutionArgs::new(id, "no longer wanted"));
+        let ends = (complete(a, held.clone()), cancels(b), complete(c, held), cancels(d));
+        let (first, cancelled, second, again) =
+            tokio::join!(tokio::spawn(ends.0), tokio::spawn(ends.1), tokio::spawn(ends.2), tokio::spawn(ends.3));
+        let lost = |error| Stop::Errored(format!("a call of the case: {error}"));
+        let completes = [first.map_err(lost)?, second.map_err(lost)?];
+        let cancels = [cancelled.map_err(lost)?, again.map_err(lost)?];
+
+        let completed = completes[0].is_ok();
+        for answer in completes {
+            let late = answer.as_ref().is_err_and(|error| error.code() == "Contention(ExecutionNotActive)");
+            check!(cx, "FF-CON-001", if completed { answer.is_ok() } else { late }, is_true());
+        }
+        for answer in cancels {
+            let late = answer == Err(EngineError::State(ff_core::StateKind::Terminal));
+            check!(cx, "FF-EXE-061", if completed { late } else { answer.is_ok() }, is_true());
+        }
+        let outcome = if completed { "success" } else { "cancelled" };
+        check!(cx, "FF-SUB-001", completion_log(&cx.dump().await?, &id), reads(outcome));
+    }
+    Ok(())
+}
+
+/// Claims and cancels that meet at one execution leave it cancelled, with no attempt or one that ended so.
+///
+/// Covers FF-CON-001, FF-EXE-002, FF-EXE-060. Needs dump.
+pub async fn racing_claims_and_cancels_leave_nothing_open(cx: &Cx) -> Verdict {
+    let clients = [cx.client("a").await?, cx.client("b").await?, cx.client("c").await?, cx.client("d").await?];
+    for _ in 0..10 {
+        let id: ExecutionId = cx.created_plain(&clients[0]).await?;
+        let [a, b, c, d] = &clients;
+        let args = || CancelExecutionArgs::new(id, "no longer wanted");
+        let (first, cancelled, second, again) = tokio::join!(
+            cx.try_claim(a, "worker", TTL),
+            b.cancel_execution(args()),
+            cx.try_claim(c, "other", TTL),
+            d.cancel_execution(args())
+        );
+        let cancels: Vec<Result<CancelExecutionResult, EngineError>> = vec![cancelled, again];
+        check!(cx, "FF-EXE-060", cancels.iter().all(Result::is_ok), is_true());
+        let taken: Vec<Claimed> = [first?, second?].into_iter().flatten().collect();
+        let state = vector(&cx.info(a, &id).await?);
+        let attempts = attempt_log(&cx.dump().await?, &id);
+        let (vector, ended) = match taken.len() {
+            0 => (CANCELLED_UNSTARTED, ""),
+            _ => (CANCELLED, "0 initial ended_cancelled 1"),
+        };
+        check!(cx, "FF-CON-001", taken.len() <= 1, is_true());
+        check!(cx, "FF-CON-001", state, reads(vector));
+        check!(cx, "FF-EXE-002", attempts, reads(ended));
     }
     Ok(())
 }

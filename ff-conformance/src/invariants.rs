@@ -14,8 +14,9 @@ use std::{
 };
 
 use ff_core::{
-    Capability, CompletionEvent, EngineBackend, ExecutionId, ExecutionInfo, ExecutionSnapshot, LaneId,
-    LeaseHistoryEvent, PublicState, TimestampMs,
+    AttemptIndex, AttemptState, AttemptType, Capability, CompletionEvent, EngineBackend, ExecutionId, ExecutionInfo,
+    ExecutionSnapshot, LaneId, LeaseHistoryEvent, LifecyclePhase, OperatorEvent, OperatorEventKind, PublicState,
+    TimestampMs,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -79,7 +80,48 @@ struct Reads {
 struct History {
     leases: Vec<LeaseHistoryEvent>,
     completions: Vec<CompletionEvent>,
+    operators: Vec<OperatorEvent>,
     attempts: Vec<AttemptFacts>,
+}
+
+/// The latest run of an execution: what happened since it was created or last replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Run {
+    /// It began with this attempt.
+    Began(AttemptIndex),
+    /// It has had no attempt.
+    Unclaimed,
+    /// It ended at the instant at which it was replayed: it may have begun with this attempt or had none.
+    Unclear(AttemptIndex),
+}
+
+impl History {
+    /// The replays, oldest first.
+    fn replays(&self) -> impl Iterator<Item = &OperatorEvent> {
+        self.operators.iter().filter(|event| event.kind == OperatorEventKind::Replayed)
+    }
+
+    /// True if no end of the latest run was told.
+    fn is_untold(&self) -> bool {
+        self.completions.len() == self.replays().count()
+    }
+
+    /// The latest run of the execution of `info`.
+    fn run(&self, info: &ExecutionInfo) -> Run {
+        let begins =
+            |attempt: &&AttemptFacts| matches!(attempt.attempt_type, AttemptType::Initial | AttemptType::Replay);
+        let Some(first) = self.attempts.iter().rev().find(begins) else { return Run::Unclaimed };
+        let Some(replay) = self.replays().last() else { return Run::Began(first.attempt_index) };
+        if info.state.attempt_state == AttemptState::PendingReplayAttempt {
+            Run::Unclaimed
+        } else if info.state.lifecycle_phase != LifecyclePhase::Terminal || first.started_at > replay.at {
+            Run::Began(first.attempt_index)
+        } else if first.started_at < replay.at {
+            Run::Unclaimed
+        } else {
+            Run::Unclear(first.attempt_index)
+        }
+    }
 }
 
 /// What a store holds and tells.
@@ -115,6 +157,7 @@ impl World {
         let still = world.now.is_some();
         let reads = known.into_iter().step_by(step).map(|id| read(cx, Arc::clone(client), id, still));
         world.reads = stream::iter(reads).buffered(4).try_collect().await?;
+        world.forget(cx.removed_until());
         Ok(world)
     }
 
@@ -127,10 +170,22 @@ impl World {
         for event in &dump.completions {
             self.histories.entry(event.execution_id).or_default().completions.push(event.clone());
         }
+        for event in &dump.operator_events {
+            self.histories.entry(event.execution_id).or_default().operators.push(event.clone());
+        }
         for attempt in &dump.attempts {
             self.histories.entry(attempt.execution_id).or_default().attempts.push(attempt.clone());
         }
         self.dump = Some(dump);
+    }
+
+    /// Leaves out the histories that the case let be removed, wholly or in part.
+    fn forget(&mut self, until: TimestampMs) {
+        if until > TimestampMs::from_ms(i64::MIN) {
+            self.reads.retain(|reads| reads.info.created_at > until);
+            let kept: HashSet<_> = self.reads.iter().map(|reads| reads.info.execution_id).collect();
+            self.histories.retain(|id, _| kept.contains(id));
+        }
     }
 
     /// Every execution that was read, with its history; nothing without a dump.

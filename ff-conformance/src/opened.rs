@@ -65,15 +65,22 @@ where
     E: fmt::Display,
     F: Future<Output = Result<B, E>> + Send + 'static,
 {
-    let connect = move |value: &T, client| {
+    shared_store(value, controls, move |value, client| {
         let connecting = connect(value, client);
-        let connected: BoxFuture<'static, _> = Box::pin(async move {
+        Box::pin(async move {
             let backend: Arc<dyn EngineBackend> =
                 Arc::new(connecting.await.map_err(|error| HarnessError::new(format!("connect: {error}")))?);
             Ok(backend)
-        });
-        connected
-    };
+        })
+    })
+}
+
+/// The same for clients that are shared from their beginning.
+pub(crate) fn shared_store<T: Send + Sync + 'static>(
+    value: T,
+    controls: Controls,
+    connect: impl Fn(&T, Client) -> BoxFuture<'static, Result<Arc<dyn EngineBackend>, HarnessError>> + Send + Sync + 'static,
+) -> Box<dyn Store> {
     Box::new(Opened { value, controls, connect: Box::new(connect) })
 }
 

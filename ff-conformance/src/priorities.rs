@@ -1,13 +1,20 @@
-//! Cases of the claim order: priority descending, creation, id.
+//! Cases of the claim order: priority descending, creation, id; and of priorities that change.
 
-use ff_core::{FailureClass, FailureReason};
+use std::sync::Arc;
+
+use ff_core::{
+    ChangePriorityArgs, ChangePriorityResult, CreateExecutionArgs, EngineBackend, EngineError, ExecutionId,
+    FailureClass, FailureReason, RevokeLeaseArgs,
+};
 
 use crate::{
-    Cx, TTL, Verdict, check,
+    Cx, Stop, TTL, Verdict, answers, check,
     crowds::{claim_order, created_many},
     equals,
     instants::{after, ms},
-    stages::retrying,
+    refused, refused_with,
+    stages::{held, held_as, retrying},
+    words::{operator_log, reads},
 };
 
 /// The higher priority goes first, whatever is older.
@@ -144,5 +151,105 @@ pub async fn urgent_work_that_is_not_due_holds_nobody_up(cx: &Cx) -> Verdict {
     check!(cx, "FF-CLM-003", claim_order(cx, &a, 2).await?, equals(vec![plain]));
     cx.set_time(due).await?;
     check!(cx, "FF-CLM-001", claim_order(cx, &a, 2).await?, equals(vec![urgent]));
+    Ok(())
+}
+
+const fn changed(execution_id: ExecutionId, priority: i32) -> ChangePriorityResult {
+    ChangePriorityResult::Changed { execution_id, priority }
+}
+
+/// Four executions of that kind, each a millisecond after the one before.
+async fn four(cx: &Cx, client: &Arc<dyn EngineBackend>, kind: &CreateExecutionArgs) -> Result<[ExecutionId; 4], Stop> {
+    let mut ids = [kind.execution_id; 4];
+    for id in &mut ids {
+        let mut args = kind.clone();
+        args.execution_id = cx.execution()?.execution_id;
+        *id = cx.created(client, args).await?;
+        cx.pass_time(ms(1)).await?;
+    }
+    Ok(ids)
+}
+
+/// Another priority moves work within its lane at once, up and down, and is told once.
+///
+/// Covers FF-EXE-063, FF-EXE-070, FF-CLM-001.
+pub async fn change_priority_moves_work_within_its_lane(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let plain = cx.execution()?.priority(5);
+    let [first, second, third, fourth] = four(cx, &a, &plain).await?;
+
+    for (id, asked, effective) in [(third, 9, 9), (first, 1, 1), (fourth, 9001, 9000), (second, -1, 0)] {
+        let change = a.change_priority(ChangePriorityArgs::new(id, asked)).await;
+        check!(cx, "FF-EXE-063", change, answers(changed(id, effective)));
+        let info = cx.info(&a, &id).await?;
+        check!(cx, "FF-EXE-063", (info.priority, info.last_mutation_at), equals((effective, cx.now().await?)));
+        let told = operator_log(&cx.dump().await?, &id);
+        check!(cx, "FF-EXE-070", told, reads(&format!("priority_changed {effective}")));
+    }
+
+    check!(cx, "FF-CLM-001", claim_order(cx, &a, 5).await?, equals(vec![fourth, third, first, second]));
+    Ok(())
+}
+
+/// The priority that it has already changes nothing and is not told.
+///
+/// Covers FF-EXE-063, FF-EXE-070.
+pub async fn change_priority_to_the_same_changes_nothing(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let id = cx.created(&a, cx.execution()?.priority(9000)).await?;
+    let written = cx.dump().await?;
+    cx.pass_time(ms(7)).await?;
+    for asked in [9000, 9001, i32::MAX] {
+        let change = a.change_priority(ChangePriorityArgs::new(id, asked)).await;
+        check!(cx, "FF-EXE-063", change, answers(changed(id, 9000)));
+    }
+    check!(cx, "FF-EXE-070", cx.dump().await?, equals(written));
+    Ok(())
+}
+
+/// What waits for an instant has the changed priority when it comes, also where a claim has seen that it came.
+///
+/// Covers FF-EXE-063, FF-CLM-001.
+pub async fn change_priority_of_work_that_is_not_due_counts_later(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let due = after(cx.now().await?, 1000);
+    let delayed = cx.execution()?.priority(5).delay_until(due);
+    let [first, second, third, fourth] = four(cx, &a, &delayed).await?;
+    a.change_priority(ChangePriorityArgs::new(third, 7)).await?;
+    cx.set_time(due).await?;
+    check!(cx, "FF-EXE-063", claim_order(cx, &a, 1).await?, equals(vec![third]));
+    let change = a.change_priority(ChangePriorityArgs::new(fourth, 6)).await;
+    check!(cx, "FF-EXE-063", change, answers(changed(fourth, 6)));
+    check!(cx, "FF-CLM-001", claim_order(cx, &a, 4).await?, equals(vec![fourth, first, second]));
+    Ok(())
+}
+
+/// Held work, work whose lease ended and work that has ended do not wait; their priority stays.
+///
+/// Covers FF-EXE-064, FF-ERR-001.
+pub async fn change_priority_of_work_that_does_not_wait_is_refused(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let deadline = after(cx.now().await?, 500);
+    let live = held(cx, &a).await?.payload.execution_id;
+    let revoked = held(cx, &a).await?.payload.execution_id;
+    a.revoke_lease(RevokeLeaseArgs::new(revoked, "drain")).await?;
+    let past = held_as(cx, &a, cx.execution()?.priority(9).execution_deadline_at(deadline)).await?.payload.execution_id;
+    let ended = {
+        let args = cx.execution()?.priority(9);
+        let id = cx.created(&a, args).await?;
+        let claimed = cx.claimed(&a, "worker").await?;
+        a.complete(&claimed.handle, None).await?;
+        id
+    };
+    let unstarted = cx.created(&a, cx.execution()?.execution_deadline_at(deadline)).await?;
+    cx.set_time(deadline).await?;
+    let written = cx.dump().await?;
+    for id in [live, revoked, past, ended, unstarted] {
+        let change = a.change_priority(ChangePriorityArgs::new(id, 3)).await;
+        check!(cx, "FF-EXE-064", change, refused("Contention(ExecutionNotEligible)"));
+    }
+    let unknown = ChangePriorityArgs::new(cx.execution()?.execution_id, 3);
+    check!(cx, "FF-ERR-001", a.change_priority(unknown).await, refused_with(EngineError::execution_not_found()));
+    check!(cx, "FF-EXE-064", cx.dump().await?, equals(written));
     Ok(())
 }

@@ -2,33 +2,36 @@
 
 use std::sync::Arc;
 
-use ff_core::{CapabilitySet, ClaimExecutionArgs, EngineBackend, EngineError, ExecutionId, ExecutionPolicy, Operation};
+use ff_core::{
+    CapabilitySet, ClaimExecutionArgs, EngineBackend, EngineError, ExecutionId, ExecutionPolicy, Operation, PageLimit,
+};
 
 use crate::{
     Claimed, Cx, Expect, Proxy, Stop, TTL, Verdict,
     calls::{
-        Call, cancel, claim_execution, claim_for_worker, claim_from_reclaim, claim_resumed_execution, complete, create,
-        delay, describe, explain_unclaimed, fail, list_executions, list_lanes, ping, progress, read_info, read_state,
-        renew, result, wait_children,
+        Call, cancel, claim_execution, claim_for_worker, claim_from_reclaim, claim_resumed_execution, complete,
+        complete_many, create, create_many, delay, describe, explain_unclaimed, fail, list_executions, list_lanes,
+        ping, progress, read_info, read_state, renew, renew_many, result, wait_children,
     },
     check, equals,
+    forgeries::foreign,
     reservations::{GRANT_TTL, granted, redeems, wants},
     routes::{Route, waiting},
     satisfies,
 };
 
 /// A client behind a counting proxy.
-struct Counted {
-    client: Arc<dyn EngineBackend>,
+pub(crate) struct Counted {
+    pub(crate) client: Arc<dyn EngineBackend>,
     proxy: Proxy,
 }
 
 /// Calls of each operation: one that makes the connection and prepares the statement, then those that are counted.
-const CALLS: usize = 3;
+pub(crate) const CALLS: usize = 3;
 
 impl Counted {
     /// Round trips of `call` on each of the subjects but the first; they are noted for the report.
-    async fn turns<S, T>(
+    pub(crate) async fn turns<S, T>(
         &self,
         cx: &Cx,
         operation: Operation,
@@ -50,7 +53,7 @@ impl Counted {
     }
 
     /// As many executions under live leases as there are calls.
-    async fn held(&self, cx: &Cx, policy: ExecutionPolicy) -> Result<Vec<Claimed>, Stop> {
+    pub(crate) async fn held(&self, cx: &Cx, policy: ExecutionPolicy) -> Result<Vec<Claimed>, Stop> {
         let mut held = Vec::new();
         for _ in 0..CALLS {
             cx.created(&self.client, cx.execution()?.policy(policy.clone())).await?;
@@ -60,13 +63,13 @@ impl Counted {
     }
 }
 
-async fn counted(cx: &Cx) -> Result<Counted, Stop> {
+pub(crate) async fn counted(cx: &Cx) -> Result<Counted, Stop> {
     let (client, proxy) = cx.proxied("counted").await?;
     Ok(Counted { client, proxy })
 }
 
 /// Round trips of a holder's `call`.
-async fn of_holder<T>(
+pub(crate) async fn of_holder<T>(
     cx: &Cx,
     operation: Operation,
     policy: ExecutionPolicy,
@@ -78,7 +81,7 @@ async fn of_holder<T>(
 }
 
 /// Round trips of a reader's `call` on an execution that completed with a result.
-async fn of_reader<T>(cx: &Cx, operation: Operation, call: Call<ExecutionId, T>) -> Result<Vec<u64>, Stop> {
+pub(crate) async fn of_reader<T>(cx: &Cx, operation: Operation, call: Call<ExecutionId, T>) -> Result<Vec<u64>, Stop> {
     let counted = counted(cx).await?;
     let id = cx.created_plain(&counted.client).await?;
     let held = cx.claimed(&counted.client, "worker").await?;
@@ -87,7 +90,7 @@ async fn of_reader<T>(cx: &Cx, operation: Operation, call: Call<ExecutionId, T>)
 }
 
 /// Every counted call cost one round trip.
-fn one_each() -> impl Expect<Vec<u64>> {
+pub(crate) fn one_each() -> impl Expect<Vec<u64>> {
     equals(vec![1; CALLS - 1])
 }
 
@@ -199,6 +202,42 @@ pub async fn delay_costs_one_round_trip(cx: &Cx) -> Verdict {
     Ok(())
 }
 
+/// Items of each batch that is counted.
+const ITEMS: usize = 10;
+
+/// As many batches of leases as there are calls.
+async fn held_batches(cx: &Cx, counted: &Counted) -> Result<Vec<Vec<Claimed>>, Stop> {
+    let mut batches = Vec::new();
+    for _ in 0..CALLS {
+        let mut batch = Vec::new();
+        for _ in 0..ITEMS {
+            cx.created_plain(&counted.client).await?;
+            batch.push(cx.claimed(&counted.client, "worker").await?);
+        }
+        batches.push(batch);
+    }
+    Ok(batches)
+}
+
+/// A warm batch of creates is one request and one reply, also with an id and a key that occur twice.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn create_executions_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let counted = counted(cx).await?;
+    let mut batches = Vec::new();
+    for number in 0..CALLS {
+        let mut batch = Vec::new();
+        for item in 0..ITEMS {
+            batch.push(cx.execution()?.idempotency_key(format!("{number}-{}", item / 2)));
+        }
+        batch.extend(batch.first().cloned());
+        batches.push(batch);
+    }
+    let turns = counted.turns(cx, Operation::CreateExecutions, batches, create_many).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
 /// A warm wait for nothing is one request and one reply.
 ///
 /// Covers FF-CON-004. Needs address.
@@ -219,6 +258,17 @@ pub async fn claim_for_worker_costs_one_round_trip(cx: &Cx) -> Verdict {
         wanted.push(wants(cx, "worker", GRANT_TTL)?);
     }
     let turns = counted.turns(cx, Operation::ClaimForWorker, wanted, claim_for_worker).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm batch of completions is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn complete_many_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let counted = counted(cx).await?;
+    let batches = held_batches(cx, &counted).await?;
+    let turns = counted.turns(cx, Operation::CompleteMany, batches, complete_many).await?;
     check!(cx, "FF-CON-004", turns, one_each());
     Ok(())
 }
@@ -267,6 +317,78 @@ pub async fn claim_resumed_execution_costs_one_round_trip(cx: &Cx) -> Verdict {
 pub async fn explain_unclaimed_costs_one_round_trip(cx: &Cx) -> Verdict {
     let turns = of_reader(cx, Operation::ExplainUnclaimed, explain_unclaimed).await?;
     check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm batch of renewals is one request and one reply.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn renew_many_costs_one_round_trip(cx: &Cx) -> Verdict {
+    let counted = counted(cx).await?;
+    let batches = held_batches(cx, &counted).await?;
+    let turns = counted.turns(cx, Operation::RenewMany, batches, renew_many).await?;
+    check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// A warm batch of claims is one request and one reply, and so is a warm hand-over to new work.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn claim_many_and_complete_and_claim_cost_one_round_trip(cx: &Cx) -> Verdict {
+    let counted = counted(cx).await?;
+    let (client, lane, none) = (&counted.client, cx.lane()?, CapabilitySet::default());
+    let (mut batches, mut hand_overs) = (Vec::new(), Vec::new());
+    for _ in 0..CALLS * ITEMS {
+        cx.created_plain(client).await?;
+    }
+    for _ in 0..CALLS {
+        let limit = PageLimit::new(u32::try_from(ITEMS).unwrap_or_default())?;
+        counted.proxy.reset();
+        let taken = client.claim_many(&lane, &none, cx.worker("worker", TTL)?, limit).await?.len();
+        batches.push((taken, counted.proxy.turns()));
+    }
+    for _ in 0..=CALLS {
+        cx.created_plain(client).await?;
+    }
+    let mut held = cx.claimed(client, "worker").await?.handle;
+    for _ in 0..CALLS {
+        counted.proxy.reset();
+        let next = client.complete_and_claim(&held, None, &none, cx.worker("worker", TTL)?).await?;
+        hand_overs.push((next.is_some(), counted.proxy.turns()));
+        held = next.unwrap_or(held);
+    }
+    // The first of each prepares its statement.
+    let (batches, hand_overs) = (batches.split_off(1), hand_overs.split_off(1));
+    let most = |turns: Option<u64>| turns.unwrap_or_default();
+    cx.measure("round_trips.claim_many", most(batches.iter().map(|(_, turns)| *turns).max()));
+    cx.measure("round_trips.complete_and_claim", most(hand_overs.iter().map(|(_, turns)| *turns).max()));
+    check!(cx, "FF-CON-004", batches, equals(vec![(ITEMS, 1); CALLS - 1]));
+    check!(cx, "FF-CON-004", hand_overs, equals(vec![(true, 1); CALLS - 1]));
+    Ok(())
+}
+
+/// A batch of nothing, or of what is refused before it is looked up, costs no round trip.
+///
+/// Covers FF-CON-004, FF-EXE-081. Needs address.
+pub async fn a_batch_without_anything_to_do_costs_no_round_trip(cx: &Cx) -> Verdict {
+    let counted = counted(cx).await?;
+    let held = counted.held(cx, ExecutionPolicy::new()).await?;
+    let mut nameless = cx.execution()?;
+    nameless.execution_kind = String::new();
+    let client = || Arc::clone(&counted.client);
+    counted.proxy.reset();
+    let empty = (create_many(client(), Vec::new()).await?, complete_many(client(), Vec::new()).await?);
+    check!(cx, "FF-EXE-081", empty, equals((Vec::new(), Vec::new())));
+    renew_many(client(), Vec::new()).await?;
+    create_many(client(), vec![nameless]).await?;
+    let foreign = held.into_iter().map(|mut held| {
+        held.handle = foreign(&held)?.swap_remove(0);
+        Ok(held)
+    });
+    let foreign = foreign.collect::<Result<Vec<_>, Stop>>()?;
+    renew_many(client(), foreign.clone()).await?;
+    complete_many(client(), foreign).await?;
+    check!(cx, "FF-CON-004", counted.proxy.turns(), equals(0));
     Ok(())
 }
 

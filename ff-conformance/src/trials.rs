@@ -90,6 +90,25 @@ pub(crate) async fn reserved(cx: &Cx) -> Result<Trial<ClaimExecutionArgs>, Stop>
     Ok(Trial { direct, faulty, proxy, once, again, warm })
 }
 
+/// The same after their holders completed them.
+pub(crate) async fn completed(cx: &Cx) -> Result<Trial<Claimed>, Stop> {
+    let trial = held(cx, ExecutionPolicy::new()).await?;
+    for claimed in [&trial.once, &trial.again, &trial.warm] {
+        trial.direct.complete(&claimed.handle, Some(b"done".to_vec())).await?;
+    }
+    Ok(trial)
+}
+
+/// The same after their holders gave them back for an hour.
+pub(crate) async fn delayed(cx: &Cx) -> Result<Trial<Claimed>, Stop> {
+    let trial = held(cx, ExecutionPolicy::new()).await?;
+    let until = cx.now().await?.plus(Duration::from_secs(3600));
+    for claimed in [&trial.once, &trial.again, &trial.warm] {
+        trial.direct.delay(&claimed.handle, until).await?;
+    }
+    Ok(trial)
+}
+
 /// Three executions that do not exist yet.
 pub(crate) async fn planned(cx: &Cx) -> Result<Trial<CreateExecutionArgs>, Stop> {
     let (faulty, proxy) = cx.proxied("faulty").await?;

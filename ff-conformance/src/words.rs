@@ -21,6 +21,11 @@ pub(crate) const INTERRUPTED: &str =
 pub(crate) const COMPLETED: &str = "terminal/unowned/not_applicable/none/success/attempt_terminal/completed";
 pub(crate) const FAILED: &str = "terminal/unowned/not_applicable/none/failed/attempt_terminal/failed";
 pub(crate) const CANCELLED: &str = "terminal/unowned/not_applicable/none/cancelled/attempt_terminal/cancelled";
+pub(crate) const CANCELLED_UNSTARTED: &str = "terminal/unowned/not_applicable/none/cancelled/none/cancelled";
+pub(crate) const REVOKED: &str =
+    "active/lease_revoked/not_applicable/waiting_for_worker/none/attempt_interrupted/active";
+pub(crate) const REPLAY_DUE: &str =
+    "runnable/unowned/eligible_now/waiting_for_worker/none/pending_replay_attempt/waiting";
 pub(crate) const EXPIRED: &str = "terminal/unowned/not_applicable/none/expired/attempt_terminal/expired";
 pub(crate) const EXPIRED_UNSTARTED: &str = "terminal/unowned/not_applicable/none/expired/none/expired";
 
@@ -51,6 +56,12 @@ pub(crate) fn lease_log(dump: &Dump, id: &ExecutionId) -> String {
 /// The completions of one execution.
 pub(crate) fn completion_log(dump: &Dump, id: &ExecutionId) -> String {
     joined(dump.completions.iter().filter(|event| event.execution_id == *id).map(|event| event.outcome.to_string()))
+}
+
+/// What operators did to one execution: what, and with what.
+pub(crate) fn operator_log(dump: &Dump, id: &ExecutionId) -> String {
+    let told = dump.operator_events.iter().filter(|event| event.execution_id == *id);
+    joined(told.map(|event| format!("{} {}", event.kind, event.detail)))
 }
 
 /// The attempts of one execution: index, why, where it stands, under which epoch.

@@ -1,6 +1,10 @@
 //! How a backend reaches its store.
 
+mod access;
+
 use std::{fmt, num::NonZeroU16, time::Duration};
+
+pub use access::{ClientCertificate, CredentialError, CredentialSource, Credentials, TlsConfig};
 
 use crate::{EngineError, RetentionConfig, ScannerConfig};
 
@@ -62,8 +66,13 @@ impl fmt::Debug for SecretUrl {
 
 /// A PostgreSQL database and the pool to it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct PostgresConnection {
     /// `postgres://user:password@host:port/database`, with `sslmode` and the like as parameters.
+    ///
+    /// `sslmode=require`, `verify-ca` and `verify-full` all mean TLS with full verification, `disable` means none.
+    /// Without it, [`Self::tls`] decides if it is given. If it is not, a connection on this machine is plain, and every
+    /// other one uses TLS with full verification unless the server has none at the time of `connect`.
     pub url: SecretUrl,
     /// The schema of the engine's tables; every session's `search_path`.
     pub schema: String,
@@ -71,26 +80,103 @@ pub struct PostgresConnection {
     pub max_connections: u32,
     /// Connections that the pool keeps.
     pub min_connections: u32,
+    /// Whom to trust and what to show; if given, there is no connection without TLS, whatever the URL says.
+    pub tls: Option<TlsConfig>,
+    /// Overrules the password of the URL, asked before each connection.
+    pub credentials: Option<CredentialSource>,
 }
 
 impl PostgresConnection {
     /// A pool of at most 10 connections to `url`, in the schema `public`.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: SecretUrl::new(url), schema: "public".to_owned(), max_connections: 10, min_connections: 0 }
+        Self {
+            url: SecretUrl::new(url),
+            schema: "public".to_owned(),
+            max_connections: 10,
+            min_connections: 0,
+            tls: None,
+            credentials: None,
+        }
+    }
+
+    /// The same in another schema.
+    #[must_use]
+    pub fn schema(mut self, schema: impl Into<String>) -> Self {
+        self.schema = schema.into();
+        self
+    }
+
+    /// The same with a pool of another size.
+    #[must_use]
+    pub const fn max_connections(mut self, connections: u32) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// The same with a pool that keeps so many connections.
+    #[must_use]
+    pub const fn min_connections(mut self, connections: u32) -> Self {
+        self.min_connections = connections;
+        self
+    }
+
+    /// The same over TLS.
+    #[must_use]
+    pub fn tls(mut self, tls: TlsConfig) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// The same with credentials from a source.
+    #[must_use]
+    pub fn credentials(mut self, source: CredentialSource) -> Self {
+        self.credentials = Some(source);
+        self
     }
 }
 
 /// A Valkey or Redis primary.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ValkeyConnection {
-    /// `redis://user:password@host:port/database`, or `rediss://` for TLS.
+    /// `redis://user:password@host:port/database`, or `rediss://` for TLS with full verification.
     pub url: SecretUrl,
+    /// Whom to trust and what to show; needs a `rediss://` URL.
+    pub tls: Option<TlsConfig>,
+    /// Overrules the password of the URL, asked before each connection.
+    pub credentials: Option<CredentialSource>,
 }
 
 impl ValkeyConnection {
     /// The server at `url`.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: SecretUrl::new(url) }
+        Self { url: SecretUrl::new(url), tls: None, credentials: None }
+    }
+
+    /// The same with authorities or a client certificate of one's own.
+    #[must_use]
+    pub fn tls(mut self, tls: TlsConfig) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// The same with credentials from a source.
+    #[must_use]
+    pub fn credentials(mut self, source: CredentialSource) -> Self {
+        self.credentials = Some(source);
+        self
+    }
+}
+
+impl From<PostgresConnection> for BackendConfig {
+    fn from(connection: PostgresConnection) -> Self {
+        Self::new(BackendConnection::Postgres(connection))
+    }
+}
+
+impl From<ValkeyConnection> for BackendConfig {
+    fn from(connection: ValkeyConnection) -> Self {
+        Self::new(BackendConnection::Valkey(connection))
     }
 }
 
@@ -195,9 +281,9 @@ mod tests {
 
     #[test]
     fn debug_hides_user_and_password() {
-        let config = BackendConfig::postgres("postgres://quentin:s3cret@db:5432/ff?password=also-s3cret");
+        let config = BackendConfig::postgres("postgres://zoe:s3cret@db:5432/ff?password=also-s3cret");
         let text = format!("{config:?}");
         assert!(text.contains("postgres://db:5432/ff"), "{text}");
-        assert!(!text.contains("s3cret") && !text.contains("quentin"), "{text}");
+        assert!(!text.contains("s3cret") && !text.contains("zoe"), "{text}");
     }
 }

@@ -100,13 +100,15 @@ pub trait Executions: Send + Sync + 'static {
 
     /// Ends an execution that has not ended, on the authority of the arguments' source, as cancelled.
     ///
-    /// Whatever it was doing ends with it: its open attempt, its lease, a grant. A live lease is told as
-    /// `Revoked(cancelled)`, one that had lapsed as `Expired`, and a completion event and the operator event
-    /// `Cancelled` in the same step. An execution that is cancelled already, by whomever, is `Ok` and nothing changes.
+    /// Whatever it was doing ends with it: its open attempt, its lease, a grant. In the same step a live lease is told
+    /// as `Revoked(cancelled)` and one that had run out as `Expired`, unless its end was told before; a completion
+    /// event and the operator event `Cancelled` are told too. An execution that is cancelled already, by whomever, is
+    /// `Ok` and nothing changes: who asked first stays in `cancelled_by`.
     ///
     /// # Errors
-    /// `Validation(InvalidInput)` as [`CancelExecutionArgs::check`]; `NotFound(Execution)`; `State(Terminal)` if it
-    /// ended another way; for a fenced source what the fence of [`crate::Attempts`] refuses.
+    /// In this order: `Validation(InvalidInput)` as [`CancelExecutionArgs::check`]; `NotFound(Execution)`;
+    /// `State(Terminal)` if it ended another way, also by a deadline that nobody has written down; for a fenced source
+    /// what the fence of [`crate::Attempts`] refuses.
     ///
     /// # Capability
     /// `operator_control`.
@@ -114,10 +116,12 @@ pub trait Executions: Send + Sync + 'static {
 
     /// Gives an execution that waits another priority; its place in the lane follows at once.
     ///
-    /// The operator event `PriorityChanged` is told if the number changes. Repeating it changes nothing.
+    /// What waits for an instant has the priority when it comes, and a replay keeps it. The operator event
+    /// `PriorityChanged` is told if the number changes; otherwise nothing is written.
     ///
     /// # Errors
-    /// `NotFound(Execution)`; `Contention(ExecutionNotEligible)` if it is active or has ended.
+    /// `Validation(InvalidInput)` for an id of a partition that the store lacks; `NotFound(Execution)`;
+    /// `Contention(ExecutionNotEligible)` if it is active or has ended, also by a deadline.
     ///
     /// # Capability
     /// `operator_control`.
@@ -125,13 +129,16 @@ pub trait Executions: Send + Sync + 'static {
 
     /// Lets an execution that has ended run again: it waits for a new attempt, with fresh retries and reclaims.
     ///
-    /// Outcome, result, failure, cancellation and progress are cleared, and a deadline relative to the creation
-    /// counts anew from now; attempts, epochs and events stay. The operator event `Replayed` is told. Until that
-    /// attempt is claimed, a repeat returns the first answer.
+    /// Outcome, result, failure, cancellation, progress and the instant of completion are cleared, and a deadline of
+    /// the policy counts anew from now; attempts, epochs, priority, labels and events stay, and so does `started_at`.
+    /// The operator event `Replayed` is told. An end by a deadline that nobody has written down is written down and
+    /// told first, in the same step. A holder of the former run is answered `ExecutionNotActive`, and `StaleLease`
+    /// after the next claim. Until that claim a repeat returns the first answer and writes nothing.
     ///
     /// # Errors
+    /// In this order, and each writes nothing: `Validation(InvalidInput)` for an id of a partition that the store lacks;
     /// `NotFound(Execution)`; `State(ExecutionNotTerminal)`; `State(MaxReplaysExhausted)` after the policy's
-    /// `max_replay_count`; `Validation(InvalidInput)` if its absolute deadline has come.
+    /// `max_replay_count`; `Validation(InvalidInput)` if its deadline is absolute and has come.
     ///
     /// # Capability
     /// `operator_control`.
@@ -154,9 +161,11 @@ pub trait Executions: Send + Sync + 'static {
 
     /// Sets or clears one label of an execution, in whatever state it is; the last write wins.
     ///
+    /// `last_mutation_at` moves, also if the label was so before. No event tells of it.
+    ///
     /// # Errors
-    /// `Validation(InvalidTagKey)`; `Validation(InvalidInput)` for a value above 4,096 bytes or a label beyond the
-    /// 64th; `NotFound(Execution)`.
+    /// `Validation(InvalidTagKey)`; `Validation(InvalidInput)` for a value above 4,096 bytes or an id of a partition
+    /// that the store lacks; `NotFound(Execution)`; `Validation(InvalidInput)` for a label beyond the 64th.
     ///
     /// # Capability
     /// `tags`.

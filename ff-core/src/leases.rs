@@ -118,10 +118,12 @@ pub trait Leases: Send + Sync + 'static {
     /// over as after a lease that lapsed.
     ///
     /// `Revoked(operator)` and the operator event `LeaseRevoked` are told in the same step. The epoch stays until
-    /// that claim. Repeating it answers `AlreadySatisfied(already_revoked)` and changes nothing.
+    /// that claim, and so does the attempt; where no reclaim is left, that claim fails the execution. Repeating it
+    /// answers `AlreadySatisfied(already_revoked)` and changes nothing. Once another worker has taken over, a repeat
+    /// without `expected_lease_id` would revoke its lease: name the lease.
     ///
     /// # Errors
-    /// `Validation(InvalidInput)` for a reason above 4 KiB; `NotFound(Execution)`;
+    /// `Validation(InvalidInput)` as [`RevokeLeaseArgs::check`]; `NotFound(Execution)`;
     /// `Contention(ExecutionNotActive)` if nobody works on the execution.
     ///
     /// # Capability

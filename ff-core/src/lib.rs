@@ -6,6 +6,8 @@
 
 mod attempts;
 mod backend;
+#[cfg(feature = "background")]
+mod background;
 mod capability;
 mod claims;
 mod config;
@@ -30,13 +32,16 @@ mod time;
 pub use async_trait::async_trait;
 pub use attempts::{Attempts, CompleteArgs, FailOutcome, FailureClass, FailureReason, Progress};
 pub use backend::{EngineBackend, PrepareOutcome};
+#[cfg(feature = "background")]
+pub use background::Background;
 pub use capability::{BackendIdentity, Capabilities, Capability, Durability, OrderScope, Properties, Supports, WakeUp};
 pub use claims::{
     CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant,
     ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, ReclaimToken, UnclaimedReason,
 };
 pub use config::{
-    BackendConfig, BackendConnection, BackendTimeouts, PartitionConfig, PostgresConnection, SecretUrl, ValkeyConnection,
+    BackendConfig, BackendConnection, BackendTimeouts, ClientCertificate, CredentialError, CredentialSource,
+    Credentials, PartitionConfig, PostgresConnection, SecretUrl, TlsConfig, ValkeyConnection,
 };
 pub use error::{
     Applied, ConflictKind, ContentionKind, EngineError, Entity, ErrorClass, StateKind, TransportFault, TransportKind,
@@ -62,7 +67,7 @@ pub use policy::{Backoff, ExecutionPolicy, RetryPolicy, RoutingRequirements, Tim
 pub use record::{ExecutionRecord, GrantRecord, LeaseRecord, Redeeming};
 pub use retry::{Jitter, RetryDecision, RetryRule};
 pub use scanners::{
-    RetentionConfig, ScanArgs, ScanCursor, ScanReport, ScannerConfig, ScannerFilter, ScannerKind, Scanners,
+    RetentionConfig, ScanArgs, ScanCursor, ScanPlace, ScanReport, ScannerConfig, ScannerFilter, ScannerKind, Scanners,
 };
 pub use state::{
     AttemptPhase, AttemptState, AttemptType, BlockingReason, EligibilityState, LifecyclePhase, OwnershipState,

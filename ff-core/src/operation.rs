@@ -181,7 +181,7 @@ operations! {
     }
     Scanners {
         /// One bounded pass of periodic work.
-        Scan "scan" Replays Scanners,
+        Scan "scan" Sets Scanners,
     }
 }
 

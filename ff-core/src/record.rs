@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    AttemptId, AttemptIndex, AttemptInfo, AttemptPhase, AttemptState, AttemptSummary, BlockingReason, CapabilitySet,
-    ContentionKind, EligibilityState, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, FailureClass,
-    GrantKey, LaneId, LeaseEpoch, LeaseFence, LeaseId, LeaseStatus, LeaseSummary, LifecyclePhase, Namespace,
-    OwnershipState, Progress, PublicState, ReleaseReason, StateKind, StateVector, TerminalOutcome, TimestampMs,
-    UnclaimedReason, WorkerId, WorkerInstanceId,
+    AttemptId, AttemptIndex, AttemptInfo, AttemptState, AttemptSummary, BlockingReason, CapabilitySet, ContentionKind,
+    EligibilityState, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, GrantKey, LaneId, LeaseEpoch,
+    LeaseFence, LeaseId, LeaseStatus, LeaseSummary, LifecyclePhase, Namespace, OwnershipState, Progress, PublicState,
+    StateKind, StateVector, TerminalOutcome, TimestampMs, UnclaimedReason, WorkerId, WorkerInstanceId,
 };
 
 /// The lease columns of an execution; they stay after the lease has ended, until the next acquisition.
@@ -173,21 +172,29 @@ impl ExecutionRecord {
     /// # Errors
     /// `Contention(ExecutionNotActive)`, `State(LeaseRevoked)`, `State(LeaseExpired)`, `State(StaleLease)`.
     pub fn check_fence(&self, fence: &LeaseFence, now: TimestampMs) -> Result<(), EngineError> {
-        let state = self.state_at(now);
-        if state.lifecycle_phase != LifecyclePhase::Active {
-            return Err(EngineError::Contention(ContentionKind::ExecutionNotActive {
-                terminal_outcome: state.terminal_outcome,
-                lease_epoch: self.lease_epoch,
-                lifecycle_phase: state.lifecycle_phase,
-                attempt_id: self.lease.as_ref().map(|lease| lease.attempt_id),
-            }));
-        }
-        match state.ownership_state {
+        match self.check_active(now)? {
             OwnershipState::LeaseRevoked => Err(EngineError::State(StateKind::LeaseRevoked)),
             OwnershipState::LeaseExpiredReclaimable => Err(EngineError::State(StateKind::LeaseExpired)),
             OwnershipState::Unowned | OwnershipState::Leased if self.fence().as_ref() == Some(fence) => Ok(()),
             OwnershipState::Unowned | OwnershipState::Leased => Err(EngineError::State(StateKind::StaleLease)),
         }
+    }
+
+    /// Who may act on the execution at `now`, if it is active.
+    ///
+    /// # Errors
+    /// `Contention(ExecutionNotActive)`.
+    pub fn check_active(&self, now: TimestampMs) -> Result<OwnershipState, EngineError> {
+        let state = self.state_at(now);
+        if state.lifecycle_phase == LifecyclePhase::Active {
+            return Ok(state.ownership_state);
+        }
+        Err(EngineError::Contention(ContentionKind::ExecutionNotActive {
+            terminal_outcome: state.terminal_outcome,
+            lease_epoch: self.lease_epoch,
+            lifecycle_phase: state.lifecycle_phase,
+            attempt_id: self.lease.as_ref().map(|lease| lease.attempt_id),
+        }))
     }
 
     /// What `read_execution_state` answers at `now`.
@@ -353,15 +360,9 @@ impl ExecutionRecord {
 
     /// An attempt as readers see it at `now`: a deadline that has come has ended the open one.
     #[must_use]
-    pub fn attempt_at(&self, mut attempt: AttemptInfo, now: TimestampMs) -> AttemptInfo {
-        let open = matches!(attempt.phase, AttemptPhase::Started | AttemptPhase::Suspended);
-        if open && self.is_past_deadline(now) {
-            attempt.phase = AttemptPhase::EndedFailure;
-            attempt.ended_at = self.completed_at(now);
-            attempt.failure_reason = Some(ReleaseReason::ExecutionDeadline.as_str().to_owned());
-            attempt.failure_category = Some(FailureClass::Timeout.as_str().to_owned());
-        }
-        attempt
+    pub fn attempt_at(&self, attempt: AttemptInfo, now: TimestampMs) -> AttemptInfo {
+        let ended_at = self.completed_at(now).filter(|_| self.is_past_deadline(now));
+        attempt.ended_by_deadline(ended_at)
     }
 
     /// The latest attempt; none before the first claim and while a retry or a replay waits for its own.

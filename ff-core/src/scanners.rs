@@ -1,9 +1,13 @@
 //! The periodic work: it makes visible sooner what time has done, and removes what is old. Correctness never needs it.
 
+mod place;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+
+pub use place::ScanPlace;
 
 use crate::{EngineError, Limits, Namespace, PageLimit, state::words, text::check_tag};
 
@@ -92,7 +96,8 @@ impl ScanCursor {
 pub struct ScanArgs {
     /// The work.
     pub scanner: ScannerKind,
-    /// Which executions; the event scanner looks at the namespace only.
+    /// Which executions. Idempotency keys have a namespace and no label; events are removed oldest first, whatever the
+    /// filter, so that a cursor can tell what is gone.
     pub filter: ScannerFilter,
     /// Rows that the pass looks at, at most.
     pub limit: PageLimit,
@@ -132,11 +137,11 @@ impl ScanArgs {
 /// What one pass did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanReport {
-    /// Rows that it looked at.
+    /// Rows that it looked at, because their time had come.
     pub examined: u32,
     /// Rows that it changed or removed.
     pub changed: u32,
-    /// Where the next pass goes on; `None` once there is nothing behind.
+    /// Where the next pass goes on; `None` if this one looked at fewer rows than it might, so that nothing is behind.
     pub next_cursor: Option<ScanCursor>,
 }
 
@@ -196,7 +201,7 @@ impl ScannerConfig {
 }
 
 /// How long a store keeps what has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetentionConfig {
     /// An execution after its end: 24 h by default.
     pub executions: Duration,
@@ -217,8 +222,12 @@ pub trait Scanners: Send + Sync + 'static {
     /// One bounded pass of one scanner, at the store's now.
     ///
     /// Passes may run at once in several processes: each row is looked at again under its own atomic step. A pass
-    /// that begins where the one before stopped never starves a row behind others that it may not change. Repeating a
-    /// pass finds nothing more to do.
+    /// that begins where the one before stopped never starves a row behind others that it may not change: of another
+    /// scanner, outside the filter, or held by another call. Each row is changed in one atomic step with what is told
+    /// of it. Repeating a pass finds nothing more to do.
+    ///
+    /// But for `Retention` a pass changes nothing that a reader sees other than the instants `last_mutation_at` and
+    /// `last_transition_at`: what time has done is read by comparison before it is written down.
     ///
     /// # Errors
     /// `Validation(InvalidOffset)` for a cursor of another scanner or backend; `Validation` for a filter that breaks the

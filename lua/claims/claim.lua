@@ -3,10 +3,5 @@
 -- args: 1 lane, 2 capabilities, 3 worker, 4 worker_instance, 5 ttl_ms, 6 promote_max, 7 jitter, 8 lease_id, 9 attempt_id
 -- returns: claimed, execution, epoch, attempt_index, kind, attempt_id, lease_id | none
 ff.write("claim", function(keys, args)
-  local now = ff.now_ms()
-  ff.settle_due(keys, keys[4], args[6], args[7], now)
-  local id = ff.first_ready(keys[1], args[1], keys[5], ff.offered(args[2]), now)
-  if not id then return { "none" } end
-  local lease = { worker = args[3], instance = args[4], ttl_ms = args[5], lease_id = args[8], attempt_id = args[9] }
-  return ff.take(keys, id, ff.core(ff.key.core(keys[1], id)), lease, now)
+  return ff.claim(keys, keys[4], keys[5], args, ff.now_ms())
 end)

@@ -5,12 +5,9 @@
 ff.write("claim_many", function(keys, args)
   local now = ff.now_ms()
   ff.settle_due(keys, keys[4], args[6], args[7], now)
-  local offered, taken = ff.offered(args[2]), {}
-  for i = 8, #args, 2 do
-    local id = ff.first_ready(keys[1], args[1], keys[5], offered, now)
-    if not id then break end
-    local lease = { worker = args[3], instance = args[4], ttl_ms = args[5], lease_id = args[i], attempt_id = args[i + 1] }
-    taken[#taken + 1] = ff.take(keys, id, ff.core(ff.key.core(keys[1], id)), lease, now)
+  local most, taken = (#args - 7) / 2, {}
+  for place, id in ipairs(ff.first_ready_ids(keys[1], args[1], keys[5], ff.offered(args[2]), most, now)) do
+    taken[place] = ff.take_for(keys, id, args, 6 + 2 * place, now)
   end
   return taken
 end)

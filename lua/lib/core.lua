@@ -13,7 +13,7 @@
 --   pp progress percent     pu progress told at
 --   gk grant key            gw its worker           gi its worker instance  ge its expires_at   gr 1 once redeemed
 -- Longer text stands in `<root>:txt:<id>`: failure_reason failure_category cancellation_reason cancelled_by
--- progress_message retry_categories.
+-- progress_message retry_categories idempotency_key.
 
 local MAX_RECLAIMS = 100
 

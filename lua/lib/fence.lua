@@ -13,10 +13,17 @@ ff.is_repeat = function(core, args, operation, now)
     and not ff.is_past_deadline(core, now)
 end
 
--- A refusal, or nil if the holder may act.
-ff.fence = function(core, args, now)
+-- A refusal, or nil if the execution is active.
+ff.inactive = function(core, now)
   if ff.is_past_deadline(core, now) then return ff.not_active(core, ff.expired_state(core)) end
   if ff.phase(core) ~= "a" then return ff.not_active(core, core.s) end
+  return nil
+end
+
+-- A refusal, or nil if the holder may act.
+ff.fence = function(core, args, now)
+  local refusal = ff.inactive(core, now)
+  if refusal then return refusal end
   local ownership = string.sub(core.s, 2, 2)
   if ownership == "r" then return ff.fail("LEASE_REVOKED", "an operator took the lease away") end
   if ownership == "e" or ff.has_lapsed(core, now) then return ff.fail("LEASE_EXPIRED", "the lease has run out") end

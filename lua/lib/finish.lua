@@ -8,6 +8,7 @@ ff.finish = function(keys, id, core, state, outcome, completed_at, ended_by, now
     "s", state, "t", at, "m", at, "z", ff.int(completed_at), "eb", ended_by)
   ff.unmake_ready(keys[1], id, core)
   ff.set_due(keys[1], id, core, nil)
+  ff.make_ended(keys[1], id, completed_at)
   ff.tell_completion(keys, id, core, outcome, now)
 end
 

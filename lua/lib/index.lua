@@ -1,7 +1,7 @@
 -- index: where an execution waits. The ready index of a lane and a required capability set has only scores of 0, so its
 -- members order by their bytes: priority from high to low, created_at, id; a deadline follows for the pick to see.
 -- `sets` lists the sets of a lane that have a ready row. The due index of a lane scores ids by the next instant at which
--- time alone changes the row.
+-- time alone changes the row, the ended index by the instant at which it ended.
 
 local HIGHEST = 9000
 local ID_FROM, ID_TO = 9, 44
@@ -18,12 +18,13 @@ ff.make_ready = function(root, id, core)
   redis.call("SADD", ff.key.sets(root, core.l), set)
 end
 
+-- True if it stood there.
 ff.unmake_ready = function(root, id, core)
   local set = core.q or ""
   local ready = ff.key.ready(root, core.l, set)
-  if redis.call("ZREM", ready, member(id, core)) == 1 and redis.call("EXISTS", ready) == 0 then
-    redis.call("SREM", ff.key.sets(root, core.l), set)
-  end
+  if redis.call("ZREM", ready, member(id, core)) == 0 then return false end
+  if redis.call("EXISTS", ready) == 0 then redis.call("SREM", ff.key.sets(root, core.l), set) end
+  return true
 end
 
 ff.ready_id = function(entry)
@@ -55,4 +56,23 @@ ff.set_due = function(root, id, core, due)
   else
     redis.call("ZREM", ff.key.due(root, core.l), id)
   end
+end
+
+ff.make_ended = function(root, id, completed_at)
+  redis.call("ZADD", ff.key.ended(root), ff.int(completed_at), id)
+end
+
+-- Also for what runs again.
+ff.unmake_ended = function(root, id)
+  redis.call("ZREM", ff.key.ended(root), id)
+end
+
+-- How many entries of a scored index stand before or at a place, whether or not one stands there. A mark right behind the
+-- place tells it, because members do not contain U+0000; counting up to it would take longer, the further it lies.
+ff.rank_behind = function(index, score, member)
+  local mark = member .. "\0"
+  redis.call("ZADD", index, score, mark)
+  local rank = redis.call("ZRANK", index, mark)
+  redis.call("ZREM", index, mark)
+  return rank
 end

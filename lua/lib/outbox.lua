@@ -14,3 +14,9 @@ ff.tell_completion = function(keys, id, core, outcome, now)
   redis.call("XADD", keys[3], "MAXLEN", "~", KEPT, "*",
     "x", id, "ns", core.ns, "o", outcome, "at", ff.int(now))
 end
+
+-- `stream` is the key of what operators did.
+ff.tell_operator = function(stream, id, core, kind, detail, now)
+  redis.call("XADD", stream, "MAXLEN", "~", KEPT, "*",
+    "x", id, "ns", core.ns, "k", kind, "d", detail, "at", ff.int(now))
+end

@@ -4,6 +4,7 @@
 ff.state = {
   eligible_first = "runw-f",
   eligible_retry = "runw-y",
+  eligible_replay = "runw-p",
   delayed_first = "rutd-f",
   backoff_retry = "rutr-y",
   eligible_interrupted = "runw-i",
@@ -14,6 +15,7 @@ ff.state = {
   succeeded = "tu--sx",
   failed = "tu--fx",
   cancelled = "tu--cx",
+  cancelled_unstarted = "tu--c-",
   expired = "tu--ex",
   expired_unstarted = "tu--e-",
 }
@@ -53,6 +55,11 @@ end
 
 ff.is_past_deadline = function(core, now)
   return ff.phase(core) ~= "t" and core.x ~= nil and now >= tonumber(core.x)
+end
+
+-- By a transition, or by a deadline that nobody has written down.
+ff.has_ended = function(core, now)
+  return ff.phase(core) == "t" or ff.is_past_deadline(core, now)
 end
 
 ff.has_lapsed = function(core, now)

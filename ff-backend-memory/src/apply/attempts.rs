@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use ff_core::{
-    AttemptPhase, AttemptState, BlockingReason, EngineError, ExecutionId, FailOutcome, FailureClass, FailureReason,
-    Handle, Jitter, LeaseEventKind, LifecyclePhase, Limits, Operation, Progress, ReleaseReason, RetryDecision,
-    StateVector, TerminalOutcome, TimestampMs,
+    AttemptPhase, AttemptState, BlockingReason, CompleteArgs, EngineError, ExecutionId, FailOutcome, FailureClass,
+    FailureReason, Handle, Jitter, LeaseEventKind, LifecyclePhase, Limits, Operation, Progress, ReleaseReason,
+    RetryDecision, StateVector, TerminalOutcome, TimestampMs,
 };
 
-use super::{Ending, Fenced, end, fence};
+use super::{Ending, Fenced, each, end, fence};
 #[cfg(feature = "flaws")]
 use crate::flaw;
-use crate::{Mint, Place, State, StoredExecution};
+use crate::{Each, Mint, Place, State, StoredExecution};
 
 pub(super) fn progress(
     state: &mut State,
@@ -56,6 +56,16 @@ pub(super) fn complete(
         completed_at: now,
     };
     end(state, &held.execution_id, &ending, now)
+}
+
+pub(super) fn complete_many(
+    state: &mut State,
+    batch: &[CompleteArgs],
+    now: TimestampMs,
+) -> Result<Each<()>, EngineError> {
+    let bytes = batch.iter().filter_map(|args| args.payload.as_ref()).map(Vec::len).sum();
+    Limits::check_batch(batch.len(), bytes)?;
+    Ok(each(state, batch, |state, args| complete(state, &args.handle, args.payload.as_deref(), now)))
 }
 
 pub(super) fn fail(

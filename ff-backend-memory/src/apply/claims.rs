@@ -13,7 +13,7 @@ use ff_core::{
 
 use super::{
     Ending,
-    attempts::{retry_decision, schedule_retry},
+    attempts::{complete, retry_decision, schedule_retry},
     end,
     executions::after,
 };
@@ -42,6 +42,24 @@ pub(super) fn claim(
     }
 }
 
+/// Completes an execution with a result and takes the next one of its handle's lane.
+pub(super) fn complete_and_claim(
+    state: &mut State,
+    (handle, payload): (&Handle, Option<&[u8]>),
+    capabilities: &CapabilitySet,
+    policy: &ClaimPolicy,
+    now: TimestampMs,
+    mint: &mut dyn Mint,
+) -> Result<Option<Handle>, EngineError> {
+    state.limits.check_result(payload)?;
+    policy.checked_ttl_ms()?;
+    let ended = complete(state, handle, payload, now);
+    #[cfg(feature = "flaws")]
+    let ended = flaw::handed_over(state, ended);
+    ended?;
+    claim(state, &handle.decode(LABEL)?.lane_id, capabilities, policy, now, mint)
+}
+
 pub(super) fn claim_many(
     state: &mut State,
     lane: &LaneId,
@@ -56,8 +74,11 @@ pub(super) fn claim_many(
         return Ok(Vec::new());
     }
     promote(state, lane, now, mint)?;
+    let most = usize::from(limit.get());
+    #[cfg(feature = "flaws")]
+    let most = flaw::most_claims(state, most);
     let mut taken = Vec::new();
-    while taken.len() < usize::from(limit.get())
+    while taken.len() < most
         && let Some(id) = pick(state, lane, capabilities, now)
     {
         taken.push(take(state, &id, policy, lease_ttl, now, mint)?);
@@ -177,7 +198,7 @@ fn time_out(state: &mut State, id: &ExecutionId, now: TimestampMs, mint: &mut dy
 }
 
 /// Ends an execution whose deadline has come.
-fn expire(state: &mut State, id: &ExecutionId, now: TimestampMs) -> Result<(), EngineError> {
+pub(super) fn expire(state: &mut State, id: &ExecutionId, now: TimestampMs) -> Result<(), EngineError> {
     let record = &state.row(id)?.record;
     let completed_at = record.completed_at(now).ok_or_else(|| EngineError::corrupt("due without a deadline"))?;
     let lapsed_before = record

@@ -1,16 +1,20 @@
 //! Units of work: how one is created and what readers see.
 
+mod control;
+
 use std::{sync::Arc, time::Duration};
 
+pub(super) use control::{cancel_execution, change_priority, replay_execution, set_execution_tag};
 use ff_core::{
-    AttemptState, BlockingReason, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId, ExecutionInfo,
-    ExecutionRecord, ExecutionSnapshot, LaneId, LeaseEpoch, Limits, ListExecutionsPage, ListLanesPage, PageLimit,
-    PublicState, RetryRule, StateVector, TimestampMs,
+    AttemptIndex, AttemptState, BlockingReason, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId,
+    ExecutionInfo, ExecutionRecord, ExecutionSnapshot, LaneId, LeaseEpoch, Limits, ListAttemptsPage,
+    ListExecutionsPage, ListLanesPage, PageLimit, PublicState, RetryRule, StateVector, TimestampMs,
 };
 
+use super::each;
 #[cfg(feature = "flaws")]
 use crate::flaw;
-use crate::{KeyRecord, Place, State, StoredExecution};
+use crate::{Each, KeyRecord, Place, State, StoredExecution};
 
 pub(super) fn create_execution(
     state: &mut State,
@@ -49,6 +53,15 @@ pub(super) fn create_execution(
         keys.insert(key.clone(), KeyRecord { execution_id, expires_at });
     }
     Ok(CreateExecutionResult::Created { execution_id, public_state })
+}
+
+pub(super) fn create_executions(
+    state: &mut State,
+    batch: &[CreateExecutionArgs],
+    now: TimestampMs,
+) -> Result<Each<CreateExecutionResult>, EngineError> {
+    Limits::check_batch(batch.len(), batch.iter().map(|args| args.input_payload.len()).sum())?;
+    Ok(each(state, batch, |state, args| create_execution(state, args, now)))
 }
 
 /// The execution that a create repeats, by id or by a key that has not lapsed.
@@ -110,6 +123,7 @@ fn row_of(args: &CreateExecutionArgs, now: TimestampMs) -> StoredExecution {
         attempt_timeout_at: None,
         deadline_after_ms: args.policy.execution_deadline_ms().filter(|_| args.execution_deadline_at.is_none()),
         ended_by: None,
+        idempotency_key: args.idempotency_key.clone(),
         place: Place::default(),
         attempts: Vec::new(),
     }
@@ -168,6 +182,22 @@ pub(super) fn list_executions(state: &State, cursor: Option<&ExecutionId>, limit
 pub(super) fn list_lanes(state: &State, cursor: Option<&LaneId>, limit: PageLimit) -> ListLanesPage {
     let (lanes, next_cursor) = page(state.index.lanes_behind(cursor), limit);
     ListLanesPage { lanes, next_cursor }
+}
+
+pub(super) fn list_attempts(
+    state: &State,
+    id: &ExecutionId,
+    cursor: Option<AttemptIndex>,
+    limit: PageLimit,
+    now: TimestampMs,
+) -> Result<ListAttemptsPage, EngineError> {
+    let Some(row) = found(state, id)? else { return Ok(ListAttemptsPage::default()) };
+    let behind = row.attempts.iter().filter(|attempt| Some(attempt.attempt_index) > cursor);
+    let (attempts, last) = page(behind, limit);
+    Ok(ListAttemptsPage {
+        attempts: attempts.into_iter().map(|attempt| row.record.attempt_at(attempt.into(), now)).collect(),
+        next_cursor: last.map(|attempt| attempt.attempt_index),
+    })
 }
 
 /// The first items, and the last of them if more follow.

@@ -42,7 +42,7 @@ fn a_claim_without_the_capabilities_still_promotes() {
     world.create(args(1).policy(gpu).delay_until(world.at(5)));
     world.now += 5;
     assert_eq!(world.claim(), None);
-    assert_eq!(world.state.execution(&id(1)).unwrap().place, Place { ready: true, due_at: None });
+    assert_eq!(world.state.execution(&id(1)).unwrap().place, Place { ready: true, ..Place::default() });
     assert_eq!(taken(world.claim_with(&["eu", "gpu"]).as_ref()), Some(id(1)));
 }
 
@@ -87,7 +87,7 @@ fn a_lease_that_lapses_at_the_cap_fails_the_execution() {
     let outcomes: Vec<_> = world.state.completion_events().map(|event| event.outcome).collect();
     assert_eq!(outcomes, [TerminalOutcome::Failed]);
     let row = world.state.execution(&id(1)).unwrap();
-    assert_eq!(row.place, Place::default());
+    assert_eq!(row.place, Place { ended_at: row.record.completed_at, ..Place::default() });
     assert_eq!(row.record.failure_category.as_deref(), Some("max_reclaims_exceeded"));
 }
 
@@ -159,7 +159,7 @@ fn a_renewal_after_the_clock_went_back_takes_a_row_out_of_the_ready_index() {
     world.now -= 1;
     world.apply(&Op::Renew { handle }).unwrap();
     let row = world.state.execution(&id(1)).unwrap();
-    assert_eq!(row.place, Place { ready: false, due_at: Some(world.at(TTL_MS)) });
+    assert_eq!(row.place, Place { due_at: Some(world.at(TTL_MS)), ..Place::default() });
     assert_eq!(world.claim_with(&["gpu"]), None);
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use ff_core::{
     AttemptPhase, CapabilitySet, ContentionKind, CreateExecutionResult, EngineError, ExecutionId, FailureClass, Handle,
     HandlePayload, LaneId, LeaseEpoch, ListExecutionsPage, Operation, OwnershipState, PageLimit, PublicState,
-    StateKind, TerminalOutcome, TimestampMs,
+    ScanPlace, StateKind, StateVector, TerminalOutcome, TimestampMs,
 };
 
 use super::Flaw;
@@ -136,6 +136,28 @@ pub(crate) fn result(state: &State, payload: Option<Vec<u8>>) -> Option<Vec<u8>>
     }
 }
 
+/// O1: whether another priority moves a row within its lane.
+pub(crate) fn moves(state: &State) -> bool {
+    !state.has(Flaw::O1)
+}
+
+/// O2: the retries that a replay starts with.
+pub(crate) fn replayed_retries(state: &State, id: &ExecutionId) -> u32 {
+    state.execution(id).filter(|_| state.has(Flaw::O2)).map_or(0, |row| row.record.retry_count)
+}
+
+/// O3: what a revocation leaves.
+pub(crate) fn revoked(state: &mut State, id: &ExecutionId) {
+    if !state.has(Flaw::O3) {
+        return;
+    }
+    if let Ok((row, index, _)) = state.parts(id) {
+        row.record.state = StateVector::leased();
+        let place = Place::of(row);
+        index.place(row, place);
+    }
+}
+
 /// M07, F1: from which facts a retry is decided.
 pub(crate) fn retry(state: &State, retry_count: u32, class: FailureClass) -> (u32, FailureClass) {
     match state.flaw {
@@ -239,6 +261,43 @@ pub(crate) fn pick(
 pub(crate) fn next_epoch(planted: Option<Flaw>, row: &StoredExecution, epoch: LeaseEpoch) -> LeaseEpoch {
     let reclaims = row.record.state.ownership_state == OwnershipState::Leased;
     if planted == Some(Flaw::M06) && reclaims { row.record.lease_epoch } else { epoch }
+}
+
+/// B1: whether a refused item ends its batch.
+pub(crate) fn spoils<T>(state: &State, answer: &Result<T, EngineError>) -> bool {
+    state.has(Flaw::B1) && answer.is_err()
+}
+
+/// B2: what a complete answers that hands over.
+pub(crate) fn handed_over(state: &State, ended: Result<(), EngineError>) -> Result<(), EngineError> {
+    if state.has(Flaw::B2) { Ok(()) } else { ended }
+}
+
+/// B3: how many rows a batch of claims takes at most.
+pub(crate) fn most_claims(state: &State, most: usize) -> usize {
+    if state.has(Flaw::B3) { most + 1 } else { most }
+}
+
+/// M12: where a pass begins.
+pub(crate) fn scan_place(state: &State, place: Option<ScanPlace>) -> Option<ScanPlace> {
+    place.filter(|_| !state.has(Flaw::M12))
+}
+
+/// S1: what a lapse that was written down leaves.
+pub(crate) fn written_down(state: &mut State, id: &ExecutionId) -> Result<(), EngineError> {
+    if state.has(Flaw::S1) {
+        state.row_mut(id)?.record.state = StateVector::leased();
+    }
+    Ok(())
+}
+
+/// S2: how the retention removes an execution.
+pub(crate) fn remove(state: &mut State, id: &ExecutionId) {
+    let keys = Some(state.keys.clone()).filter(|_| state.has(Flaw::S2));
+    state.remove(id);
+    if let Some(keys) = keys {
+        state.keys = keys;
+    }
 }
 
 /// M03: a look and a claim of two steps, with room for others in between; `None` without the fault.

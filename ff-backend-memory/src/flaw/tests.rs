@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use ff_core::{
-    BackendTag, Backoff, CapabilitySet, ClaimExecutionArgs, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant,
-    ClaimPolicy, Claims, ExecutionPolicy, Executions, FailureClass, FailureReason, Handle, LeaseId, Limits, PageLimit,
-    RetryPolicy, TimeoutPolicy, TimestampMs, WorkerId, WorkerInstanceId,
+    BackendTag, Backoff, CapabilitySet, ChangePriorityArgs, ClaimExecutionArgs, ClaimForWorkerArgs,
+    ClaimForWorkerOutcome, ClaimGrant, ClaimPolicy, Claims, ExecutionPolicy, Executions, FailureClass, FailureReason,
+    Handle, LeaseId, Limits, PageLimit, ReplayExecutionArgs, RetentionConfig, RetryPolicy, RevokeLeaseArgs, ScanArgs,
+    ScannerKind, TimeoutPolicy, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
 use super::Flaw;
@@ -169,8 +170,73 @@ fn reservations(world: &mut World) -> String {
     log + &format!("{:?}\n", world.apply(&Op::ClaimExecution(redeeming(grant, "w"))))
 }
 
+/// Batches with an item that is refused, a bounded one, and a hand-over by a holder that was refused.
+fn batches(world: &mut World) -> String {
+    let mut log = format!("{:?}\n", world.apply(&Op::CreateExecutions([1, 2, 3].map(args).to_vec())));
+    let handle = world.claim().unwrap();
+    let damaged = Handle::from_parts(handle.backend().clone(), handle.kind(), Vec::new());
+    log += &format!("{:?}\n", world.apply(&Op::RenewMany(vec![damaged, handle.clone()])));
+    let (capabilities, policy) = (CapabilitySet::default(), policy());
+    let limit = PageLimit::new(1).unwrap();
+    let claims = Op::ClaimMany { lane: lane(), capabilities: capabilities.clone(), policy: policy.clone(), limit };
+    log += &format!("{:?}\n", world.apply(&claims));
+    world.apply(&Op::Cancel { handle: handle.clone(), reason: String::new() }).unwrap();
+    log + &format!("{:?}\n", world.apply(&Op::CompleteAndClaim { handle, payload: None, capabilities, policy }))
+}
+
+fn policy() -> ClaimPolicy {
+    let instance = WorkerInstanceId::try_new("w-1").unwrap();
+    ClaimPolicy::new(WorkerId::try_new("w").unwrap(), instance, Duration::from_secs(1))
+}
+
+/// Passes over lapses, and what the retention leaves.
+fn scans(world: &mut World) -> String {
+    for n in 1..4 {
+        world.create(args(n).idempotency_key(format!("key-{n}")));
+    }
+    let mut log = String::new();
+    let done = world.claim().unwrap();
+    log += &format!("{:?}\n", world.apply(&Op::Complete { handle: done, payload: None }));
+    world.claim().unwrap();
+    world.claim().unwrap();
+    world.now += TTL_MS;
+    let retention = RetentionConfig { executions: Duration::ZERO, ..RetentionConfig::default() };
+    let mut args = ScanArgs::new(ScannerKind::AttemptTimeout).limit(PageLimit::new(1).unwrap());
+    for _ in 0..3 {
+        let answer = world.apply(&Op::Scan { args: args.clone(), retention });
+        log += &format!("{answer:?}\n");
+        if let Ok(Answer::Scan(report)) = answer {
+            args = args.cursor(report.next_cursor);
+        }
+    }
+    for scanner in [ScannerKind::LeaseExpiry, ScannerKind::Retention] {
+        log += &format!("{:?}\n", world.apply(&Op::Scan { args: ScanArgs::new(scanner), retention }));
+    }
+    log + &drain(world, &[])
+}
+
+/// What operators do: a priority, a revocation, a replay after used-up retries.
+fn operators(world: &mut World) -> String {
+    for n in 1..4 {
+        retrying(world, n);
+    }
+    let mut log = format!("{:?}\n", world.apply(&Op::ChangePriority(ChangePriorityArgs::new(id(3), 9))));
+    let handle = world.claim().unwrap();
+    let revoked = handle.decode("memory").unwrap().execution_id;
+    log += &format!("{:?}\n", world.apply(&Op::RevokeLease(RevokeLeaseArgs::new(revoked, "why"))));
+    log += &format!("{:?}\n", world.apply(&Op::Renew { handle }));
+    for _ in 0..4 {
+        let Some(handle) = world.claim() else { break };
+        log += &format!("{:?}\n", world.apply(&fail(handle, FailureClass::Transient)));
+    }
+    for n in 1..4 {
+        log += &format!("{:?}\n", world.apply(&Op::ReplayExecution(ReplayExecutionArgs::new(id(n)))));
+    }
+    log
+}
+
 fn tape(flaw: Option<Flaw>) -> String {
-    [queue, ends, retries, lapses, spans, reservations]
+    [queue, ends, retries, lapses, spans, reservations, batches, scans, operators]
         .map(|part| {
             let mut world = world(flaw);
             part(&mut world) + &world.state.dump()
@@ -194,12 +260,7 @@ async fn two_claimers_get_one_row_only_with_the_race() {
         let config = MemoryConfig::new().clock(clock.clock()).mint(SeededMint::new(1));
         let backend = flaw.map_or(config, |flaw| MemoryConfig::new().clock(clock.clock()).flaw(flaw)).open();
         backend.create_execution(args(1)).await.unwrap();
-        let policy = ClaimPolicy::new(
-            WorkerId::try_new("w").unwrap(),
-            WorkerInstanceId::try_new("w-1").unwrap(),
-            Duration::from_secs(1),
-        );
-        let (lane, none) = (lane(), CapabilitySet::default());
+        let (policy, lane, none) = (policy(), lane(), CapabilitySet::default());
         let (one, two) = tokio::join!(backend.claim(&lane, &none, policy.clone()), backend.claim(&lane, &none, policy));
         let got = [one, two].into_iter().filter(|answer| matches!(answer, Ok(Some(_)))).count();
         assert_eq!(got, if flaw.is_some() { 2 } else { 1 });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ff_core::{
     AttemptIndex, CompletionEvent, ExecutionId, LeaseEpoch, LeaseEventKind, LeaseHistoryEvent, LeaseId, Namespace,
-    ReleaseReason, TerminalOutcome, TimestampMs, WorkerInstanceId,
+    OperatorEvent, OperatorEventKind, ReleaseReason, TerminalOutcome, TimestampMs, WorkerInstanceId,
 };
 
 use super::StoredExecution;
@@ -14,6 +14,7 @@ use super::StoredExecution;
 pub(crate) struct Events {
     lease: Vec<LeaseEntry>,
     completion: Vec<CompletionEntry>,
+    operator: Vec<OperatorEntry>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +35,15 @@ struct CompletionEntry {
     execution_id: ExecutionId,
     namespace: Arc<Namespace>,
     outcome: TerminalOutcome,
+    at: TimestampMs,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct OperatorEntry {
+    execution_id: ExecutionId,
+    namespace: Arc<Namespace>,
+    kind: OperatorEventKind,
+    detail: String,
     at: TimestampMs,
 }
 
@@ -70,10 +80,37 @@ impl Events {
         });
     }
 
+    /// Tells what an operator did to an execution.
+    pub(crate) fn operator(
+        &mut self,
+        row: &StoredExecution,
+        kind: OperatorEventKind,
+        detail: String,
+        now: TimestampMs,
+    ) {
+        self.operator.push(OperatorEntry {
+            execution_id: row.record.execution_id,
+            namespace: Arc::clone(&row.namespace),
+            kind,
+            detail,
+            at: now,
+        });
+    }
+
     /// Takes back the latest completion.
     #[cfg(feature = "flaws")]
     pub(crate) fn forget_completion(&mut self) {
         self.completion.pop();
+    }
+
+    /// Removes, family by family and at most `most` in all, the oldest events up to the last that is old; tells how
+    /// many they were.
+    pub(crate) fn remove_old(&mut self, is_old: impl Fn(TimestampMs) -> bool, most: usize) -> usize {
+        let leases = until_last(&self.lease, most, |entry| is_old(entry.at));
+        self.lease.drain(..leases);
+        let completions = until_last(&self.completion, most - leases, |entry| is_old(entry.at));
+        self.completion.drain(..completions);
+        leases + completions
     }
 
     /// Everything that was told of leases.
@@ -100,4 +137,20 @@ impl Events {
             at: entry.at,
         })
     }
+
+    /// Everything that was told of operators.
+    pub(crate) fn operators(&self) -> impl Iterator<Item = OperatorEvent> {
+        self.operator.iter().map(|entry| OperatorEvent {
+            execution_id: entry.execution_id,
+            namespace: Namespace::clone(&entry.namespace),
+            kind: entry.kind,
+            detail: entry.detail.clone(),
+            at: entry.at,
+        })
+    }
+}
+
+/// How many of the first `most` entries there are up to the last that is old.
+fn until_last<T>(entries: &[T], most: usize, is_old: impl Fn(&T) -> bool) -> usize {
+    entries.iter().take(most).rposition(is_old).map_or(0, |last| last + 1)
 }

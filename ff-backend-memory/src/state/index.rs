@@ -8,7 +8,8 @@ use std::{
 };
 
 use ff_core::{
-    CapabilitySet, EligibilityState, ExecutionId, ExecutionRecord, LaneId, LifecyclePhase, OwnershipState, TimestampMs,
+    CapabilitySet, EligibilityState, ExecutionId, ExecutionRecord, LaneId, LifecyclePhase, OwnershipState, ScanPlace,
+    TimestampMs,
 };
 
 use super::StoredExecution;
@@ -16,13 +17,15 @@ use super::StoredExecution;
 /// The claim order: priority descending, creation, id.
 pub(crate) type Rank = (Reverse<i32>, TimestampMs, ExecutionId);
 
-/// Where an execution stands in the indexes of its lane.
+/// Where an execution stands in the indexes of the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// A claim may pick it.
     pub ready: bool,
     /// The next instant at which time alone changes it.
     pub due_at: Option<TimestampMs>,
+    /// When it ended.
+    pub ended_at: Option<TimestampMs>,
 }
 
 impl Place {
@@ -31,7 +34,7 @@ impl Place {
     pub fn of(row: &StoredExecution) -> Self {
         let record = &row.record;
         if record.state.lifecycle_phase == LifecyclePhase::Terminal {
-            return Self::default();
+            return Self { ended_at: record.completed_at, ..Self::default() };
         }
         let (ownership, eligibility) = (record.state.ownership_state, record.state.eligibility_state);
         let ended_lease = matches!(ownership, OwnershipState::LeaseExpiredReclaimable | OwnershipState::LeaseRevoked);
@@ -46,13 +49,14 @@ impl Place {
             record.grant.as_ref().filter(|grant| !grant.redeemed).map(|grant| grant.expires_at)
         };
         let takeable = ended_lease || eligibility == EligibilityState::EligibleNow;
-        Self { ready: takeable && event.is_none(), due_at: event.into_iter().chain(record.execution_deadline_at).min() }
+        let due_at = event.into_iter().chain(record.execution_deadline_at).min();
+        Self { ready: takeable && event.is_none(), due_at, ended_at: None }
     }
 
     /// Where an execution belongs whose time has come: any claim may pick it until its deadline.
     #[must_use]
     pub const fn promoted(record: &ExecutionRecord) -> Self {
-        Self { ready: true, due_at: record.execution_deadline_at }
+        Self { ready: true, due_at: record.execution_deadline_at, ended_at: None }
     }
 }
 
@@ -68,6 +72,7 @@ struct Lane {
 pub(crate) struct Index {
     ids: BTreeSet<ExecutionId>,
     lanes: BTreeMap<LaneId, Lane>,
+    ended: BTreeSet<(TimestampMs, ExecutionId)>,
 }
 
 impl Index {
@@ -87,6 +92,10 @@ impl Index {
         if old.due_at != place.due_at {
             old.due_at.map(|due| lane.due.remove(&(due, id)));
             place.due_at.map(|due| lane.due.insert((due, id)));
+        }
+        if old.ended_at != place.ended_at {
+            old.ended_at.map(|ended| self.ended.remove(&(ended, id)));
+            place.ended_at.map(|ended| self.ended.insert((ended, id)));
         }
         if old.ready == place.ready {
             return;
@@ -112,6 +121,50 @@ impl Index {
     pub(crate) fn due(&self, lane: &LaneId, now: TimestampMs, most: usize) -> Vec<ExecutionId> {
         let Some(lane) = self.lanes.get(lane) else { return Vec::new() };
         lane.due.iter().take_while(|(due, _)| due.has_come(now)).take(most).map(|(_, id)| *id).collect()
+    }
+
+    /// The first `most` rows behind a place whose time has come, by lane, due instant and id.
+    pub(crate) fn due_behind(&self, behind: Option<&ScanPlace>, now: TimestampMs, most: usize) -> Vec<ScanPlace> {
+        let behind = match behind {
+            Some(ScanPlace::Due { lane_id, due_at, execution_id }) => Some((lane_id, (*due_at, *execution_id))),
+            _ => None,
+        };
+        let first = behind.map_or(Bound::Unbounded, |(lane, _)| Bound::Included(lane));
+        let due = self.lanes.range::<LaneId, _>((first, Bound::Unbounded)).flat_map(|(lane_id, lane)| {
+            let row = behind.filter(|(begun, _)| *begun == lane_id).map(|(_, row)| row);
+            let rows = lane.due.range((row.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+            rows.take_while(|(due_at, _)| due_at.has_come(now)).map(move |(due_at, id)| ScanPlace::Due {
+                lane_id: lane_id.clone(),
+                due_at: *due_at,
+                execution_id: *id,
+            })
+        });
+        due.take(most).collect()
+    }
+
+    /// The first `most` executions behind a place that ended long enough ago, by the instant of their end and id.
+    pub(crate) fn ended_behind(
+        &self,
+        behind: Option<&ScanPlace>,
+        is_old: impl Fn(TimestampMs) -> bool,
+        most: usize,
+    ) -> Vec<ScanPlace> {
+        let behind = match behind {
+            Some(ScanPlace::Ended { completed_at, execution_id }) => Bound::Excluded((*completed_at, *execution_id)),
+            _ => Bound::Unbounded,
+        };
+        let ended = self.ended.range((behind, Bound::Unbounded)).take_while(|(ended, _)| is_old(*ended));
+        let place = |(completed_at, id): &(TimestampMs, ExecutionId)| ScanPlace::Ended {
+            completed_at: *completed_at,
+            execution_id: *id,
+        };
+        ended.take(most).map(place).collect()
+    }
+
+    /// Forgets an execution; its lane stays known.
+    pub(crate) fn remove(&mut self, row: &mut StoredExecution) {
+        self.place(row, Place::default());
+        self.ids.remove(&row.record.execution_id);
     }
 
     /// What stands ready in a lane, each required set with its rows in claim order.

@@ -1,8 +1,8 @@
 -- settle_due: writes down what time has done to the rows of a lane, oldest due instant first, then id.
 -- $1 lane_id text, $2 after_due int8, $3 after_id text, $4 most int8, $5 jitter_millionths int8, $6 fates text[],
--- $7 marks bool, $8 namespace text
+-- $7 marks bool, $8 namespace text, $9 tag_key text, $10 tag_value text
 -- returns: seen int8, settled int8, last_due int8, last_id text
--- Only rows of these fates, and of this namespace unless it is null; a lapsed lease is told of if $7 says so.
+-- Only rows of these fates, of this namespace and with this label, as far as not null; $7 tells of a lapsed lease.
 -- Nothing waits: rows are chosen unlocked and settled if nobody holds them and nobody wrote them since the snapshot, so
 -- one reading of the clock holds, and what the snapshot shows of attempts. ANY keeps generic plans on primary keys.
 -- expired: the deadline has come; timed_out: the attempt ran out of time; lapsed: so did the lease, and another worker
@@ -16,6 +16,8 @@ seen AS MATERIALIZED (
 held AS MATERIALIZED (
     SELECT e.* FROM seen s JOIN executions e ON e.id = s.id AND e.xmin = s.version
     WHERE e.id = ANY (ARRAY(SELECT id FROM seen)) AND ($8::text IS NULL OR e.namespace = $8)
+      AND ($9::text IS NULL OR EXISTS (
+          SELECT FROM execution_inputs i WHERE i.execution_id = e.id AND i.tags ->> $9 = $10::text))
     FOR NO KEY UPDATE OF e SKIP LOCKED
 ),
 fated AS MATERIALIZED (
@@ -23,7 +25,8 @@ fated AS MATERIALIZED (
         WHEN execution_deadline_at <= now THEN 'expired'
         WHEN ownership_state = 'leased' AND lease_expires_at > now THEN 'later'
         WHEN ownership_state = 'leased' AND attempt_timeout_at <= lease_expires_at THEN 'timed_out'
-        WHEN ownership_state <> 'unowned' THEN 'lapsed' ELSE 'ready' END AS fate
+        WHEN ownership_state = 'leased' OR (ownership_state <> 'unowned' AND lease_reclaim_count >= reclaims_max)
+            THEN 'lapsed' ELSE 'ready' END AS fate
     FROM held, clock
 ),
 -- ends: how it ends, if it does; after_ms: until the retry of an attempt that ran out of time, as fail.sql decides.

@@ -12,16 +12,22 @@ struct Hot {
 }
 
 const CLAIM: &[&str] = &["executions_pkey", "executions_ready", "executions_due"];
+const RETENTION: &[&str] = &["executions_pkey", "executions_ended"];
 const HOLDER: &[&str] = &["executions_pkey"];
 
 const HOT: &[Hot] = &[
     Hot { text: include_str!("../../src/claims/claim.sql"), parameters: 8, indexes: CLAIM },
     Hot { text: include_str!("../../src/claims/claim_many.sql"), parameters: 10, indexes: CLAIM },
-    Hot { text: include_str!("../../src/claims/settle_due.sql"), parameters: 8, indexes: CLAIM },
+    Hot { text: include_str!("../../src/claims/settle_due.sql"), parameters: 10, indexes: CLAIM },
+    Hot { text: include_str!("../../src/scanners/list_due_lanes.sql"), parameters: 2, indexes: CLAIM },
+    Hot { text: include_str!("../../src/scanners/remove_ended.sql"), parameters: 7, indexes: RETENTION },
     Hot { text: include_str!("../../src/claims/claim_for_worker.sql"), parameters: 8, indexes: CLAIM },
     Hot { text: include_str!("../../src/claims/claim_execution.sql"), parameters: 8, indexes: HOLDER },
     Hot { text: include_str!("../../src/claims/explain_unclaimed.sql"), parameters: 1, indexes: HOLDER },
     Hot { text: include_str!("../../src/leases/renew.sql"), parameters: 5, indexes: HOLDER },
+    Hot { text: include_str!("../../src/leases/renew_many.sql"), parameters: 5, indexes: HOLDER },
+    Hot { text: include_str!("../../src/attempts/complete_many.sql"), parameters: 6, indexes: HOLDER },
+    Hot { text: include_str!("../../src/attempts/complete_and_claim.sql"), parameters: 13, indexes: CLAIM },
     Hot { text: include_str!("../../src/attempts/progress.sql"), parameters: 6, indexes: HOLDER },
     Hot { text: include_str!("../../src/attempts/complete.sql"), parameters: 6, indexes: HOLDER },
     Hot { text: include_str!("../../src/attempts/fail.sql"), parameters: 9, indexes: HOLDER },
@@ -29,6 +35,7 @@ const HOT: &[Hot] = &[
     Hot { text: include_str!("../../src/attempts/delay.sql"), parameters: 6, indexes: HOLDER },
     Hot { text: include_str!("../../src/attempts/wait_children.sql"), parameters: 5, indexes: HOLDER },
     Hot { text: include_str!("../../src/executions/create_execution.sql"), parameters: 26, indexes: HOLDER },
+    Hot { text: include_str!("../../src/executions/create_executions.sql"), parameters: 27, indexes: HOLDER },
     Hot { text: include_str!("../../src/executions/describe_execution.sql"), parameters: 1, indexes: HOLDER },
     Hot { text: include_str!("../../src/executions/list_executions.sql"), parameters: 2, indexes: HOLDER },
 ];
@@ -38,6 +45,7 @@ fn leading(index: &str) -> &'static str {
     match index {
         "executions_ready" => "(set_id =",
         "executions_due" => "(lane_id =",
+        "executions_ended" => "(completed_at ",
         "attempts_pkey" => "(execution_id =",
         _ => "(id ",
     }

@@ -1,12 +1,12 @@
 //! The harness of the memory backend: every store is a value in the suite's process.
 
-use std::{convert::Infallible, future, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use ff_backend_memory::{Clock, MemoryConfig, State, StoredExecution};
-use ff_core::TimestampMs;
+use ff_core::{EngineBackend, TimestampMs};
 
-use crate::{AttemptFacts, Controls, Dump, Environment, Harness, HarnessError, Identity, Store, controlled_store};
+use crate::{AttemptFacts, Controls, Dump, Environment, Harness, HarnessError, Identity, Store, opened::shared_store};
 
 /// Where the clock of every store stands at first: an instant that no process clock shows.
 const BEGIN: TimestampMs = TimestampMs::from_ms(1_000_000_000_000);
@@ -38,7 +38,16 @@ pub fn store(config: MemoryConfig) -> Box<dyn Store> {
     let root = Arc::new(config.clock(hand.clock()).open());
     let seen = Arc::clone(&root);
     let controls = Controls::none().clock(hand).dump(move || Ok(seen.inspect(dump)));
-    controlled_store(root, controls, |root, _| future::ready(Ok::<_, Infallible>(root.sibling())))
+    shared_store(root, controls, |root, client| {
+        let mut backend = Arc::new(root.sibling());
+        Box::pin(async move {
+            if let Some(scanners) = client.scanners {
+                backend.with_scanners(scanners);
+            }
+            let backend: Arc<dyn EngineBackend> = backend;
+            Ok(backend)
+        })
+    })
 }
 
 /// What a memory state holds, for the suite.
@@ -49,6 +58,7 @@ pub fn dump(state: &State) -> Dump {
     Dump {
         lease_history: state.lease_events().collect(),
         completions: state.completion_events().collect(),
+        operator_events: state.operator_events().collect(),
         attempts: state.executions().flat_map(attempts).collect(),
         lines,
     }

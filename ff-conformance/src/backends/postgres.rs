@@ -95,7 +95,8 @@ impl Store for PostgresStore {
         let mut connection = PostgresConnection::new(url);
         connection.max_connections = client.pool_size.get();
         let timeouts = BackendTimeouts { connect: PATIENCE, acquire: PATIENCE, request: PATIENCE };
-        let config = BackendConfig::new(BackendConnection::Postgres(connection)).timeouts(timeouts);
+        let mut config = BackendConfig::new(BackendConnection::Postgres(connection)).timeouts(timeouts);
+        config.scanners = client.scanners;
         Ok(PostgresBackend::connect(config).await.map_err(failed("connect"))?)
     }
 

@@ -79,7 +79,9 @@ impl Store for ValkeyStore {
             Some(address) => through(&self.slot.url, address),
             None => self.slot.url.clone(),
         };
-        let backend = ValkeyBackend::connect(BackendConfig::valkey(url)).await;
+        let mut config = BackendConfig::valkey(url);
+        config.scanners = client.scanners;
+        let backend = ValkeyBackend::connect(config).await;
         Ok(backend.map_err(failed("connect"))?)
     }
 

@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 async fn migrate(arguments: &Arguments) -> Result<PrepareOutcome, EngineError> {
-    let connection = PostgresConnection { schema: arguments.schema.clone(), ..PostgresConnection::new(&arguments.url) };
+    let connection = PostgresConnection::new(&arguments.url).schema(&arguments.schema);
     let config = BackendConfig::new(BackendConnection::Postgres(connection));
     PostgresBackend::migrate(&config.partitions(PartitionConfig::new(arguments.partitions)?)).await
 }

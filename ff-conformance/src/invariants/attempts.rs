@@ -5,7 +5,7 @@ use ff_core::{
     TimestampMs,
 };
 
-use super::{History, Reads, World, holds};
+use super::{History, Reads, Run, World, holds};
 use crate::{AttemptFacts, Cx, Verdict, check};
 
 pub(super) fn check(cx: &Cx, world: &World) -> Verdict {
@@ -127,14 +127,18 @@ fn stands_as_told(cx: &Cx, reads: &Reads, history: &History) -> Verdict {
         AttemptState::PendingRetryAttempt => last == Some(AttemptPhase::EndedFailure),
         // What was cancelled before it started has no attempt.
         AttemptState::PendingReplayAttempt => !open,
+        // The last attempt is that of a run before, or may be.
+        AttemptState::AttemptTerminal if !matches!(history.run(&reads.info), Run::Began(_)) => last.is_some() && !open,
         AttemptState::AttemptTerminal => match state.terminal_outcome {
             TerminalOutcome::Success => last == Some(AttemptPhase::EndedSuccess),
             TerminalOutcome::Failed => last == Some(AttemptPhase::EndedFailure),
-            TerminalOutcome::Cancelled => last == Some(AttemptPhase::EndedCancelled),
-            // A deadline too is read by comparison until somebody writes it down and tells of it.
-            TerminalOutcome::Expired => {
-                last == Some(AttemptPhase::EndedFailure) || (history.completions.is_empty() && open)
+            // An operator also cancels what waits for a retry.
+            TerminalOutcome::Cancelled => {
+                let by_worker = reads.info.cancelled_by.as_deref() == Some("worker");
+                last == Some(AttemptPhase::EndedCancelled) || (!by_worker && last == Some(AttemptPhase::EndedFailure))
             }
+            // A deadline too is read by comparison until somebody writes it down and tells of it.
+            TerminalOutcome::Expired => last == Some(AttemptPhase::EndedFailure) || (history.is_untold() && open),
             TerminalOutcome::None | TerminalOutcome::Skipped => last.is_some() && !open,
         },
     };

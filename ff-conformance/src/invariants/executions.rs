@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use ff_core::{
-    BlockingReason, CompletionEvent, EligibilityState, EngineBackend, ExecutionId, LaneId, LeaseStatus, LifecyclePhase,
-    OwnershipState, PageLimit, ReleaseReason, TerminalOutcome,
+    BlockingReason, EligibilityState, EngineBackend, ExecutionId, LaneId, LeaseEventKind, LeaseHistoryEvent,
+    LeaseStatus, LifecyclePhase, OperatorEventKind, OwnershipState, PageLimit, ReleaseReason, TerminalOutcome,
+    TimestampMs,
 };
 
-use super::{History, Reads, SMALL_WALK, World, holds};
+use super::{History, Reads, Run, SMALL_WALK, World, holds};
 use crate::{Cx, Stop, Verdict, check};
 
 /// All executions, page by page; small numbers of them also by small pages.
@@ -76,7 +77,8 @@ pub(super) fn check(cx: &Cx, world: &World) -> Verdict {
     }
     for (reads, history) in world.told() {
         counters(cx, reads, &history)?;
-        completions(cx, reads, &history.completions)?;
+        completions(cx, world, reads, &history)?;
+        operators(cx, world, reads, &history)?;
     }
     exist(cx, world)
 }
@@ -197,7 +199,9 @@ fn ends(cx: &Cx, world: &World, reads: &Reads) -> Verdict {
         }
         TerminalOutcome::Success | TerminalOutcome::Failed | TerminalOutcome::Cancelled | TerminalOutcome::Skipped => {
             let at = Some(info.last_transition_at);
-            let fits = info.completed_at == at && info.last_transition_at == info.last_mutation_at;
+            // Labels are the one thing that may be written after the end.
+            let untouched = info.last_transition_at == info.last_mutation_at || cx.has_called("set_execution_tag");
+            let fits = info.completed_at == at && untouched;
             check!(cx, "FF-EXE-005", instants, holds("nothing was written after the end", fits));
             let before = info.execution_deadline_at.is_none_or(|deadline| {
                 info.completed_at.is_some_and(|at| !deadline.has_come(at)) || !world.slack.is_zero()
@@ -209,56 +213,104 @@ fn ends(cx: &Cx, world: &World, reads: &Reads) -> Verdict {
     }
 }
 
-/// Counters are the numbers of what they count.
+/// Counters are the numbers of what they count in the latest run.
 fn counters(cx: &Cx, reads: &Reads, history: &History) -> Verdict {
     let info = &reads.info;
-    let id = info.execution_id;
-    let count = |test: &dyn Fn(&&ff_core::LeaseHistoryEvent) -> bool| history.leases.iter().filter(test).count();
-    let retries = count(&|event| {
+    let (id, run) = (info.execution_id, history.run(info));
+    let fits = |counter: u32, test: &dyn Fn(&LeaseHistoryEvent) -> bool| {
+        let since = |first| history.leases.iter().filter(|event| event.attempt_index >= first && test(event)).count();
+        let counter = usize::try_from(counter).unwrap_or(usize::MAX);
+        match run {
+            Run::Began(first) => counter == since(first),
+            Run::Unclaimed => counter == 0,
+            Run::Unclear(first) => counter == 0 || counter == since(first),
+        }
+    };
+    let retried = fits(info.retry_count, &|event| {
         matches!(event.reason, Some(ReleaseReason::FailedRetryScheduled | ReleaseReason::AttemptTimeoutRetryScheduled))
     });
-    let found = (id, info.retry_count, retries);
-    let fits = usize::try_from(info.retry_count) == Ok(retries);
-    check!(cx, "FF-EXE-011", found, holds("retry_count counts the scheduled retries", fits));
-    let reclaims = count(&|event| event.kind == ff_core::LeaseEventKind::Reclaimed);
-    let found = (id, info.lease_reclaim_count, reclaims);
-    let fits = usize::try_from(info.lease_reclaim_count) == Ok(reclaims);
-    check!(cx, "FF-EXE-011", found, holds("lease_reclaim_count counts the take-overs", fits));
+    let found = (id, run, info.retry_count, &history.leases);
+    check!(cx, "FF-EXE-011", found, holds("retry_count counts the scheduled retries", retried));
+    let reclaimed = fits(info.lease_reclaim_count, &|event| event.kind == LeaseEventKind::Reclaimed);
+    let found = (id, run, info.lease_reclaim_count, &history.leases);
+    check!(cx, "FF-EXE-011", found, holds("lease_reclaim_count counts the take-overs", reclaimed));
     Ok(())
 }
 
-/// One completion for each end, with its outcome.
-fn completions(cx: &Cx, reads: &Reads, completions: &[CompletionEvent]) -> Verdict {
+/// One completion for each end, with its outcome; between two ends lies a replay.
+fn completions(cx: &Cx, world: &World, reads: &Reads, history: &History) -> Verdict {
     let info = &reads.info;
     let (id, outcome) = (info.execution_id, info.state.terminal_outcome);
-    let told: Vec<TerminalOutcome> = completions.iter().map(|event| event.outcome).collect();
-    let fits = match outcome {
-        TerminalOutcome::None => told.is_empty(),
-        // Until somebody writes it down, a deadline that has come is seen and not told.
-        TerminalOutcome::Expired => told.is_empty() || told == [outcome],
-        TerminalOutcome::Success | TerminalOutcome::Failed | TerminalOutcome::Cancelled | TerminalOutcome::Skipped => {
-            told == [outcome]
-        }
-    };
-    check!(cx, "FF-SUB-001", (id, outcome, &told), holds("each end is told once, nothing else is", fits));
-    for event in completions {
-        let fits = event.namespace == info.namespace && event.at == info.last_transition_at;
+    let told: Vec<TerminalOutcome> = history.completions.iter().map(|event| event.outcome).collect();
+    let replays = usize::try_from(info.replay_count).unwrap_or(usize::MAX);
+    let current = told.get(replays..).unwrap_or_default();
+    let fits = told.len() >= replays
+        && match outcome {
+            TerminalOutcome::None => current.is_empty(),
+            // Until somebody writes it down, a deadline that has come is seen and not told.
+            TerminalOutcome::Expired => current.is_empty() || current == [outcome],
+            TerminalOutcome::Success
+            | TerminalOutcome::Failed
+            | TerminalOutcome::Cancelled
+            | TerminalOutcome::Skipped => current == [outcome],
+        };
+    check!(cx, "FF-SUB-001", (id, outcome, replays, &told), holds("each end is told once, nothing else is", fits));
+    let mut turns: Vec<TimestampMs> = Vec::new();
+    for (number, event) in history.completions.iter().enumerate() {
+        let fits = event.namespace == info.namespace && (number < replays || event.at == info.last_transition_at);
         let found = (event, &info.namespace, info.last_transition_at);
         check!(cx, "FF-SUB-001", found, holds("it is told with the end, in its namespace", fits));
+        turns.push(event.at);
+        turns.extend(history.replays().nth(number).map(|replay| replay.at));
     }
+    let fits = turns.iter().zip(turns.iter().skip(1)).all(|(turn, next)| world.in_order(*turn, *next));
+    check!(cx, "FF-SUB-001", (id, turns), holds("ends and replays take turns", fits));
+    Ok(())
+}
+
+/// What operators did is told as it stands.
+fn operators(cx: &Cx, world: &World, reads: &Reads, history: &History) -> Verdict {
+    let info = &reads.info;
+    let (id, events) = (info.execution_id, &history.operators);
+    let replays: Vec<&str> = history.replays().map(|event| event.detail.as_str()).collect();
+    let numbered: Vec<String> = (1..=info.replay_count).map(|number| number.to_string()).collect();
+    check!(
+        cx,
+        "FF-EXE-070",
+        (id, &numbered, &replays),
+        holds("each replay is told by its number", replays == numbered)
+    );
+    let revoked = history.leases.iter().filter(|event| event.reason == Some(ReleaseReason::Operator)).count();
+    let told = events.iter().filter(|event| event.kind == OperatorEventKind::LeaseRevoked).count();
+    check!(cx, "FF-EXE-070", (id, revoked, told), holds("each revocation is told once", revoked == told));
+    let priority = events.iter().rev().find(|event| event.kind == OperatorEventKind::PriorityChanged);
+    let fits = priority.is_none_or(|event| event.detail == info.priority.to_string());
+    check!(cx, "FF-EXE-070", (id, info.priority, priority), holds("the priority told last is the priority", fits));
+    let by = info.cancelled_by.as_ref().filter(|by| *by != "worker");
+    let cancelled = by.zip(info.cancellation_reason.as_ref()).map(|(by, reason)| format!("{by}: {reason}"));
+    let last = events.last();
+    let told = last.filter(|event| event.kind == OperatorEventKind::Cancelled).map(|event| event.detail.clone());
+    check!(cx, "FF-EXE-070", (id, &cancelled, last), holds("a cancel by an operator is told last", cancelled == told));
+    let elsewhere = events.iter().find(|event| event.namespace != info.namespace);
+    check!(cx, "FF-EXE-070", (id, elsewhere), holds("events have its namespace", elsewhere.is_none()));
+    let fits = events.iter().zip(events.iter().skip(1)).all(|(event, next)| world.in_order(event.at, next.at));
+    check!(cx, "FF-EXE-070", (id, events), holds("events are told in order", fits));
     Ok(())
 }
 
 /// Attempts and events are of executions that exist, and no end is told twice.
 fn exist(cx: &Cx, world: &World) -> Verdict {
     for (id, history) in &world.histories {
-        let told = history.completions.len();
-        check!(cx, "FF-SUB-001", (id, told), holds("an end is told once", told <= 1));
+        let (told, replays) = (history.completions.len(), history.replays().count());
+        let fits = told == replays || told == replays + 1;
+        check!(cx, "FF-SUB-001", (id, told, replays), holds("an end is told once", fits));
         let Some(ids) = &world.ids else { continue };
         let known = ids.binary_search(id).is_ok();
         check!(cx, "FF-EXE-001", id, holds("attempts are of what exists", known || history.attempts.is_empty()));
         check!(cx, "FF-LSE-011", id, holds("lease events are of what exists", known || history.leases.is_empty()));
         check!(cx, "FF-SUB-001", id, holds("completions are of what exists", known || told == 0));
+        let operated = !history.operators.is_empty();
+        check!(cx, "FF-EXE-070", id, holds("operators act on what exists", known || !operated));
     }
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! Leases: one at a time, each with its epoch, its start and one end.
 
-use ff_core::{LeaseEventKind, LeaseHistoryEvent, LifecyclePhase, OwnershipState, ReleaseReason, TerminalOutcome};
+use ff_core::{
+    AttemptType, LeaseEventKind, LeaseHistoryEvent, LifecyclePhase, OwnershipState, ReleaseReason, TerminalOutcome,
+};
 
-use super::{History, Reads, World, holds};
+use super::{History, Reads, Run, World, holds};
 use crate::{Cx, Verdict, check};
 
 pub(super) fn check(cx: &Cx, world: &World) -> Verdict {
     for history in world.histories.values() {
-        alternate(cx, world, &history.leases)?;
+        alternate(cx, world, history)?;
     }
     for (reads, history) in world.told() {
         count(cx, reads, &history.leases)?;
@@ -36,8 +38,8 @@ const fn ends_with(reason: ReleaseReason) -> Option<TerminalOutcome> {
 }
 
 /// Acquisitions and ends take turns; every end is that of the lease before.
-fn alternate(cx: &Cx, world: &World, events: &[LeaseHistoryEvent]) -> Verdict {
-    let mut epochs = 0;
+fn alternate(cx: &Cx, world: &World, history: &History) -> Verdict {
+    let (events, mut epochs) = (&history.leases, 0);
     for (number, event) in events.iter().enumerate() {
         let before = number.checked_sub(1).and_then(|last| events.get(last));
         let held = before.filter(|before| is_acquisition(before));
@@ -46,7 +48,7 @@ fn alternate(cx: &Cx, world: &World, events: &[LeaseHistoryEvent]) -> Verdict {
             check!(cx, "FF-LSE-001", (before, event), holds("one lease ends before the next begins", held.is_none()));
             let found = (epochs, event);
             check!(cx, "FF-LSE-002", found, holds("epochs grow by one", event.lease_epoch.0 == epochs));
-            follows(cx, before, event)?;
+            follows(cx, before, event, begins_run(history, before, event))?;
             let twice = events[..number].iter().any(|other| other.lease_id == event.lease_id);
             check!(cx, "FF-LSE-002", event, holds("every lease has an id of its own", !twice));
         } else {
@@ -69,17 +71,32 @@ fn alternate(cx: &Cx, world: &World, events: &[LeaseHistoryEvent]) -> Verdict {
         let fits = before.is_none_or(|before| world.in_order(before.at, event.at));
         check!(cx, "FF-LSE-011", (before, event), holds("events are told in order", fits));
         let over = before.and_then(|before| before.reason).and_then(ends_with);
-        check!(cx, "FF-LSE-007", (before, event), holds("nothing follows the end of the execution", over.is_none()));
+        let fits = over.is_none() || begins_run(history, before, event);
+        check!(cx, "FF-LSE-007", (before, event), holds("only a replay follows the end of the execution", fits));
     }
     Ok(())
 }
 
-/// A take-over follows the lapse that it is told with; another acquisition follows a retry or nothing.
-fn follows(cx: &Cx, before: Option<&LeaseHistoryEvent>, event: &LeaseHistoryEvent) -> Verdict {
+/// True if the acquisition is the first of a replay.
+fn begins_run(history: &History, before: Option<&LeaseHistoryEvent>, event: &LeaseHistoryEvent) -> bool {
+    let attempt = history.attempts.iter().find(|attempt| attempt.attempt_index == event.attempt_index);
+    event.kind == LeaseEventKind::Acquired
+        && attempt.is_some_and(|attempt| attempt.attempt_type == AttemptType::Replay)
+        && before.is_some_and(|before| before.attempt_index != event.attempt_index)
+}
+
+/// A take-over follows the lapse that it is told with; another acquisition follows a retry, an end that was replayed or
+/// nothing.
+fn follows(cx: &Cx, before: Option<&LeaseHistoryEvent>, event: &LeaseHistoryEvent, replays: bool) -> Verdict {
     let reason = before.and_then(|before| before.reason);
     let fits = match (event.kind, before.map(|before| before.kind)) {
         (LeaseEventKind::Reclaimed, Some(LeaseEventKind::Expired | LeaseEventKind::Revoked)) => true,
         (LeaseEventKind::Acquired, None) => true,
+        // What ended it may have been told of no lease.
+        (
+            LeaseEventKind::Acquired,
+            Some(LeaseEventKind::Released | LeaseEventKind::Expired | LeaseEventKind::Revoked),
+        ) if replays => true,
         (LeaseEventKind::Acquired, Some(LeaseEventKind::Released)) => {
             reason.is_some_and(|reason| ends_with(reason).is_none())
         }
@@ -115,7 +132,7 @@ fn stands_as_told(cx: &Cx, reads: &Reads, history: &History) -> Verdict {
         });
         check!(cx, "FF-LSE-003", (id, lease, last), holds("the live lease is the one acquired last", fits));
     }
-    let unwritten = history.completions.is_empty();
+    let unwritten = history.is_untold();
     let fits = match (state.lifecycle_phase, state.ownership_state) {
         (LifecyclePhase::Active, OwnershipState::Leased) => held.is_some(),
         // Whoever writes a lapse down first tells of it.
@@ -128,13 +145,21 @@ fn stands_as_told(cx: &Cx, reads: &Reads, history: &History) -> Verdict {
         _ => held.is_none(),
     };
     check!(cx, "FF-LSE-001", (id, state, last), holds("a lease is held iff the state says so", fits));
+    if !matches!(history.run(info), Run::Began(_)) {
+        return Ok(());
+    }
     let ended = last.and_then(|event| event.reason).and_then(ends_with);
     let fits = ended.is_none_or(|outcome| outcome == state.terminal_outcome);
     check!(cx, "FF-LSE-007", (id, state, last), holds("the lease ended as the execution did", fits));
-    let by_holder = matches!(
-        state.terminal_outcome,
-        TerminalOutcome::Success | TerminalOutcome::Failed | TerminalOutcome::Cancelled
-    );
-    check!(cx, "FF-LSE-003", (id, state, last), holds("the end gave the lease back", !by_holder || ended.is_some()));
+    let fits = match state.terminal_outcome {
+        TerminalOutcome::Success => ended.is_some(),
+        // The claim that finds no reclaim left fails what was revoked or had been told as expired.
+        TerminalOutcome::Failed => {
+            ended.is_some() || info.failure_category.as_deref() == Some(ReleaseReason::MaxReclaimsExceeded.as_str())
+        }
+        TerminalOutcome::Cancelled => ended.is_some() || info.cancelled_by.as_deref() != Some("worker"),
+        TerminalOutcome::None | TerminalOutcome::Expired | TerminalOutcome::Skipped => true,
+    };
+    check!(cx, "FF-LSE-003", (id, state, last), holds("the end gave the lease back", fits));
     Ok(())
 }

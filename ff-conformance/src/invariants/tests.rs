@@ -160,6 +160,7 @@ fn sound() -> World {
     world.take(Some(Dump {
         lease_history: history,
         completions: vec![completion],
+        operator_events: Vec::new(),
         attempts: [&done_attempts[..], &live_attempts[..]].concat(),
         lines: Vec::new(),
     }));

@@ -71,6 +71,17 @@ planted! {
     gt_a_grant_lives_for_any_time: Gt against "FF-CLM-049";
     gx_a_lapse_is_written_down_as_old: Gx against "FF-CLM-050";
     gu_reserved_work_is_explained_as_claimable: Gu against "FF-CLM-051";
+    b1_a_refused_item_ends_its_batch: B1 against "FF-EXE-085";
+    b1_a_refused_create_ends_its_batch: B1 against "FF-EXE-081";
+    b1_a_refused_renewal_ends_its_batch: B1 against "FF-LSE-080";
+    b2_a_refused_complete_hands_over: B2 against "FF-EXE-088";
+    b3_a_batch_of_claims_takes_one_more: B3 against "FF-CLM-080";
+    m12_a_scan_always_takes_the_first_rows: M12 against "FF-SCN-002";
+    s1_a_lapse_is_told_again: S1 against "FF-SCN-003";
+    s2_the_retention_keeps_an_idempotency_key: S2 against "FF-SCN-009";
+    o1_another_priority_moves_nothing: O1 against "FF-EXE-063";
+    o2_a_replay_keeps_the_retries: O2 against "FF-EXE-065";
+    o3_a_revoked_lease_still_works: O3 against "FF-LSE-040";
 }
 
 /// The suite finds `flaw`, and says that it breaks `requirement`; prints what else broke.

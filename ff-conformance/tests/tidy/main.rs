@@ -7,6 +7,7 @@ mod footnotes;
 mod ineligible;
 mod links;
 mod lua;
+mod observed;
 mod parity;
 mod quotes;
 mod refusals;
@@ -66,6 +67,11 @@ fn lua_keeps_its_rules() {
 #[test]
 fn workflows_call_tasks_that_exist() {
     report(&workflows::check(&Tree::read()));
+}
+
+#[test]
+fn every_operation_on_a_server_is_observed() {
+    report(&observed::check(&Tree::read()));
 }
 
 #[test]

@@ -26,6 +26,9 @@ pub enum CancelSource {
 }
 
 impl CancelSource {
+    /// The words that no custom source may take; `worker` is that of [`crate::Attempts::cancel`].
+    const WORDS: [&str; 5] = ["operator_override", "flow_cascade", "system_timeout", "lease_holder", "worker"];
+
     /// The word that readers see as `cancelled_by`.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -82,21 +85,15 @@ impl CancelExecutionArgs {
     /// Refuses what no backend accepts.
     ///
     /// # Errors
-    /// `Validation(InvalidInput)`: a long reason, a custom source that is no name or is the word of another, a fenced
+    /// `Validation(InvalidInput)`: a long reason, a custom source that is no name or is the word of another (`worker` included), a fenced
     /// source without a fence.
     pub fn check(&self, limits: &Limits) -> Result<(), EngineError> {
         self.execution_id.check_partition(limits.partitions)?;
         Limits::check_reason(&self.reason)?;
         if let CancelSource::Custom(name) = &self.source {
             check_name(name, "source")?;
-            let taken = [
-                CancelSource::OperatorOverride,
-                CancelSource::FlowCascade,
-                CancelSource::SystemTimeout,
-                CancelSource::LeaseHolder,
-            ];
-            if taken.iter().any(|source| source.as_str() == name) {
-                return Err(EngineError::invalid_input(format!("source: {name:?} has a value of its own")));
+            if CancelSource::WORDS.contains(&name.as_str()) {
+                return Err(EngineError::invalid_input(format!("source: {name:?} is the word of another")));
             }
         }
         if self.source.is_fenced() && self.fence.is_none() {
@@ -168,6 +165,12 @@ impl ReplayExecutionArgs {
     pub const fn new(execution_id: ExecutionId) -> Self {
         Self { execution_id }
     }
+
+    /// The refusal of a run that could not begin: the deadline is absolute and has come.
+    #[must_use]
+    pub fn past_deadline() -> EngineError {
+        EngineError::invalid_input("execution_deadline_at: it is absolute and has come")
+    }
 }
 
 /// What a replay did.
@@ -210,5 +213,11 @@ impl SetExecutionTagArgs {
     pub fn check(&self, limits: &Limits) -> Result<(), EngineError> {
         self.execution_id.check_partition(limits.partitions)?;
         check_tag(&self.key, self.value.as_deref().unwrap_or_default())
+    }
+
+    /// The refusal of a label beyond the last that an execution may have.
+    #[must_use]
+    pub fn too_many() -> EngineError {
+        EngineError::invalid_input(format!("tags: {}, at most {}", Limits::TAGS + 1, Limits::TAGS))
     }
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AttemptId, AttemptIndex, AttemptPhase, AttemptType, BlockingReason, CapabilitySet, EngineError, ExecutionId,
-    ExecutionPolicy, LaneId, LeaseEpoch, LeaseId, Limits, Namespace, Progress, PublicState, StateVector, TimestampMs,
-    WorkerId, WorkerInstanceId,
+    ExecutionPolicy, FailureClass, LaneId, LeaseEpoch, LeaseId, Limits, Namespace, Progress, PublicState,
+    ReleaseReason, StateVector, TimestampMs, WorkerId, WorkerInstanceId,
     text::{check_name, check_payload, check_tags},
 };
 
@@ -250,7 +250,7 @@ pub struct ExecutionSnapshot {
     pub public_state: PublicState,
     /// What it waits for, if anything.
     pub blocking_reason: Option<BlockingReason>,
-    /// The latest attempt; none before the first claim and while a retry is scheduled.
+    /// The latest attempt; none before the first claim and while a retry or a replay waits for its own.
     pub current_attempt: Option<AttemptSummary>,
     /// The lease, if it is live at this instant.
     pub current_lease: Option<LeaseSummary>,
@@ -303,7 +303,7 @@ pub struct ExecutionInfo {
     pub last_transition_at: TimestampMs,
     /// When anything about it was last written.
     pub last_mutation_at: TimestampMs,
-    /// The latest attempt; none before the first claim and while a retry is scheduled.
+    /// The latest attempt; none before the first claim and while a retry or a replay waits for its own.
     pub current_attempt: Option<AttemptSummary>,
     /// How many leases there have been.
     pub current_lease_epoch: LeaseEpoch,
@@ -374,6 +374,21 @@ pub struct AttemptInfo {
     pub failure_reason: Option<String>,
     /// The category of its failure.
     pub failure_category: Option<String>,
+}
+
+impl AttemptInfo {
+    /// The same if the deadline of its execution came at `ended_at` while it was open; nobody has written that down.
+    #[must_use]
+    pub fn ended_by_deadline(mut self, ended_at: Option<TimestampMs>) -> Self {
+        let open = matches!(self.phase, AttemptPhase::Started | AttemptPhase::Suspended);
+        if open && ended_at.is_some() {
+            self.phase = AttemptPhase::EndedFailure;
+            self.ended_at = ended_at;
+            self.failure_reason = Some(ReleaseReason::ExecutionDeadline.as_str().to_owned());
+            self.failure_category = Some(FailureClass::Timeout.as_str().to_owned());
+        }
+        self
+    }
 }
 
 /// One page of the attempts of an execution.

@@ -3,7 +3,9 @@
 use std::{fmt::Display, str::FromStr};
 
 use async_trait::async_trait;
-use ff_core::{AttemptId, AttemptIndex, CompletionEvent, LeaseEpoch, LeaseHistoryEvent, LeaseId, TimestampMs};
+use ff_core::{
+    AttemptId, AttemptIndex, CompletionEvent, LeaseEpoch, LeaseHistoryEvent, LeaseId, OperatorEvent, TimestampMs,
+};
 use sqlx::{Decode, PgPool, Postgres, Row, Type, postgres::PgRow};
 
 use super::failed;
@@ -23,13 +25,14 @@ impl DumpControl for Everything {
         for statement in [
             include_str!("dump/lease_history.sql"),
             include_str!("dump/completions.sql"),
+            include_str!("dump/operator_events.sql"),
             include_str!("dump/attempts.sql"),
             include_str!("dump/lines.sql"),
         ] {
             tables.push(sqlx::query(statement).fetch_all(&mut *look).await.map_err(failed("dump"))?);
         }
         look.commit().await.map_err(failed("dump"))?;
-        let [leases, completions, attempts, lines] = tables.as_slice() else {
+        let [leases, completions, operators, attempts, lines] = tables.as_slice() else {
             return Err(HarnessError::new("postgres: dump: a table is missing"));
         };
         let mut lines: Vec<String> = lines.iter().map(|row| get(row, "line")).collect::<Result<_, _>>()?;
@@ -37,6 +40,7 @@ impl DumpControl for Everything {
         Ok(Dump {
             lease_history: leases.iter().map(lease_event).collect::<Result<_, _>>()?,
             completions: completions.iter().map(completion).collect::<Result<_, _>>()?,
+            operator_events: operators.iter().map(operator_event).collect::<Result<_, _>>()?,
             attempts: attempts.iter().map(attempt).collect::<Result<_, _>>()?,
             lines,
         })
@@ -62,6 +66,16 @@ fn completion(row: &PgRow) -> Result<CompletionEvent, HarnessError> {
         execution_id: word(row, "execution_id")?,
         namespace: word(row, "namespace")?,
         outcome: word(row, "outcome")?,
+        at: TimestampMs::from_ms(get(row, "at")?),
+    })
+}
+
+fn operator_event(row: &PgRow) -> Result<OperatorEvent, HarnessError> {
+    Ok(OperatorEvent {
+        execution_id: word(row, "execution_id")?,
+        namespace: word(row, "namespace")?,
+        kind: word(row, "kind")?,
+        detail: get(row, "detail")?,
         at: TimestampMs::from_ms(get(row, "at")?),
     })
 }

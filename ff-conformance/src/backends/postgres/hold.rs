@@ -1,4 +1,4 @@
-//! A hold: another transaction has the execution's row locked, and rolls back when it is released.
+//! A hold: another transaction has a row that a write needs, and rolls back when it is released.
 
 use async_trait::async_trait;
 use ff_core::ExecutionId;
@@ -10,18 +10,28 @@ use crate::{HarnessError, Held, HoldControl};
 /// Locks on rows of one database.
 pub(super) struct RowLocks(pub(super) PgPool);
 
+/// The row of the execution.
+const EXECUTION: &str = "SELECT pg_backend_pid() AS pid FROM executions WHERE id = $1 FOR NO KEY UPDATE";
+
+impl RowLocks {
+    /// A transaction that has done `lock`, which returns its process.
+    async fn locked(&self, lock: &'static str, id: &ExecutionId) -> Result<Box<dyn Held>, HarnessError> {
+        let mut holder = self.0.begin().await.map_err(failed("hold"))?;
+        let pid =
+            sqlx::query_scalar(lock).bind(id.to_string()).fetch_optional(&mut *holder).await.map_err(failed("hold"))?;
+        let pid = pid.ok_or_else(|| HarnessError::new(format!("postgres: hold: {id} does not exist")))?;
+        Ok(Box::new(RowLock { pool: self.0.clone(), holder, pid }))
+    }
+}
+
 #[async_trait]
 impl HoldControl for RowLocks {
     async fn hold(&self, id: &ExecutionId) -> Result<Box<dyn Held>, HarnessError> {
-        let mut holder = self.0.begin().await.map_err(failed("hold"))?;
-        let lock = "SELECT FROM executions WHERE id = $1 FOR NO KEY UPDATE";
-        let row = sqlx::query(lock).bind(id.to_string()).fetch_optional(&mut *holder).await.map_err(failed("hold"))?;
-        if row.is_none() {
-            return Err(HarnessError::new(format!("postgres: hold: {id} does not exist")));
-        }
-        let pid =
-            sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut *holder).await.map_err(failed("hold"))?;
-        Ok(Box::new(RowLock { pool: self.0.clone(), holder, pid }))
+        self.locked(EXECUTION, id).await
+    }
+
+    async fn hold_claim(&self, id: &ExecutionId) -> Result<Box<dyn Held>, HarnessError> {
+        self.locked(include_str!("hold/next_attempt.sql"), id).await
     }
 }
 
@@ -33,10 +43,10 @@ struct RowLock {
 
 #[async_trait]
 impl Held for RowLock {
-    async fn is_awaited(&self) -> Result<bool, HarnessError> {
-        let awaited =
-            sqlx::query_scalar(include_str!("hold/is_awaited.sql")).bind(self.pid).fetch_one(&self.pool).await;
-        awaited.map_err(failed("look at the hold"))
+    async fn waiting(&self) -> Result<u64, HarnessError> {
+        let waiting = sqlx::query_scalar(include_str!("hold/waiting.sql")).bind(self.pid).fetch_one(&self.pool).await;
+        let waiting: i64 = waiting.map_err(failed("look at the hold"))?;
+        Ok(waiting.unsigned_abs())
     }
 
     async fn release(self: Box<Self>) -> Result<(), HarnessError> {

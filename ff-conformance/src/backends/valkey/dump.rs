@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, str::FromStr};
 use async_trait::async_trait;
 use ff_core::{
     AttemptIndex, CompletionEvent, ExecutionId, LeaseEpoch, LeaseEventKind, LeaseHistoryEvent, Namespace,
-    TerminalOutcome, TimestampMs, WorkerInstanceId,
+    OperatorEvent, OperatorEventKind, TerminalOutcome, TimestampMs, WorkerInstanceId,
 };
 use redis::{FromRedisValue, Value, aio::MultiplexedConnection, cmd, pipe, streams::StreamRangeReply};
 
@@ -26,6 +26,7 @@ impl DumpControl for Everything {
             match (name, name.split_once(':')) {
                 ("events:lease", _) => dump.lease_history = events(&value, lease_event)?,
                 ("events:completion", _) => dump.completions = events(&value, completion)?,
+                ("events:operator", _) => dump.operator_events = events(&value, operator_event)?,
                 (_, Some(("at", uuid))) => dump.attempts.extend(attempts(uuid, &value)?),
                 _ => {}
             }
@@ -49,6 +50,12 @@ async fn read(connection: &mut MultiplexedConnection) -> Result<Vec<(String, Str
         ask.cmd("TYPE").arg(key);
     }
     let kinds: Vec<String> = ask.query_async(connection).await.map_err(failed("ask for kinds"))?;
+    // What a background loop has removed meanwhile is gone.
+    let found = keys.into_iter().zip(kinds).filter(|(_, kind)| kind != "none");
+    let (keys, kinds): (Vec<String>, Vec<String>) = found.unzip();
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut ask = pipe();
     for (key, kind) in keys.iter().zip(&kinds) {
         match kind.as_str() {
@@ -122,6 +129,16 @@ fn completion(fields: &Fields) -> Result<CompletionEvent, HarnessError> {
         execution_id: execution(&field::<String>(fields, "x")?)?,
         namespace: field(fields, "ns")?,
         outcome: field::<TerminalOutcome>(fields, "o")?,
+        at: TimestampMs::from_ms(field(fields, "at")?),
+    })
+}
+
+fn operator_event(fields: &Fields) -> Result<OperatorEvent, HarnessError> {
+    Ok(OperatorEvent {
+        execution_id: execution(&field::<String>(fields, "x")?)?,
+        namespace: field(fields, "ns")?,
+        kind: field::<OperatorEventKind>(fields, "k")?,
+        detail: field(fields, "d")?,
         at: TimestampMs::from_ms(field(fields, "at")?),
     })
 }

@@ -27,11 +27,11 @@ struct Paused(MultiplexedConnection);
 
 #[async_trait]
 impl Held for Paused {
-    async fn is_awaited(&self) -> Result<bool, HarnessError> {
+    async fn waiting(&self) -> Result<u64, HarnessError> {
         let mut connection = self.0.clone();
         let ask = cmd("INFO").arg("clients").clone();
         let info: InfoDict = ask.query_async(&mut connection).await.map_err(failed("see who waits"))?;
-        Ok(info.get::<u64>("blocked_clients").is_some_and(|count| count > 0))
+        Ok(info.get::<u64>("blocked_clients").unwrap_or_default())
     }
 
     async fn release(self: Box<Self>) -> Result<(), HarnessError> {

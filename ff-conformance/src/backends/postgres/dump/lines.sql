@@ -11,6 +11,7 @@ UNION ALL SELECT 'execution_results ' || t.execution_id || ' ' || encode(sha256(
 UNION ALL SELECT 'attempts ' || to_jsonb(t)::text FROM attempts t
 UNION ALL SELECT 'lease_events ' || (to_jsonb(t) - '{xid,id}'::text[])::text FROM lease_events t
 UNION ALL SELECT 'completion_events ' || (to_jsonb(t) - '{xid,id}'::text[])::text FROM completion_events t
+UNION ALL SELECT 'operator_events ' || (to_jsonb(t) - '{xid,id}'::text[])::text FROM operator_events t
 UNION ALL SELECT 'idempotency_keys ' || to_jsonb(t)::text FROM idempotency_keys t
 UNION ALL SELECT 'lanes ' || to_jsonb(t)::text FROM lanes t
 UNION ALL SELECT 'lane_sets ' || to_jsonb(t)::text FROM lane_sets t;
