@@ -332,7 +332,7 @@ pub async fn a_grant_redeemed_at_once_makes_one_lease(cx: &Cx) -> Verdict {
     for round in 0..6 {
         let id = cx.created_plain(a).await?;
         let args = redeems(cx, &granted(cx, a, "worker").await?, "worker")?;
-        let way = |n: usize| if (n + round) % 2 == 0 { Way::Execution } else { Way::Reclaim };
+        let way = |n: usize| if (n + round).is_multiple_of(2) { Way::Execution } else { Way::Reclaim };
         let calls = (0..12).zip(clients.iter().cycle()).map(|(n, client)| redeem(client, way(n), args.clone()));
 
         let mut handles = Vec::new();

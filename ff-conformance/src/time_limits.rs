@@ -272,7 +272,7 @@ pub async fn a_deadline_beats_the_time_of_an_attempt(cx: &Cx) -> Verdict {
 pub async fn many_time_outs_are_written_down_once_each(cx: &Cx) -> Verdict {
     let clients = clients(cx, 4).await?;
     let Some(a) = clients.first() else { return Err(Stop::Errored("no client".to_owned())) };
-    let policy = |n: usize| if n % 2 == 0 { retrying(1, 0) } else { ExecutionPolicy::new() };
+    let policy = |n: usize| if n.is_multiple_of(2) { retrying(1, 0) } else { ExecutionPolicy::new() };
     let ids = created_many(cx, a, 60, |n, args| args.policy(policy(n).timeouts(limited(LIMIT_MS)))).await?;
     claim_order(cx, a, 60).await?;
     cx.pass_time(ms(LIMIT_MS)).await?;
