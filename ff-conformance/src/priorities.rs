@@ -172,7 +172,7 @@ async fn four(cx: &Cx, client: &Arc<dyn EngineBackend>, kind: &CreateExecutionAr
 
 /// Another priority moves work within its lane at once, up and down, and is told once.
 ///
-/// Covers FF-EXE-063, FF-EXE-070, FF-CLM-001.
+/// Covers FF-EXE-063, FF-EXE-070.
 pub async fn change_priority_moves_work_within_its_lane(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let plain = cx.execution()?.priority(5);
@@ -187,7 +187,7 @@ pub async fn change_priority_moves_work_within_its_lane(cx: &Cx) -> Verdict {
         check!(cx, "FF-EXE-070", told, reads(&format!("priority_changed {effective}")));
     }
 
-    check!(cx, "FF-CLM-001", claim_order(cx, &a, 5).await?, equals(vec![fourth, third, first, second]));
+    check!(cx, "FF-EXE-063", claim_order(cx, &a, 5).await?, equals(vec![fourth, third, first, second]));
     Ok(())
 }
 
@@ -209,7 +209,7 @@ pub async fn change_priority_to_the_same_changes_nothing(cx: &Cx) -> Verdict {
 
 /// What waits for an instant has the changed priority when it comes, also where a claim has seen that it came.
 ///
-/// Covers FF-EXE-063, FF-CLM-001.
+/// Covers FF-EXE-063.
 pub async fn change_priority_of_work_that_is_not_due_counts_later(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let due = after(cx.now().await?, 1000);
@@ -220,7 +220,7 @@ pub async fn change_priority_of_work_that_is_not_due_counts_later(cx: &Cx) -> Ve
     check!(cx, "FF-EXE-063", claim_order(cx, &a, 1).await?, equals(vec![third]));
     let change = a.change_priority(ChangePriorityArgs::new(fourth, 6)).await;
     check!(cx, "FF-EXE-063", change, answers(changed(fourth, 6)));
-    check!(cx, "FF-CLM-001", claim_order(cx, &a, 4).await?, equals(vec![fourth, first, second]));
+    check!(cx, "FF-EXE-063", claim_order(cx, &a, 4).await?, equals(vec![fourth, first, second]));
     Ok(())
 }
 
