@@ -88,6 +88,7 @@ async fn revoke(backend: &PostgresBackend, args: &RevokeLeaseArgs) -> Result<Rev
         return Ok(RevokeLeaseResult::AlreadySatisfied { reason });
     }
     outcome(&verdict, &row)?;
+    backend.wake(&row)?;
     Ok(RevokeLeaseResult::Revoked {
         lease_id: LeaseId::from_uuid(row.try_get("lease_id")?),
         lease_epoch: LeaseEpoch(number(&row, "lease_epoch")?),

@@ -187,9 +187,9 @@ impl Pass<'_> {
     /// Removes old events, family by family.
     async fn remove_events(&mut self, age: Duration) -> Result<(), PgError> {
         for text in [
-            include_str!("scanners/trim_lease_events.sql"),
-            include_str!("scanners/trim_completion_events.sql"),
-            include_str!("scanners/trim_operator_events.sql"),
+            include_str!("subscriptions/remove_lease_events.sql"),
+            include_str!("subscriptions/remove_completion_events.sql"),
+            include_str!("subscriptions/remove_operator_events.sql"),
         ] {
             let statement = || sqlx::query(text).bind(age_ms(age)).bind(self.left());
             let row = self.store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;

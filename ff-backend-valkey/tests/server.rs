@@ -39,10 +39,10 @@ async fn one_execution_goes_through_its_life() {
     assert_eq!(snapshot.tags.get("team.name").map(String::as_str), Some("blue"));
 }
 
-/// Connections of the server that wait at streams.
-async fn blocked(server: &Server) -> u64 {
-    let info: redis::InfoDict = server.ask(cmd("INFO").arg("clients")).await.unwrap();
-    info.get("blocked_clients").unwrap()
+/// Connections of the server that wait at streams, if it tells.
+async fn blocked(server: &Server) -> Option<u64> {
+    let info: redis::InfoDict = server.ask(cmd("INFO").arg("clients")).await.ok()?;
+    info.get("blocked_clients")
 }
 
 #[tokio::test]
@@ -54,11 +54,11 @@ async fn subscriptions_share_one_connection_that_goes_with_the_last_of_them() {
     for _ in 0..10 {
         feeds.push(backend.subscribe_completion(StreamCursor::End, &all).await.unwrap());
     }
-    eventually(async || blocked(&server).await == 1).await;
+    eventually(async || blocked(&server).await == Some(1)).await;
     feeds.truncate(1);
-    assert_eq!(blocked(&server).await, 1);
+    assert_eq!(blocked(&server).await, Some(1));
     drop(feeds);
-    eventually(async || blocked(&server).await == 0).await;
+    eventually(async || blocked(&server).await == Some(0)).await;
 }
 
 #[tokio::test]

@@ -153,7 +153,7 @@ async fn woken_by(
     };
     let claim = tokio::time::timeout(SOON, waiting_claim(cx, client, LONG));
     let (claim, came) = join(claim, arrive).await;
-    Ok((taken(client, claim.ok().transpose().map_err(Stop::from)?.transpose()?.flatten())?, came?))
+    Ok((taken(client, claim.ok().transpose()?.transpose()?.flatten())?, came?))
 }
 
 /// Every way in which work arrives wakes a claim that waits in its lane, again and again.

@@ -57,6 +57,7 @@ pub(super) async fn replay(
     let store = backend.store().await?;
     let (verdict, row) = store.decide(|| sqlx::query(include_str!("replay_execution.sql")).bind(&id)).await?;
     outcome(&verdict, &row)?;
+    backend.wake(&row)?;
     Ok(ReplayExecutionResult::Replayed { public_state: PublicState::Waiting })
 }
 

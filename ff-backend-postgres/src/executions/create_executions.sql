@@ -6,7 +6,7 @@
 -- $19 backoffs_max_ms int8[], $20 backoff_multipliers float8[], $21 backoffs_saturate_at int8[],
 -- $22 backoff_jitters bool[], $23 retry_categories text[], $24 replays_max int8[], $25 attempt_timeouts_ms int8[],
 -- $26 deadlines_after_ms int8[], $27 leads bool[]
--- returns: verdict text, execution_id text, delayed bool
+-- returns: verdict text, execution_id text, delayed bool, awaited text
 -- verdict, a row for each item in its place: created, duplicate, again, or follows if it neither leads nor is known
 -- Tokens are sets joined by commas, categories JSON arrays. Of items with one id or key at most one leads: only such are
 -- made.
@@ -95,5 +95,7 @@ SELECT
     CASE WHEN o.id IS NOT NULL THEN 'created' WHEN j.is_known OR j.first IS NOT NULL THEN 'duplicate'
         WHEN j.makes THEN 'again' ELSE 'follows' END AS verdict,
     CASE WHEN j.is_known THEN j.id ELSE coalesce(j.first, j.id) END AS execution_id,
-    coalesce(o.delayed, false) AS delayed
-FROM judged j LEFT JOIN ok o USING (place) ORDER BY j.place;
+    coalesce(o.delayed, false) AS delayed, w.lane_id AS awaited
+FROM judged j LEFT JOIN ok o USING (place) LEFT JOIN LATERAL (
+    SELECT lane_id FROM claim_waiters WHERE lane_id = o.lane_id AND expires_at > (SELECT now FROM clock) LIMIT 1) w ON true
+ORDER BY j.place;

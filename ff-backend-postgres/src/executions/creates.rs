@@ -100,6 +100,7 @@ pub(super) async fn create(
                 .bind(plan.deadline_after_ms())
         })
         .await?;
+    backend.wake(&row)?;
     created(&verdict, &row)
 }
 
@@ -137,6 +138,7 @@ pub(super) async fn create_many(
             rows => rows?,
         };
         for ((at, plan), row) in open.iter().zip(&rows) {
+            backend.wake(row)?;
             let answer = match row.try_get("verdict")? {
                 "again" => None,
                 "follows" => named.duplicate(plan),

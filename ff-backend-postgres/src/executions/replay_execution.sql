@@ -1,6 +1,6 @@
 -- replay_execution: an execution that has ended waits for another attempt, as if it had used up nothing.
 -- $1 id text
--- returns: verdict text
+-- returns: verdict text, awaited text
 -- verdict: ok, replay, or a refusal: missing, again, not_terminal, replays_exhausted, past_deadline
 -- An end by a deadline that nobody has written down is written down first, as settle_due.sql does.
 WITH seen AS MATERIALIZED (SELECT xmin AS version FROM executions WHERE id = $1),
@@ -55,5 +55,7 @@ operated AS (
     SELECT now, id, namespace, 'replayed', (replay_count + 1)::text FROM judged WHERE verdict = 'ok'
 )
 SELECT
-    CASE WHEN j.id IS NOT NULL THEN j.verdict WHEN EXISTS (SELECT FROM held) THEN 'again' ELSE 'missing' END AS verdict
+    CASE WHEN j.id IS NOT NULL THEN j.verdict WHEN EXISTS (SELECT FROM held) THEN 'again' ELSE 'missing' END AS verdict,
+    (SELECT w.lane_id FROM claim_waiters w
+        WHERE j.verdict = 'ok' AND w.lane_id = j.lane_id AND w.expires_at > j.now LIMIT 1) AS awaited
 FROM (VALUES (1)) one LEFT JOIN judged j ON true;

@@ -1,9 +1,10 @@
 -- remove_operator_events: removes old events, oldest transactions first, and moves the horizon behind them in the same step.
--- $1 cutoff int8, $2 limit int8
+-- $1 age_ms int8, $2 most int8
 -- returns: examined int8, removed int8
--- Events that were written before `cutoff` go; those of one transaction go together, and none while a transaction is
+-- Events as old as `age_ms` go; those of one transaction go together, and none while a transaction is
 -- open that began before it: so nothing can appear behind the horizon. Any number of passes may run at once.
-WITH horizon AS MATERIALIZED (
+WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
+horizon AS MATERIALIZED (
     SELECT before_xid FROM event_horizons WHERE family = 'operator_events' FOR NO KEY UPDATE
 ),
 seen AS MATERIALIZED (
@@ -13,7 +14,7 @@ seen AS MATERIALIZED (
 bound AS MATERIALIZED (
     SELECT least(
         pg_snapshot_xmin(pg_current_snapshot()),
-        (SELECT min(xid) FROM seen WHERE at >= $1),
+        (SELECT min(xid) FROM seen WHERE at > (SELECT now - $1 FROM clock)),
         CASE WHEN (SELECT count(*) FROM seen) < $2 OR (SELECT min(xid) = max(xid) FROM seen) THEN NULL
              ELSE (SELECT max(xid) FROM seen) END
     ) AS xid, (SELECT max(xid) FROM seen) AS last

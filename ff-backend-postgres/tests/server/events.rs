@@ -176,7 +176,7 @@ async fn a_writer_that_stays_open_elsewhere_holds_no_event_up() {
 async fn removed(session: &mut PgConnection, cutoff: i64, limit: u32) -> (i64, i64) {
     let statement = include_str!("../../src/subscriptions/remove_completion_events.sql");
     run(session, format!("PREPARE remove AS {statement}")).await;
-    let found = rows(session, format!("EXECUTE remove({cutoff}, {limit})")).await;
+    let found = rows(session, format!("EXECUTE remove(ff_now_ms() - {cutoff} + 1, {limit})")).await;
     run(session, "DEALLOCATE remove".to_owned()).await;
     (found[0].get("examined"), found[0].get("removed"))
 }
