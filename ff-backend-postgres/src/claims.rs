@@ -169,8 +169,8 @@ fn due(row: &PgRow) -> Result<Option<Duration>, PgError> {
     Ok(ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())))
 }
 
-/// Writes down what time has done to a lane, as much of it as one claim may.
-async fn settle(store: &Sender, lane: &LaneId) -> Result<(), PgError> {
+/// Writes down what time has done to a lane, as much of it as one claim may; false if others held some of it.
+async fn settle(store: &Sender, lane: &LaneId) -> Result<bool, PgError> {
     let jitter = Jitter::from_bits(Uuid::new_v4().as_u128()).millionths();
     let statement = || {
         sqlx::query(include_str!("claims/settle_due.sql"))
@@ -185,7 +185,8 @@ async fn settle(store: &Sender, lane: &LaneId) -> Result<(), PgError> {
             .bind(None::<&str>)
             .bind(None::<&str>)
     };
-    store.row(statement).await.map(drop)
+    let row = store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
+    Ok(row.try_get::<i64, _>("held")? == row.try_get::<i64, _>("seen")?)
 }
 
 /// One claim and what it hands out.
@@ -217,15 +218,20 @@ impl<'a> Claimer<'a> {
 
     /// One look at the lane for one row.
     pub(crate) async fn look(&self, store: &Sender) -> Result<Look, PgError> {
-        let mut settled = false;
+        let (mut settled, mut alone) = (false, true);
         for round in 0..ATTEMPTS {
             let statement = || self.taking(sqlx::query(include_str!("claims/claim.sql"))).bind(settled);
             let row = store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
             match row.try_get("verdict")? {
                 "taken" => return self.handle(&row).map(Look::Taken),
-                "none" => return Ok(Look::None(due(&row)?)),
+                "none" if alone => return Ok(Look::None(due(&row)?)),
+                // Whoever held what is due settles it, and the next look sees that.
+                "none" => {
+                    (settled, alone) = (false, true);
+                    tokio::time::sleep(Duration::from_millis(1 << round)).await;
+                }
                 "due" => {
-                    settle(store, self.lane).await?;
+                    alone = settle(store, self.lane).await?;
                     settled = true;
                 }
                 _ => match self.window(store, round).await? {
@@ -241,7 +247,7 @@ impl<'a> Claimer<'a> {
     /// One look at the lane for as many rows as there are lease ids.
     async fn look_for_many(&self, store: &Sender) -> Result<(Vec<Handle>, Option<Duration>), PgError> {
         let most = i64::try_from(self.lease_ids.len()).unwrap_or(i64::MAX);
-        let mut settled = false;
+        let (mut settled, mut alone) = (false, true);
         for round in 0..ATTEMPTS {
             let rows = self.batch(store, most.saturating_add(WINDOW << round), settled).await?;
             let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
@@ -249,9 +255,13 @@ impl<'a> Claimer<'a> {
                 "taken" => {
                     return Ok((rows.iter().map(|row| self.handle(row)).collect::<Result<_, _>>()?, None));
                 }
-                "none" => return Ok((Vec::new(), due(first)?)),
+                "none" if alone => return Ok((Vec::new(), due(first)?)),
+                "none" => {
+                    (settled, alone) = (false, true);
+                    tokio::time::sleep(Duration::from_millis(1 << round)).await;
+                }
                 "due" => {
-                    settle(store, self.lane).await?;
+                    alone = settle(store, self.lane).await?;
                     settled = true;
                 }
                 _ => tokio::time::sleep(Duration::from_millis(1 << round)).await,

@@ -209,6 +209,8 @@ async fn check_partitions(connection: &mut MultiplexedConnection, partitions: u1
 mod tests {
     use std::{collections::BTreeSet, fs, path::Path};
 
+    use ff_core::Operation;
+
     use super::*;
 
     fn files_below(folder: &Path, prefix: &str, found: &mut BTreeSet<String>) {
@@ -239,9 +241,11 @@ mod tests {
 
     #[test]
     fn every_operation_has_its_function_in_the_folder_of_its_stem() {
-        for op in ff_core::Operation::ALL {
+        for op in Operation::ALL {
             let stem = format!("{:?}", op.stem()).to_lowercase();
-            if stem == "backend" {
+            // Three operations redeem a grant by one function.
+            let redeems = matches!(op, Operation::ClaimFromReclaim | Operation::ClaimResumedExecution);
+            if stem == "backend" || redeems {
                 continue;
             }
             let path = format!("{stem}/{op}.lua");

@@ -1,8 +1,8 @@
 //! Cases of the table of bad cases: each has one error, the same on every backend.
 
 use ff_core::{
-    CapabilitySet, EngineError, ErrorClass, ExecutionId, ExecutionPolicy, Handle, LaneId, LifecyclePhase, Namespace,
-    PageLimit, TerminalOutcome, WorkerId,
+    CapabilitySet, ChangePriorityArgs, EngineError, ErrorClass, ExecutionId, ExecutionPolicy, Handle, LaneId,
+    LifecyclePhase, Namespace, Operation, PageLimit, TerminalOutcome, WorkerId,
 };
 
 use crate::{
@@ -166,6 +166,15 @@ pub async fn an_id_of_a_partition_beyond_the_store_is_refused(cx: &Cx) -> Verdic
         check!(cx, "FF-ERR-017", a.read_execution_state(&id).await, refused("Validation(InvalidInput)"));
         check!(cx, "FF-ERR-017", a.read_execution_info(&id).await, refused("Validation(InvalidInput)"));
         check!(cx, "FF-ERR-017", a.get_execution_result(&id).await, refused("Validation(InvalidInput)"));
+        let supports = a.capabilities().supports;
+        if supports.offers(Operation::ChangePriority) {
+            let answer = a.change_priority(ChangePriorityArgs::new(id, 7)).await;
+            check!(cx, "FF-ERR-017", answer, refused("Validation(InvalidInput)"));
+        }
+        if supports.offers(Operation::ExplainUnclaimed) {
+            let answer = a.explain_unclaimed(&id, &CapabilitySet::default()).await;
+            check!(cx, "FF-ERR-017", answer, refused("Validation(InvalidInput)"));
+        }
         let forged = naming(&claimed, id);
         check!(cx, "FF-ERR-017", holder_answers(&a, &forged).await, all_refused("Validation(InvalidInput)"));
     }

@@ -1,8 +1,8 @@
 //! Cases of the lease that an operator takes away.
 
 use ff_core::{
-    EngineError, ExecutionPolicy, HandleKind, LeaseEpoch, LeaseId, LeaseStatus, LifecyclePhase, RevokeLeaseArgs,
-    RevokeLeaseResult, RevokeSkip, TerminalOutcome, WorkerInstanceId,
+    CapabilitySet, EngineError, ExecutionPolicy, HandleKind, LeaseEpoch, LeaseId, LeaseStatus, LifecyclePhase,
+    RevokeLeaseArgs, RevokeLeaseResult, RevokeSkip, TerminalOutcome, WorkerInstanceId,
 };
 
 use crate::{
@@ -56,6 +56,9 @@ pub async fn revoke_lease_takes_the_lease_from_its_holder(cx: &Cx) -> Verdict {
     check!(cx, "FF-LSE-040", attempt_log(&dump, &id), reads("0 initial started 1"));
     check!(cx, "FF-EXE-070", operator_log(&dump, &id), reads("lease_revoked drain"));
     check!(cx, "FF-LSE-040", holder_answers(&a, &claimed.handle).await, all_refused("State(LeaseRevoked)"));
+    let worker = cx.worker("worker", TTL)?;
+    let next = a.complete_and_claim(&claimed.handle, None, &CapabilitySet::default(), worker).await;
+    check!(cx, "FF-LSE-040", next, refused("State(LeaseRevoked)"));
     cx.pass_time(TTL).await?;
     check!(cx, "FF-LSE-040", holder_answers(&a, &claimed.handle).await, all_refused("State(LeaseRevoked)"));
     Ok(())

@@ -108,7 +108,7 @@ pub trait Executions: Send + Sync + 'static {
     /// # Errors
     /// In this order: `Validation(InvalidInput)` as [`CancelExecutionArgs::check`]; `NotFound(Execution)`;
     /// `State(Terminal)` if it ended another way, also by a deadline that nobody has written down; for a fenced source
-    /// what the fence of [`crate::Attempts`] refuses.
+    /// `Contention(ExecutionNotActive)`, `State(LeaseRevoked)`, `State(LeaseExpired)` or `State(StaleLease)`.
     ///
     /// # Capability
     /// `operator_control`.

@@ -159,13 +159,14 @@ pub type CompletionStream = Pin<Box<dyn Stream<Item = Result<CompletionEvent, En
 /// but the writer's. It reads page by page as it is polled, so a slow reader holds nobody up. An event is delivered
 /// within a second also if every hint is lost. A label of the filter matches as it stands when the event is read.
 /// Dropping the subscription ends it and frees what it used; shutting down the backend ends it with
-/// `StreamDisconnected`, whose fault is `Transport` of kind `Closed`.
+/// `StreamDisconnected`, whose fault is `Transport` of kind `Closed`. A store that is lost in mid-stream ends it with
+/// `StreamDisconnected` and the cursor to go on from, events that were removed before they were read with
+/// `Validation(InvalidOffset)`. An error is the last item of a subscription.
 ///
 /// # Errors
 /// Of every method: `Validation(InvalidOffset)` for a cursor of another backend or family, and for one older than the
-/// oldest kept event, with the oldest cursor that works in [`EngineError::oldest_cursor`]; the last one also in
-/// mid-stream, if the events that come next were removed. `Validation` for a filter that breaks the rules of labels. In
-/// mid-stream `StreamDisconnected` with the cursor to go on from. An error is the last item of a subscription.
+/// oldest kept event, with the oldest cursor that works in [`EngineError::oldest_cursor`]; `Validation(InvalidTagKey)`
+/// for a filter with a label that is none.
 #[async_trait]
 pub trait Subscriptions: Send + Sync + 'static {
     /// What happened to leases, behind `cursor`.
@@ -214,7 +215,7 @@ pub trait CompletionBackend: Send + Sync + 'static {
     /// What ends from now on.
     ///
     /// # Errors
-    /// As [`Subscriptions::subscribe_completion`].
+    /// Transport only.
     ///
     /// # Capability
     /// `completions`.
@@ -223,7 +224,7 @@ pub trait CompletionBackend: Send + Sync + 'static {
     /// What ends from now on and matches `filter`.
     ///
     /// # Errors
-    /// As [`Subscriptions::subscribe_completion`].
+    /// `Validation(InvalidTagKey)` for a filter with a label that is none.
     ///
     /// # Capability
     /// `completions`.

@@ -171,12 +171,23 @@ impl Attempts for Journal {
 
     async fn complete_and_claim(
         &self,
-        _handle: &Handle,
-        _payload: Option<Vec<u8>>,
-        _capabilities: &CapabilitySet,
-        _policy: ClaimPolicy,
+        handle: &Handle,
+        payload: Option<Vec<u8>>,
+        capabilities: &CapabilitySet,
+        policy: ClaimPolicy,
     ) -> Result<Option<Handle>, EngineError> {
-        Err(EngineError::unavailable(Operation::CompleteAndClaim))
+        self.check_open()?;
+        let held = known(handle)?;
+        let lane = handle.decode(LABEL)?.lane_id;
+        let (capabilities, waits) = (capabilities.clone(), policy.max_wait.is_some());
+        let op =
+            Op::CompleteAndClaim { handle: held, payload, capabilities: capabilities.clone(), policy: policy.clone() };
+        let taken: Option<Handle> = answer!(self, Claim, op)?;
+        match taken {
+            Some(handle) => relabelled(&handle, RULES, LABEL).map(Some),
+            None if waits => self.claim(&lane, &capabilities, policy).await,
+            None => Ok(None),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) async fn claim_for_worker(
     let ttl_ms = i64::try_from(args.checked_ttl_ms()?).unwrap_or(i64::MAX);
     let capabilities: Vec<&str> = args.worker_capabilities.iter().collect();
     let (grant_key, store) = (GrantKey::new(), backend.store().await?);
-    let mut settled = false;
+    let (mut settled, mut alone) = (false, true);
     for round in 0..ATTEMPTS {
         let statement = || {
             sqlx::query(include_str!("claim_for_worker.sql"))
@@ -40,14 +40,18 @@ pub(super) async fn claim_for_worker(
         let row = store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
         match row.try_get("verdict")? {
             "granted" => return granted(&row, args, grant_key),
-            "none" => return Ok(ClaimForWorkerOutcome::NoWork),
+            "none" if alone => return Ok(ClaimForWorkerOutcome::NoWork),
             "due" => {
-                settle(store, &args.lane_id).await?;
+                alone = settle(store, &args.lane_id).await?;
                 settled = true;
+                continue;
             }
+            // Whoever held what is due settles it, and the next look sees that.
+            "none" => (settled, alone) = (false, true),
             // Others hold all that is there: let them finish.
-            _ => tokio::time::sleep(Duration::from_millis(1 << round)).await,
+            _ => {}
         }
+        tokio::time::sleep(Duration::from_millis(1 << round)).await;
     }
     Ok(ClaimForWorkerOutcome::NoWork)
 }

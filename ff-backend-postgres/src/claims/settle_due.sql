@@ -1,7 +1,7 @@
 -- settle_due: writes down what time has done to the rows of a lane, oldest due instant first, then id.
 -- $1 lane_id text, $2 after_due int8, $3 after_id text, $4 most int8, $5 jitter_millionths int8, $6 fates text[],
 -- $7 marks bool, $8 namespace text, $9 tag_key text, $10 tag_value text
--- returns: seen int8, settled int8, last_due int8, last_id text
+-- returns: seen int8, held int8, settled int8, last_due int8, last_id text
 -- Only rows of these fates, of this namespace and with this label, as far as not null; $7 tells of a lapsed lease.
 -- Nothing waits: rows are chosen unlocked and settled if nobody holds them and nobody wrote them since the snapshot, so
 -- one reading of the clock holds, and what the snapshot shows of attempts. ANY keeps generic plans on primary keys.
@@ -106,6 +106,7 @@ completed AS (
     SELECT now, id, namespace, CASE WHEN ends = 'max_reclaims_exceeded' THEN 'failed' ELSE 'expired' END
     FROM judged WHERE ends IS NOT NULL ORDER BY due_at, id
 )
-SELECT (SELECT count(*) FROM seen) AS seen, (SELECT count(*) FROM judged WHERE fate <> 'later') AS settled,
+SELECT (SELECT count(*) FROM seen) AS seen, (SELECT count(*) FROM held) AS held,
+    (SELECT count(*) FROM judged WHERE fate <> 'later') AS settled,
     (SELECT due_at FROM seen ORDER BY due_at DESC, id DESC LIMIT 1) AS last_due,
     (SELECT id FROM seen ORDER BY due_at DESC, id DESC LIMIT 1) AS last_id;

@@ -178,7 +178,8 @@ impl Server {
 fn the_page_lists_what_the_functions_call() -> Tried {
     let line = page::block("A user on Valkey")?;
     let listed: BTreeSet<_> = line.split_whitespace().filter_map(|word| word.strip_prefix('+')).collect();
-    let own = ["fcall", "fcall_ro", "ping", "info", "config|get", "hget"].map(str::to_owned);
+    let own = ["fcall", "fcall_ro", "ping", "info", "config|get", "hget", "subscribe", "xread", "xrevrange"];
+    let own = own.map(str::to_owned);
     let library = library();
     let calls = library.split("redis.call(\"").skip(1).filter_map(|rest| rest.split_once('"'));
     let needed: BTreeSet<_> = calls.map(|(name, _)| name.to_lowercase()).chain(own).collect();
