@@ -44,7 +44,7 @@ async fn told(cx: &Cx, id: &ExecutionId, log: &str) -> Result<(), Stop> {
 
 /// A backend with loops writes down what time has done, and removes what is old, without being asked.
 ///
-/// Covers FF-BOO-020.
+/// Covers FF-BOO-020. Needs scanners.
 pub async fn loops_do_the_periodic_work(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     looping(cx, eager()).await?;
@@ -72,7 +72,7 @@ pub async fn loops_do_the_periodic_work(cx: &Cx) -> Verdict {
 
 /// A loop whose interval is zero does not run, and the others do.
 ///
-/// Covers FF-BOO-020.
+/// Covers FF-BOO-020. Needs scanners.
 pub async fn a_zero_interval_disables_a_loop(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let mut config = eager();
@@ -92,7 +92,7 @@ pub async fn a_zero_interval_disables_a_loop(cx: &Cx) -> Verdict {
 
 /// A shutdown ends the loops within its grace, a second one changes nothing, and the loops of others go on.
 ///
-/// Covers FF-BOO-021.
+/// Covers FF-BOO-021. Needs scanners.
 pub async fn shutdown_prepare_ends_the_loops(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let looping = looping(cx, eager()).await?;
@@ -119,7 +119,7 @@ pub async fn shutdown_prepare_ends_the_loops(cx: &Cx) -> Verdict {
 
 /// A backend with loops works like any other, and its loops disturb no claim.
 ///
-/// Covers FF-BOO-020.
+/// Covers FF-BOO-020. Needs scanners.
 pub async fn loops_leave_workers_alone(cx: &Cx) -> Verdict {
     let a = looping(cx, eager()).await?;
     for _ in 0..20 {

@@ -43,7 +43,7 @@ async fn delivers_the_log<E: Family>(cx: &Cx, client: &Arc<dyn EngineBackend>) -
 
 /// The lease history is delivered as it was written, and nothing else.
 ///
-/// Covers FF-SUB-002, FF-SUB-008. Needs dump, clock.
+/// Covers FF-SUB-002, FF-SUB-008. Needs dump, clock, lease_history.
 pub async fn subscribe_lease_history_delivers_the_log(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     history(cx, &a).await?;
@@ -52,7 +52,7 @@ pub async fn subscribe_lease_history_delivers_the_log(cx: &Cx) -> Verdict {
 
 /// The completions are delivered as they were written, and nothing else.
 ///
-/// Covers FF-SUB-002, FF-SUB-008. Needs dump, clock.
+/// Covers FF-SUB-002, FF-SUB-008. Needs dump, clock, completions.
 pub async fn subscribe_completion_delivers_the_log(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     history(cx, &a).await?;
@@ -77,7 +77,7 @@ async fn goes_on_behind_every_cursor<E: Family>(cx: &Cx, client: &Arc<dyn Engine
 
 /// A lease history goes on exactly behind each of its cursors.
 ///
-/// Covers FF-SUB-003. Needs dump, clock.
+/// Covers FF-SUB-003. Needs dump, clock, lease_history.
 pub async fn subscribe_lease_history_goes_on_behind_every_cursor(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     history(cx, &a).await?;
@@ -86,7 +86,7 @@ pub async fn subscribe_lease_history_goes_on_behind_every_cursor(cx: &Cx) -> Ver
 
 /// Completions go on exactly behind each of their cursors.
 ///
-/// Covers FF-SUB-003. Needs dump, clock.
+/// Covers FF-SUB-003. Needs dump, clock, completions.
 pub async fn subscribe_completion_goes_on_behind_every_cursor(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     history(cx, &a).await?;
@@ -105,7 +105,7 @@ async fn completes(cx: &Cx, client: &Arc<dyn EngineBackend>, count: usize) -> Re
 
 /// A log that is longer than any page is delivered whole, and goes on behind cursors within it, while it grows.
 ///
-/// Covers FF-SUB-003. Needs dump.
+/// Covers FF-SUB-003. Needs dump, lease_history.
 pub async fn subscribe_goes_on_within_a_long_log_that_grows(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     completes(cx, &a, 300).await?;
@@ -166,7 +166,7 @@ async fn is_a_projection<E: Family>(cx: &Cx, client: &Arc<dyn EngineBackend>, fi
 
 /// A filter by namespace, by label or by both delivers what it leaves of the whole log, and nothing else.
 ///
-/// Covers FF-SUB-004. Needs dump.
+/// Covers FF-SUB-004. Needs dump, completions, lease_history.
 pub async fn subscribe_with_a_filter_delivers_a_projection(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     labelled(cx, &a).await?;
@@ -189,7 +189,7 @@ pub async fn subscribe_with_a_filter_delivers_a_projection(cx: &Cx) -> Verdict {
 
 /// A filtered subscription passes over what does not match and delivers the next event that does.
 ///
-/// Covers FF-SUB-004, FF-SUB-007.
+/// Covers FF-SUB-004, FF-SUB-007. Needs completions.
 pub async fn subscribe_with_a_filter_passes_over_what_does_not_match(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let filter = ScannerFilter::new().instance_tag("team.name", "blue");
@@ -210,7 +210,7 @@ pub async fn subscribe_with_a_filter_passes_over_what_does_not_match(cx: &Cx) ->
 
 /// A subscription from the end delivers what is written after the call, from the first event on, and nothing before.
 ///
-/// Covers FF-SUB-007.
+/// Covers FF-SUB-007. Needs completions, lease_history.
 pub async fn subscribe_from_the_end_delivers_what_comes_next(cx: &Cx) -> Verdict {
     let (a, b) = (cx.client("a").await?, cx.client("b").await?);
     completed(cx, &b).await?;
@@ -229,7 +229,7 @@ pub async fn subscribe_from_the_end_delivers_what_comes_next(cx: &Cx) -> Verdict
 
 /// Completions without cursors tell what ends after the call, filtered or not.
 ///
-/// Covers FF-SUB-004, FF-SUB-007.
+/// Covers FF-SUB-004, FF-SUB-007. Needs completions.
 pub async fn subscribe_completions_tells_what_ends_from_now_on(cx: &Cx) -> Verdict {
     let (a, b) = (cx.client("a").await?, cx.client("b").await?);
     completed(cx, &b).await?;
@@ -252,7 +252,7 @@ pub async fn subscribe_completions_tells_what_ends_from_now_on(cx: &Cx) -> Verdi
 
 /// A reader misses nothing and sees nothing twice while many write at once, whatever their commits overtake.
 ///
-/// Covers FF-SUB-002, FF-SUB-003. Needs dump.
+/// Covers FF-SUB-002, FF-SUB-003. Needs dump, lease_history.
 pub async fn subscribe_misses_nothing_while_many_write(cx: &Cx) -> Verdict {
     const EACH: usize = 15;
     let reader = cx.client("reader").await?;
@@ -279,7 +279,7 @@ pub async fn subscribe_misses_nothing_while_many_write(cx: &Cx) -> Verdict {
 
 /// A reader that does not read holds up neither writers nor other readers, and finds everything when it reads.
 ///
-/// Covers FF-SUB-005. Needs dump.
+/// Covers FF-SUB-005. Needs dump, completions, lease_history.
 pub async fn a_slow_subscription_holds_nobody_up(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let mut slow = feed::<LeaseHistoryEvent>(&a, &StreamCursor::Start).await?;
@@ -304,7 +304,7 @@ pub async fn a_slow_subscription_holds_nobody_up(cx: &Cx) -> Verdict {
 
 /// Subscriptions that wait take nothing from the calls beside them, and what is dropped is gone.
 ///
-/// Covers FF-SUB-005, FF-SUB-009.
+/// Covers FF-SUB-005, FF-SUB-009. Needs completions.
 pub async fn waiting_subscriptions_leave_the_client_free(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     for _ in 0..3 {
@@ -334,7 +334,7 @@ fn refusal<E>(answer: Result<Subscription<E>, EngineError>) -> Result<(), Engine
 
 /// A cursor of another family, another backend or no backend is refused when it is given.
 ///
-/// Covers FF-SUB-006. Needs operator_events.
+/// Covers FF-SUB-006. Needs operator_events, completions, lease_history.
 pub async fn subscribe_refuses_a_foreign_cursor(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     completed(cx, &a).await?;
@@ -389,7 +389,7 @@ pub async fn subscribe_refuses_a_foreign_cursor(cx: &Cx) -> Verdict {
 
 /// A filter that breaks the rules of labels is refused when it is given.
 ///
-/// Covers FF-SUB-006. Needs operator_events.
+/// Covers FF-SUB-006. Needs operator_events, completions, lease_history.
 pub async fn subscribe_refuses_a_filter_that_breaks_the_rules(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let bad = ScannerFilter::new().instance_tag("no dot", "x");
@@ -408,7 +408,7 @@ pub async fn subscribe_refuses_a_filter_that_breaks_the_rules(cx: &Cx) -> Verdic
 
 /// The shutdown of its client ends a subscription, also one that waits: it says so once, with the cursor to go on from.
 ///
-/// Covers FF-SUB-009, FF-SUB-003.
+/// Covers FF-SUB-009, FF-SUB-003. Needs completions.
 pub async fn shutdown_prepare_ends_subscriptions(cx: &Cx) -> Verdict {
     let (a, b) = (cx.client("a").await?, cx.client("b").await?);
     let first = completed(cx, &b).await?.payload.execution_id;
@@ -466,7 +466,7 @@ async fn followed<E: Family>(
 /// A subscription whose connections break loses nothing and repeats nothing, whether it goes on by itself or from the
 /// cursor that it ends with.
 ///
-/// Covers FF-SUB-003, FF-SUB-009. Needs address.
+/// Covers FF-SUB-003, FF-SUB-009. Needs address, completions.
 pub async fn a_subscription_over_broken_connections_loses_nothing(cx: &Cx) -> Verdict {
     let (reader, proxy) = cx.proxied("reader").await?;
     let writer = cx.client("writer").await?;
