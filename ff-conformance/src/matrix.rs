@@ -37,6 +37,7 @@ enum Tone {
     Open,
     /// What does not count.
     Faint,
+    #[cfg(feature = "command")]
     Title,
     #[default]
     Plain,
