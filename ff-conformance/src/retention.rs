@@ -82,7 +82,7 @@ pub async fn retention_leaves_nothing_of_what_is_old(cx: &Cx) -> Verdict {
 
 /// What has not ended, or ended less than a day ago, stays as it is; so do all events.
 ///
-/// Covers FF-SCN-008.
+/// Covers FF-SCN-008. Needs listings.
 pub async fn retention_leaves_the_rest_alone(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let old = completed(cx, &a).await?.payload.execution_id;
@@ -146,7 +146,7 @@ pub async fn a_removed_execution_is_unknown(cx: &Cx) -> Verdict {
 
 /// A key that another execution has taken over stays when the first one is removed; one that lapsed goes by itself.
 ///
-/// Covers FF-SCN-008, FF-SCN-009.
+/// Covers FF-SCN-008, FF-SCN-009. Needs listings.
 pub async fn retention_removes_lapsed_keys_and_no_other(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let window = |ms| ExecutionPolicy::new().dedup_window_ms(ms);
