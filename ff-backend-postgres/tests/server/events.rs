@@ -172,11 +172,15 @@ async fn a_writer_that_stays_open_elsewhere_holds_no_event_up() {
     database.drop().await;
 }
 
-/// Removes what was written before the instant `cutoff`, in one pass.
+/// Removes what was written before the instant `cutoff`, in one pass. The clock of the store stands still from here on:
+/// the age is counted from the instant that the pass reads.
 async fn removed(session: &mut PgConnection, cutoff: i64, limit: u32) -> (i64, i64) {
+    const NOW: i64 = 1000;
+    let clock = "CREATE OR REPLACE FUNCTION ff_now_ms() RETURNS bigint LANGUAGE sql VOLATILE PARALLEL SAFE";
+    run(session, format!("{clock} RETURN {NOW}::bigint")).await;
     let statement = include_str!("../../src/subscriptions/remove_completion_events.sql");
     run(session, format!("PREPARE remove AS {statement}")).await;
-    let found = rows(session, format!("EXECUTE remove(ff_now_ms() - {cutoff} + 1, {limit})")).await;
+    let found = rows(session, format!("EXECUTE remove({NOW} - {cutoff} + 1, {limit})")).await;
     run(session, "DEALLOCATE remove".to_owned()).await;
     (found[0].get("examined"), found[0].get("removed"))
 }
