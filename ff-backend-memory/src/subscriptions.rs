@@ -89,20 +89,11 @@ impl<E: Family> Reader<E> {
             let (page, passed) = self
                 .client
                 .look(|state| page::<E>(state, self.passed, &self.filter))
-                .map_err(|error| self.interrupted(error))?;
+                .map_err(|error| error.interrupting(&self.cursor))?;
             if passed == self.passed {
                 told.await;
             }
             (self.page, self.passed) = (page.into(), passed);
-        }
-    }
-
-    fn interrupted(&self, error: EngineError) -> EngineError {
-        match error {
-            EngineError::Transport(_) => {
-                EngineError::StreamDisconnected { cursor: self.cursor.clone(), fault: Box::new(error) }
-            }
-            other => other,
         }
     }
 }

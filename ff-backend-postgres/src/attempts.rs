@@ -65,7 +65,7 @@ impl Attempts for PostgresBackend {
 }
 
 /// The statement with the fence that every holder operation begins with.
-fn fenced<'q>(sql: &'static str, holder: &'q Holder) -> Statement<'q> {
+pub(crate) fn fenced<'q>(sql: &'static str, holder: &'q Holder) -> Statement<'q> {
     sqlx::query(sql).bind(&holder.id).bind(holder.lease_id).bind(holder.lease_epoch).bind(holder.attempt_id)
 }
 
@@ -179,7 +179,7 @@ async fn fail(
 ) -> Result<FailOutcome, PgError> {
     reason.check()?;
     let holder = backend.holder(handle)?;
-    let jitter = Jitter::from_bits(Uuid::new_v4().as_u128());
+    let jitter = Jitter::draw();
     let (verdict, row) = backend
         .store()
         .await?

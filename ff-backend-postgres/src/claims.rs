@@ -10,7 +10,7 @@ use ff_core::{
     AttemptId, AttemptIndex, BackendTag, CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs,
     ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, EngineError,
     ExecutionId, Handle, HandleKind, HandlePayload, Jitter, LaneId, LeaseEpoch, LeaseFence, LeaseId, Limits, Operation,
-    PageLimit, ReclaimToken, UnclaimedReason, WorkerInstanceId,
+    PageLimit, ReclaimToken, ScannerFilter, UnclaimedReason, WorkerInstanceId,
 };
 use sqlx::{Row, postgres::PgRow};
 use tokio::{sync::broadcast, time::Sleep};
@@ -23,7 +23,7 @@ use crate::{
     capabilities::{LABEL, LOOK_AGAIN},
     error::PgError,
     row::{number, word},
-    tx::{ATTEMPTS, Sender, Statement},
+    tx::{ATTEMPTS, Sender, Statement, filtered},
 };
 
 /// Heads of each capability set that the first full look compares; each further look doubles it.
@@ -169,24 +169,70 @@ fn due(row: &PgRow) -> Result<Option<Duration>, PgError> {
     Ok(ms.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or_default())))
 }
 
+/// Rows of a lane that time has changed.
+pub(crate) struct DueRows<'a> {
+    pub(crate) lane: &'a LaneId,
+    /// Only those behind this due instant and id.
+    pub(crate) after: (i64, &'a str),
+    pub(crate) most: i64,
+    /// Only what time has done to them so.
+    pub(crate) fates: &'a [&'a str],
+    /// Whether a lapsed lease is told of before another worker takes over.
+    pub(crate) tells_lapses: bool,
+    pub(crate) filter: &'a ScannerFilter,
+}
+
+impl DueRows<'_> {
+    /// Writes down what time has done to them; the row says how many there were and which was the last.
+    pub(crate) async fn settle(&self, store: &Sender) -> Result<PgRow, PgError> {
+        let jitter = i64::from(Jitter::draw().millionths());
+        let statement = || {
+            let query = sqlx::query(include_str!("claims/settle_due.sql")).bind(self.lane.as_str());
+            let query = query.bind(self.after.0).bind(self.after.1).bind(self.most).bind(jitter);
+            filtered(query.bind(self.fates).bind(self.tells_lapses), self.filter)
+        };
+        Ok(store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?)
+    }
+}
+
 /// Writes down what time has done to a lane, as much of it as one claim may; false if others held some of it.
 async fn settle(store: &Sender, lane: &LaneId) -> Result<bool, PgError> {
-    let jitter = Jitter::from_bits(Uuid::new_v4().as_u128()).millionths();
-    let statement = || {
-        sqlx::query(include_str!("claims/settle_due.sql"))
-            .bind(lane.as_str())
-            .bind(i64::MIN)
-            .bind("")
-            .bind(i64::from(Limits::PROMOTE_PER_CLAIM))
-            .bind(i64::from(jitter))
-            .bind(&["expired", "timed_out", "lapsed", "ready"][..])
-            .bind(false)
-            .bind(None::<&str>)
-            .bind(None::<&str>)
-            .bind(None::<&str>)
+    let due = DueRows {
+        lane,
+        after: (i64::MIN, ""),
+        most: i64::from(Limits::PROMOTE_PER_CLAIM),
+        fates: &["expired", "timed_out", "lapsed", "ready"],
+        tells_lapses: false,
+        filter: &ScannerFilter::new(),
     };
-    let row = store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
+    let row = due.settle(store).await?;
     Ok(row.try_get::<i64, _>("held")? == row.try_get::<i64, _>("seen")?)
+}
+
+/// What the looks of one claim have seen so far.
+#[derive(Default)]
+struct Seen {
+    /// What is due was settled.
+    settled: bool,
+    /// Others held some of what is due.
+    others: bool,
+}
+
+impl Seen {
+    /// Prepares the next look after one that took nothing and said `verdict`.
+    async fn prepare(&mut self, verdict: &str, round: u32, store: &Sender, lane: &LaneId) -> Result<(), PgError> {
+        if verdict == "due" {
+            *self = Self { settled: true, others: !settle(store, lane).await? };
+            return Ok(());
+        }
+        if verdict == "none" {
+            // Whoever held what is due settles it, and the next look sees that.
+            *self = Self::default();
+        }
+        // Another claim holds what is there, perhaps to make it ready: let it finish.
+        tokio::time::sleep(Duration::from_millis(1 << round)).await;
+        Ok(())
+    }
 }
 
 /// One claim and what it hands out.
@@ -218,28 +264,22 @@ impl<'a> Claimer<'a> {
 
     /// One look at the lane for one row.
     pub(crate) async fn look(&self, store: &Sender) -> Result<Look, PgError> {
-        let (mut settled, mut alone) = (false, true);
+        let mut seen = Seen::default();
         for round in 0..ATTEMPTS {
-            let statement = || self.taking(sqlx::query(include_str!("claims/claim.sql"))).bind(settled);
+            let statement = || self.taking(sqlx::query(include_str!("claims/claim.sql"))).bind(seen.settled);
             let row = store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
-            match row.try_get("verdict")? {
+            let verdict = row.try_get("verdict")?;
+            match verdict {
                 "taken" => return self.handle(&row).map(Look::Taken),
-                "none" if alone => return Ok(Look::None(due(&row)?)),
-                // Whoever held what is due settles it, and the next look sees that.
-                "none" => {
-                    (settled, alone) = (false, true);
-                    tokio::time::sleep(Duration::from_millis(1 << round)).await;
+                "none" if !seen.others => return Ok(Look::None(due(&row)?)),
+                "again" => {
+                    if let Some(answer) = self.window(store, round).await? {
+                        return Ok(answer);
+                    }
                 }
-                "due" => {
-                    alone = settle(store, self.lane).await?;
-                    settled = true;
-                }
-                _ => match self.window(store, round).await? {
-                    Some(answer) => return Ok(answer),
-                    // Another claim holds all that is there, perhaps to make it ready: let it finish.
-                    None => tokio::time::sleep(Duration::from_millis(1 << round)).await,
-                },
+                _ => {}
             }
+            seen.prepare(verdict, round, store, self.lane).await?;
         }
         Ok(Look::None(Some(Duration::ZERO)))
     }
@@ -247,24 +287,17 @@ impl<'a> Claimer<'a> {
     /// One look at the lane for as many rows as there are lease ids.
     async fn look_for_many(&self, store: &Sender) -> Result<(Vec<Handle>, Option<Duration>), PgError> {
         let most = i64::try_from(self.lease_ids.len()).unwrap_or(i64::MAX);
-        let (mut settled, mut alone) = (false, true);
+        let mut seen = Seen::default();
         for round in 0..ATTEMPTS {
-            let rows = self.batch(store, most.saturating_add(WINDOW << round), settled).await?;
+            let rows = self.batch(store, most.saturating_add(WINDOW << round), seen.settled).await?;
             let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-            match first.try_get("verdict")? {
+            let verdict = first.try_get("verdict")?;
+            match verdict {
                 "taken" => {
                     return Ok((rows.iter().map(|row| self.handle(row)).collect::<Result<_, _>>()?, None));
                 }
-                "none" if alone => return Ok((Vec::new(), due(first)?)),
-                "none" => {
-                    (settled, alone) = (false, true);
-                    tokio::time::sleep(Duration::from_millis(1 << round)).await;
-                }
-                "due" => {
-                    alone = settle(store, self.lane).await?;
-                    settled = true;
-                }
-                _ => tokio::time::sleep(Duration::from_millis(1 << round)).await,
+                "none" if !seen.others => return Ok((Vec::new(), due(first)?)),
+                _ => seen.prepare(verdict, round, store, self.lane).await?,
             }
         }
         Ok((Vec::new(), Some(Duration::ZERO)))

@@ -11,7 +11,7 @@ use sqlx::postgres::PgRow;
 use sqlx::Row;
 
 use crate::{
-    attempts::fenced_many,
+    attempts::{fenced, fenced_many},
     backend::{Holder, PostgresBackend},
     error::PgError,
     row::{instant, number, outcome},
@@ -36,18 +36,8 @@ impl Leases for PostgresBackend {
 
 async fn renew(backend: &PostgresBackend, handle: &Handle) -> Result<LeaseRenewal, PgError> {
     let holder = backend.holder(handle)?;
-    let (verdict, row) = backend
-        .store()
-        .await?
-        .decide(|| {
-            sqlx::query(include_str!("leases/renew.sql"))
-                .bind(&holder.id)
-                .bind(holder.lease_id)
-                .bind(holder.lease_epoch)
-                .bind(holder.attempt_id)
-                .bind(holder.ttl_ms)
-        })
-        .await?;
+    let (verdict, row) =
+        backend.store().await?.decide(|| fenced(include_str!("leases/renew.sql"), &holder).bind(holder.ttl_ms)).await?;
     renewal(&verdict, &row)
 }
 

@@ -2,18 +2,18 @@
 
 use async_trait::async_trait;
 use ff_core::{
-    EngineError, Jitter, LaneId, Operation, ScanArgs, ScanPlace, ScanReport, ScannerKind, Scanners, TimestampMs,
+    EngineError, LaneId, Namespace, Operation, ScanArgs, ScanPlace, ScanReport, ScannerKind, Scanners, TimestampMs,
 };
 use sqlx::{Row, postgres::PgRow};
 use std::time::Duration;
-use uuid::Uuid;
 
 use crate::{
     backend::PostgresBackend,
     capabilities::LABEL,
+    claims::DueRows,
     error::PgError,
     row::{number, word},
-    tx::Sender,
+    tx::{Sender, filtered},
 };
 
 #[ff_observe::observed]
@@ -71,14 +71,6 @@ impl Pass<'_> {
         })
     }
 
-    fn namespace(&self) -> Option<&str> {
-        self.args.filter.namespace.as_ref().map(ff_core::Namespace::as_str)
-    }
-
-    fn tag(&self) -> (Option<&str>, Option<&str>) {
-        self.args.filter.instance_tag.as_ref().map(|(key, value)| (key.as_str(), value.as_str())).unzip()
-    }
-
     /// Counts what a statement looked at and changed; true if it looked at anything.
     fn count(&mut self, row: &PgRow, changed: &str) -> Result<bool, PgError> {
         let seen: u32 = number(row, "seen")?;
@@ -108,23 +100,15 @@ impl Pass<'_> {
     }
 
     async fn settle_lane(&mut self, fate: &str, lane_id: LaneId, after: (i64, String)) -> Result<(), PgError> {
-        let jitter = Jitter::from_bits(Uuid::new_v4().as_u128()).millionths();
-        let fates = [fate];
-        let (tag_key, tag_value) = self.tag();
-        let statement = || {
-            sqlx::query(include_str!("claims/settle_due.sql"))
-                .bind(lane_id.as_str())
-                .bind(after.0)
-                .bind(&after.1)
-                .bind(self.left())
-                .bind(i64::from(jitter))
-                .bind(&fates[..])
-                .bind(true)
-                .bind(self.namespace())
-                .bind(tag_key)
-                .bind(tag_value)
+        let due = DueRows {
+            lane: &lane_id,
+            after: (after.0, &after.1),
+            most: self.left(),
+            fates: &[fate],
+            tells_lapses: true,
+            filter: &self.args.filter,
         };
-        let row = self.store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
+        let row = due.settle(self.store).await?;
         if self.count(&row, "settled")? {
             let due_at = TimestampMs::from_ms(row.try_get("last_due")?);
             self.last = Some(ScanPlace::Due { lane_id, due_at, execution_id: word(&row, "last_id")? });
@@ -137,16 +121,9 @@ impl Pass<'_> {
             Some(ScanPlace::Ended { completed_at, execution_id }) => (completed_at.as_ms(), execution_id.to_string()),
             _ => (i64::MIN, String::new()),
         };
-        let (tag_key, tag_value) = self.tag();
         let statement = || {
-            sqlx::query(include_str!("scanners/remove_ended.sql"))
-                .bind(age_ms(age))
-                .bind(after_ended)
-                .bind(&after_id)
-                .bind(self.left())
-                .bind(self.namespace())
-                .bind(tag_key)
-                .bind(tag_value)
+            let query = sqlx::query(include_str!("scanners/remove_ended.sql")).bind(age_ms(age)).bind(after_ended);
+            filtered(query.bind(&after_id).bind(self.left()), &self.args.filter)
         };
         let row = self.store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
         if self.count(&row, "removed")? {
@@ -173,7 +150,7 @@ impl Pass<'_> {
                 .bind(namespace)
                 .bind(key)
                 .bind(self.left())
-                .bind(self.namespace())
+                .bind(self.args.filter.namespace.as_ref().map(Namespace::as_str))
         };
         let row = self.store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
         if self.count(&row, "removed")? {

@@ -22,7 +22,7 @@ use crate::{
     capabilities::LABEL,
     error::PgError,
     row::{instant, number, word},
-    tx::Sender,
+    tx::{Sender, filtered},
 };
 use place::Place;
 
@@ -204,26 +204,17 @@ impl<E: Family> Reader<E> {
             match self.read().await {
                 Ok(true) => {}
                 Ok(false) => self.wait().await,
-                Err(error) => return Err(self.interrupted(error.at(self.op))),
+                Err(error) => return Err(error.at(self.op).interrupting(&self.cursor)),
             }
         }
     }
 
     /// Reads the next page; false if there is nothing more than can be seen now.
     async fn read(&mut self) -> Result<bool, PgError> {
-        let namespace = self.filter.namespace.as_ref().map(|namespace| namespace.as_str());
-        let tag = self.filter.instance_tag.as_ref();
         let place = &self.place;
         let statement = || {
-            sqlx::query(E::PAGE)
-                .bind(&place.old)
-                .bind(&place.new)
-                .bind(place.passed)
-                .bind(place.floor)
-                .bind(PAGE as i64)
-                .bind(namespace)
-                .bind(tag.map(|(key, _)| key))
-                .bind(tag.map(|(_, value)| value))
+            let query = sqlx::query(E::PAGE).bind(&place.old).bind(&place.new).bind(place.passed);
+            filtered(query.bind(place.floor).bind(PAGE as i64), &self.filter)
         };
         let rows = self.store.rows(statement).await?;
         let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
@@ -252,15 +243,6 @@ impl<E: Family> Reader<E> {
             // The hub lives as long as its backend and this reader.
             _ = self.told.changed() => {}
             () = &mut closing => {}
-        }
-    }
-
-    fn interrupted(&self, error: EngineError) -> EngineError {
-        match error {
-            EngineError::Transport(_) | EngineError::ResourceExhausted { .. } => {
-                EngineError::StreamDisconnected { cursor: self.cursor.clone(), fault: Box::new(error) }
-            }
-            other => other,
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ff_core::{CredentialSource, EngineError, Operation};
+use ff_core::{CredentialSource, EngineError, Namespace, Operation, ScannerFilter};
 use ff_observe::{Metrics, PoolUse};
 use sqlx::{
     ConnectOptions, PgPool, Postgres, Row,
@@ -25,6 +25,15 @@ pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 /// A statement with its arguments.
 pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
+
+/// The statement with the three arguments of a filter.
+pub(crate) fn filtered<'q>(query: Statement<'q>, filter: &'q ScannerFilter) -> Statement<'q> {
+    let tag = filter.instance_tag.as_ref();
+    query
+        .bind(filter.namespace.as_ref().map(Namespace::as_str))
+        .bind(tag.map(|(key, _)| key.as_str()))
+        .bind(tag.map(|(_, value)| value.as_str()))
+}
 
 /// The way to the server.
 #[derive(Debug)]

@@ -5,7 +5,6 @@ use ff_core::{
     Attempts, CapabilitySet, ClaimPolicy, CompleteArgs, EngineError, FailOutcome, FailureClass, FailureReason, Handle,
     HandlePayload, Jitter, Limits, Progress, TimestampMs,
 };
-use uuid::Uuid;
 
 use crate::{
     backend::ValkeyBackend,
@@ -49,7 +48,7 @@ impl Attempts for ValkeyBackend {
             .arg(&reason.message)
             .arg(reason.effective_category(classification))
             .arg(u8::from(classification.is_retryable()))
-            .arg(jitter_millionths());
+            .arg(Jitter::draw().millionths());
         let mut reply = self.items(call).await?;
         match reply.text()?.as_str() {
             "retry" => Ok(FailOutcome::RetryScheduled { delay_until: reply.instant()? }),
@@ -152,9 +151,4 @@ pub(crate) fn with(call: Call, last: Option<impl redis::ToRedisArgs>) -> Call {
         Some(last) => call.arg(last),
         None => call,
     }
-}
-
-/// The draw of a call that may schedule a retry.
-pub(crate) fn jitter_millionths() -> u32 {
-    Jitter::from_bits(Uuid::new_v4().as_u128()).millionths()
 }

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use ff_core::{
     AttemptId, AttemptIndex, BackendTag, CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs,
     ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, ContentionKind,
-    EngineError, ExecutionId, Handle, HandleKind, HandlePayload, LaneId, LeaseEpoch, LeaseFence, LeaseId, PageLimit,
-    ReclaimToken, UnclaimedReason, WorkerInstanceId,
+    EngineError, ExecutionId, Handle, HandleKind, HandlePayload, Jitter, LaneId, LeaseEpoch, LeaseFence, LeaseId,
+    PageLimit, ReclaimToken, UnclaimedReason, WorkerInstanceId,
 };
 use tokio::{
     sync::broadcast,
@@ -20,7 +20,6 @@ use tokio::{
 pub(crate) use wakes::Wakes;
 
 use crate::{
-    attempts::jitter_millionths,
     backend::{LABEL, ValkeyBackend},
     error::ValkeyError,
     executions::execution_id,
@@ -201,7 +200,7 @@ impl<'a> Claimer<'a> {
             .arg(self.policy.worker_instance_id.as_str())
             .arg(self.ttl_ms)
             .arg(self.backend.limits.promote_per_claim)
-            .arg(jitter_millionths())
+            .arg(Jitter::draw().millionths())
             .arg(u8::from(waits))
     }
 

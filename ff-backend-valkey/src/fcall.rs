@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use ff_core::{BackendTimeouts, CredentialSource, HandlePayload};
+use ff_core::{BackendTimeouts, CredentialSource, HandlePayload, Namespace, ScannerFilter};
 use ff_observe::{Metrics, PoolUse};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, FromRedisValue, ProtocolVersion, PushInfo, PushKind, RedisResult, ToRedisArgs,
@@ -54,11 +54,22 @@ impl Call {
             .arg(held.attempt_index.0)
     }
 
+    /// The same with the three arguments of a filter; an empty namespace or label key asks for nothing.
+    pub(crate) fn filtered(self, filter: &ScannerFilter) -> Self {
+        let (key, value) = filter.instance_tag.as_ref().map_or(("", ""), |(key, value)| (key, value));
+        self.arg(namespace(filter)).arg(key).arg(value)
+    }
+
     /// The same with one more argument.
     pub(crate) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
         self.command.arg(argument);
         self
     }
+}
+
+/// The namespace that a filter asks for; empty for any.
+pub(crate) fn namespace(filter: &ScannerFilter) -> &str {
+    filter.namespace.as_ref().map_or("", Namespace::as_str)
 }
 
 /// A server, reached through one connection that all calls share; after a break the next call makes another.

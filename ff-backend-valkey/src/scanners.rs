@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ff_core::{EngineError, Namespace, ScanArgs, ScanPlace, ScanReport, ScannerKind, Scanners};
+use ff_core::{EngineError, Jitter, ScanArgs, ScanPlace, ScanReport, ScannerKind, Scanners};
 
 use crate::{
-    attempts::jitter_millionths,
     backend::{LABEL, ValkeyBackend},
     error::ValkeyError,
     executions::execution_id,
-    fcall::Call,
+    fcall::{Call, namespace},
     reply::Items,
 };
 
@@ -67,18 +66,6 @@ impl Pass<'_> {
         })
     }
 
-    /// The namespace that is asked for; empty for any.
-    fn namespace(&self) -> &str {
-        self.args.filter.namespace.as_ref().map_or("", Namespace::as_str)
-    }
-
-    /// The same with the filter; an empty namespace or key asks for nothing.
-    fn filtered(&self, call: Call) -> Call {
-        let (key, value) =
-            self.args.filter.instance_tag.as_ref().map_or(("", ""), |(key, value)| (key.as_str(), value.as_str()));
-        call.arg(self.namespace()).arg(key).arg(value)
-    }
-
     /// Counts what a call looked at and changed.
     fn count(&mut self, reply: &mut Items) -> Result<u32, ValkeyError> {
         let seen: u32 = reply.number()?;
@@ -98,8 +85,9 @@ impl Pass<'_> {
             _ => Default::default(),
         };
         while self.left() > 0 {
-            let call = Call::write("ff_scan", &names).arg(fate).arg(self.left().min(ROWS)).arg(jitter_millionths());
-            let call = self.filtered(call).arg(&behind.0).arg(&behind.1).arg(&behind.2);
+            let call =
+                Call::write("ff_scan", &names).arg(fate).arg(self.left().min(ROWS)).arg(Jitter::draw().millionths());
+            let call = call.filtered(&self.args.filter).arg(&behind.0).arg(&behind.1).arg(&behind.2);
             let mut reply = self.backend.items(call).await?;
             self.count(&mut reply)?;
             behind = (reply.text()?, reply.text()?, reply.text()?);
@@ -131,7 +119,7 @@ impl Pass<'_> {
         while self.left() > 0 {
             let most = self.left().min(REMOVALS);
             let call = Call::write("ff_remove_ended", &names).arg(age_ms(self.backend.retention.executions)).arg(most);
-            let call = self.filtered(call).arg(&behind.0).arg(&behind.1);
+            let call = call.filtered(&self.args.filter).arg(&behind.0).arg(&behind.1);
             let mut reply = self.backend.items(call).await?;
             let seen = self.count(&mut reply)?;
             if seen > 0 {
@@ -158,7 +146,7 @@ impl Pass<'_> {
         };
         while self.left() > 0 && self.args.filter.instance_tag.is_none() {
             let most = self.left().min(ROWS);
-            let call = Call::write("ff_remove_keys", &names).arg(most).arg(self.namespace());
+            let call = Call::write("ff_remove_keys", &names).arg(most).arg(namespace(&self.args.filter));
             let mut reply = self.backend.items(call.arg(&behind.0).arg(&behind.1).arg(&behind.2)).await?;
             let seen = self.count(&mut reply)?;
             if seen > 0 {

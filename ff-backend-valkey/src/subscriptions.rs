@@ -216,22 +216,18 @@ impl<E: Family> Reader<E> {
                     _ = self.told.changed() => {}
                     () = self.server.closed() => {}
                 },
-                Err(error) => return Err(self.interrupted(error.into())),
+                Err(error) => return Err(EngineError::from(error).interrupting(&self.cursor)),
             }
         }
     }
 
     /// Reads the next page, of `most` events at most; false if there was nothing.
     async fn read(&mut self, most: u64) -> Result<bool, ValkeyError> {
-        let namespace = self.filter.namespace.as_ref().map(|namespace| namespace.as_str());
-        let (key, value) = self.filter.instance_tag.as_ref().map_or(("", ""), |(key, value)| (key, value));
         let call = Call::read(&format!("ff_{}", self.op), &self.keys)
             .arg(&self.place.id)
             .arg(self.place.passed)
             .arg(most)
-            .arg(namespace.unwrap_or_default())
-            .arg(key)
-            .arg(value);
+            .filtered(&self.filter);
         let mut reply = Items::of(self.server.call(call).await?)?;
         match reply.text()?.as_str() {
             "page" => {}
@@ -251,15 +247,6 @@ impl<E: Family> Reader<E> {
         let moved = place != self.place;
         self.place = place;
         Ok(moved)
-    }
-
-    fn interrupted(&self, error: EngineError) -> EngineError {
-        match error {
-            EngineError::Transport(_) => {
-                EngineError::StreamDisconnected { cursor: self.cursor.clone(), fault: Box::new(error) }
-            }
-            other => other,
-        }
     }
 }
 

@@ -7,7 +7,6 @@ use std::{
 };
 
 use tokio::{sync::watch, task::JoinSet, time::sleep};
-use uuid::Uuid;
 
 use crate::{
     EngineError, Jitter, ScanArgs, ScanCursor, ScannerConfig, ScannerFilter, ScannerKind, Scanners, TransportKind,
@@ -136,7 +135,7 @@ fn is_closed(error: &EngineError) -> bool {
 fn pause(interval: Duration, failures: u32) -> Duration {
     let bound = PAUSE_MAX.max(interval);
     let whole = interval.saturating_mul(1 << failures.min(16)).min(bound);
-    let drawn = Jitter::from_bits(Uuid::new_v4().as_u128()).millionths();
+    let drawn = Jitter::draw().millionths();
     whole.mul_f64(f64::from(drawn) / f64::from(Jitter::NONE.millionths()))
 }
 

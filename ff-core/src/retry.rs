@@ -1,6 +1,7 @@
 //! Whether a failure is retried and when: a pure rule, computed alike in every store.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::{Backoff, FailureClass, RetryPolicy};
 
@@ -41,6 +42,12 @@ impl Jitter {
     pub const fn from_bits(random: u128) -> Self {
         // The remainder of a 128-bit number by 500,001 fits in 32 bits, and its bias is far below one in a billion.
         Self(500_000 + (random % 500_001) as u32)
+    }
+
+    /// A factor at random.
+    #[must_use]
+    pub fn draw() -> Self {
+        Self::from_bits(Uuid::new_v4().as_u128())
     }
 
     /// Millionths.

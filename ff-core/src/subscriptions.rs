@@ -115,6 +115,18 @@ impl EngineError {
         Self::validation(ValidationKind::InvalidOffset, detail)
     }
 
+    /// How a subscription ends by this error, where `cursor` is behind the last event that it delivered:
+    /// `StreamDisconnected` if the store was lost or could not be asked, else the error itself.
+    #[must_use]
+    pub fn interrupting(self, cursor: &StreamCursor) -> Self {
+        match self {
+            Self::Transport(_) | Self::ResourceExhausted { .. } => {
+                Self::StreamDisconnected { cursor: cursor.clone(), fault: Box::new(self) }
+            }
+            other => other,
+        }
+    }
+
     /// The oldest cursor that works, if this refuses one that is older than the oldest kept event.
     #[must_use]
     pub fn oldest_cursor(&self) -> Option<StreamCursor> {

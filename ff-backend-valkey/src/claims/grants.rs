@@ -1,15 +1,12 @@
 //! Reservations.
 
 use ff_core::{
-    AttemptId, CapabilitySet, ClaimExecutionArgs, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant, EngineError,
-    ExecutionId, GrantKey, Handle, LeaseId, UnclaimedReason,
+    CapabilitySet, ClaimExecutionArgs, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant, EngineError, ExecutionId,
+    GrantKey, Handle, Jitter, UnclaimedReason,
 };
 
-use super::handle;
-use crate::{
-    attempts::jitter_millionths, backend::ValkeyBackend, error::ValkeyError, executions::execution_id, fcall::Call,
-    reply::Row,
-};
+use super::{handle, minting};
+use crate::{backend::ValkeyBackend, error::ValkeyError, executions::execution_id, fcall::Call, reply::Row};
 
 pub(super) async fn claim_for_worker(
     backend: &ValkeyBackend,
@@ -25,7 +22,7 @@ pub(super) async fn claim_for_worker(
         .arg(args.worker_instance_id.as_str())
         .arg(ttl_ms)
         .arg(backend.limits.promote_per_claim)
-        .arg(jitter_millionths())
+        .arg(Jitter::draw().millionths())
         .arg(grant_key.to_string());
     let mut reply = backend.items(call).await?;
     match reply.text()?.as_str() {
@@ -53,11 +50,8 @@ pub(super) async fn redeem(
         .arg(args.grant.grant_key.to_string())
         .arg(args.worker_id.as_str())
         .arg(args.worker_instance_id.as_str())
-        .arg(ttl_ms)
-        .arg(LeaseId::new().to_string())
-        .arg(AttemptId::new().to_string())
-        .arg(u8::from(only_resumed));
-    let mut reply = backend.items(call).await?;
+        .arg(ttl_ms);
+    let mut reply = backend.items(minting(call).arg(u8::from(only_resumed))).await?;
     let lane_id = reply.parsed()?;
     match reply.text()?.as_str() {
         "claimed" => Ok(handle(&mut reply, lane_id, ttl_ms, &args.worker_instance_id)?),
