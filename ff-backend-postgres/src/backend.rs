@@ -342,13 +342,13 @@ async fn migrate(
     schema: &str,
     partitions: PartitionConfig,
 ) -> Result<PrepareOutcome, PgError> {
+    // Held until the connection ends: of many at once, only the one that migrates says so.
+    conn.lock().await?;
     let exists =
         sqlx::query("SELECT FROM pg_namespace WHERE nspname = $1").bind(schema).fetch_optional(&mut *conn).await?;
     if exists.is_none() {
         conn.create_schema_if_not_exists(&config::quoted(schema)).await?;
     }
-    // Held until the connection ends: of many at once, only the one that migrates says so.
-    conn.lock().await?;
     let before = applied(conn).await?;
     // Not `run`: the future of that form may not go to another thread.
     MIGRATOR.run_direct(None, conn, false).await?;
