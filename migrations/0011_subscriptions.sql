@@ -25,3 +25,9 @@ CREATE TABLE event_horizons (
 
 INSERT INTO event_horizons (before_xid, removed_id, family)
 VALUES ('1', 0, 'lease_history'), ('1', 0, 'completions'), ('1', 0, 'operator_events');
+
+-- Which processes have subscriptions to completions, until when. Only a hint: a lost row costs a second.
+CREATE UNLOGGED TABLE completion_waiters (
+    expires_at bigint NOT NULL,
+    process_id uuid   NOT NULL CONSTRAINT completion_waiters_pkey PRIMARY KEY
+);

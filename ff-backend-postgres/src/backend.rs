@@ -17,9 +17,9 @@ use uuid::Uuid;
 
 use crate::{
     capabilities::{LABEL, capabilities, durability},
-    claims::Wakes,
     config,
     error::PgError,
+    notify::Wakes,
     subscriptions::Hub,
     tx::{GRACE, Sender},
 };
@@ -110,14 +110,15 @@ impl PostgresBackend {
             Ok::<_, PgError>((sender, durability))
         };
         let (sender, durability) = opened.await.map_err(|error| error.at(Operation::Connect))?;
+        let wakes = Wakes::new();
         let mut backend = Arc::new(Self {
             sender: Arc::new(sender),
             partitions: config.partitions,
             capabilities: capabilities(config.partitions, durability),
             checked: OnceCell::new_with(Some(())),
             observer,
-            hub: Hub::new(),
-            wakes: Wakes::new(),
+            hub: Hub::new(Arc::clone(&wakes)),
+            wakes,
             retention: config.retention,
             background: OnceLock::new(),
         });
@@ -134,6 +135,7 @@ impl PostgresBackend {
     /// of its durability.
     #[must_use]
     pub fn from_pool(pool: PgPool, partitions: PartitionConfig) -> Arc<Self> {
+        let wakes = Wakes::new();
         Arc::new(Self {
             sender: Arc::new(Sender::new(pool, BackendTimeouts::default().request)),
             partitions,
@@ -142,8 +144,8 @@ impl PostgresBackend {
             observer: Observer::new(LABEL),
             retention: RetentionConfig::default(),
             background: OnceLock::new(),
-            hub: Hub::new(),
-            wakes: Wakes::new(),
+            hub: Hub::new(Arc::clone(&wakes)),
+            wakes,
         })
     }
 
@@ -214,6 +216,14 @@ impl PostgresBackend {
     pub(crate) fn wake(&self, row: &PgRow) -> Result<(), PgError> {
         if let Some(lane) = row.try_get::<Option<&str>, _>("awaited")? {
             self.wakes.wake(lane, &self.sender);
+        }
+        Ok(())
+    }
+
+    /// Wakes who waits for executions to end, if the statement ended one and saw that somebody does.
+    pub(crate) fn wake_subscribers(&self, row: &PgRow) -> Result<(), PgError> {
+        if row.try_get("listened")? {
+            self.wakes.wake_subscribers(&self.sender);
         }
         Ok(())
     }
