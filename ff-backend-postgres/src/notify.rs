@@ -126,7 +126,7 @@ impl Wakes {
         store.rows(statement).await?;
         self.state().subscribed = true;
         // Who ended meanwhile told nobody.
-        self.ended.send_replace(());
+        self.ended.send_modify(|()| {});
         Ok(())
     }
 
@@ -156,7 +156,7 @@ impl Wakes {
                 said = listener.try_recv() => match said {
                     Ok(Some(said)) if said.channel() == LANES => self.tell(said.payload()),
                     Ok(Some(said)) if said.payload() == own => {}
-                    Ok(Some(_)) => drop(self.ended.send_replace(())),
+                    Ok(Some(_)) => self.ended.send_modify(|()| {}),
                     // What was said meanwhile is lost.
                     _ => break,
                 },
@@ -203,7 +203,7 @@ impl Wakes {
 
     /// Wakes the subscriptions to completions, here and elsewhere; called after the commit.
     pub(crate) fn wake_subscribers(self: &Arc<Self>, store: &Arc<Sender>) {
-        self.ended.send_replace(());
+        self.ended.send_modify(|()| {});
         self.tell_others(store, |hints| hints.ends = true);
     }
 

@@ -7,7 +7,7 @@ use ff_backend_postgres::PostgresBackend;
 use ff_core::{
     CancelExecutionArgs, CapabilitySet, ClaimPolicy, CompleteArgs, CompletionEvent, CreateExecutionArgs, Delivered,
     EngineBackend, EngineError, ExecutionId, FailOutcome, FailureClass, FailureReason, Handle, LaneId, Namespace,
-    PartitionConfig, ScannerFilter, StreamCursor, Subscription, WorkerId, WorkerInstanceId,
+    PartitionConfig, PrepareOutcome, ScannerFilter, StreamCursor, Subscription, WorkerId, WorkerInstanceId,
 };
 use futures::StreamExt;
 use sqlx::{PgConnection, Row};
@@ -272,10 +272,69 @@ async fn nothing_is_removed_that_an_open_transaction_could_precede() {
 async fn a_cursor_that_lies_ahead_of_the_store_is_refused() {
     let database = Database::migrated().await;
     let backend = backend(&database).await;
-    let ahead = StreamCursor::At(b"postgres/completions/9000000000:9000000000:///0/0".to_vec());
-    assert_eq!(refused(&backend, &ahead).await.code(), "Validation(InvalidOffset)");
-    let ahead = StreamCursor::At(b"postgres/completions/9000000000:9000000000://0/0".to_vec());
-    assert_eq!(refused(&backend, &ahead).await.code(), "Validation(InvalidOffset)");
+    let epoch = "SELECT epoch::text FROM event_horizons WHERE family = 'completions'".to_owned();
+    let epoch: String = rows(&mut database.session().await, epoch).await[0].get(0);
+    for place in ["9000000000:9000000000:///0/0", "9000000000:9000000000://0/0"] {
+        let ahead = StreamCursor::At(format!("postgres/completions/{epoch}/{place}").into_bytes());
+        let error = refused(&backend, &ahead).await;
+        assert_eq!((error.code().as_str(), error.oldest_cursor()), ("Validation(InvalidOffset)", None));
+    }
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn events_that_came_from_another_server_are_taken_over() {
+    let database = Database::migrated().await;
+    let open = backend(&database).await;
+    let mut session = database.session().await;
+    for n in 1..=3 {
+        run(&mut session, told(n, 1)).await;
+    }
+    let mut reading = completions(&open, StreamCursor::Start).await;
+    let first = next(&mut reading, PATIENCE).await.unwrap().cursor;
+    let mut waiting = completions(&open, StreamCursor::End).await;
+    // What a dump brings from a server that has done more.
+    let far = "UPDATE store SET system_identifier = 7; \
+               UPDATE completion_events SET xid = (xid::text::bigint + 9000000000)::text::xid8";
+    run(&mut session, far.to_owned()).await;
+
+    let refusal = PostgresBackend::connect(database.config()).await.map(drop).unwrap_err();
+    assert!(refusal.to_string().contains("ff-conformance migrate"), "{refusal}");
+    let PrepareOutcome::Applied { description } = PostgresBackend::migrate(&database.config()).await.unwrap() else {
+        panic!("nothing was done");
+    };
+    assert_eq!(description, "events of another server taken over");
+    assert_eq!(PostgresBackend::migrate(&database.config()).await.unwrap(), PrepareOutcome::NoOp);
+
+    let restored = backend(&database).await;
+    let error = refused(&restored, &first).await;
+    assert_eq!(error.code(), "Validation(InvalidOffset)");
+    for from in [error.oldest_cursor().unwrap(), StreamCursor::Start] {
+        let mut feed = completions(&restored, from).await;
+        assert_eq!(numbers(&mut feed, 3).await, [1, 2, 3]);
+    }
+    let mut later = completions(&restored, StreamCursor::End).await;
+    run(&mut session, told(4, 1)).await;
+    assert_eq!(numbers(&mut later, 1).await, [4]);
+    // A process that was not started again finds out as soon as there is something to read.
+    let error = tokio::time::timeout(PATIENCE, waiting.next()).await.unwrap().unwrap().unwrap_err();
+    assert!(error.oldest_cursor().is_some(), "{error}");
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn an_epoch_that_an_operator_begins_ends_the_cursors_before_it() {
+    let page = include_str!("../../../docs/OPERATIONS.md");
+    let (_, restoring) = page.split_once("\n## Restoring PostgreSQL\n").unwrap();
+    let statement = restoring.split("```").nth(1).unwrap().trim_start_matches("sql").replace("ff.", "");
+    let database = Database::migrated().await;
+    let backend = backend(&database).await;
+    let mut session = database.session().await;
+    run(&mut session, told(1, 1)).await;
+    let cursor = next(&mut completions(&backend, StreamCursor::Start).await, PATIENCE).await.unwrap().cursor;
+    run(&mut session, statement).await;
+    let oldest = refused(&backend, &cursor).await.oldest_cursor().unwrap();
+    assert_eq!(numbers(&mut completions(&backend, oldest).await, 1).await, [1]);
     database.drop().await;
 }
 
