@@ -16,7 +16,9 @@ CREATE TABLE store (
     version       integer NOT NULL,
     oldest_client integer NOT NULL,
     partitions    integer
-        CONSTRAINT store_partitions CHECK (partitions BETWEEN 1 AND 65535)
+        CONSTRAINT store_partitions CHECK (partitions BETWEEN 1 AND 65535),
+    -- The cluster whose transaction ids the events carry.
+    system_identifier bigint
 );
 
 INSERT INTO store (version, oldest_client) VALUES (1, 1);

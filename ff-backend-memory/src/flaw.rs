@@ -10,7 +10,7 @@ use std::fmt;
 pub(crate) use planted::{
     decide_due, duplicate, ended, handed_over, list_executions, most_claims, moves, next_epoch, pick, progress,
     promotable, refused, remove, repeated, replayed_retries, result, retry, retry_scheduled, revoked, row, scan_place,
-    split_claim, spoils, verdict, written_down,
+    split_claim, spoils, too_late, verdict, written_down,
 };
 pub(crate) use routing::{
     asks_for_interrupted, attempt_limit, checked, created, explained, given_back, grant_life, kind, lapse_written,
@@ -84,6 +84,8 @@ flaws! {
     Hol = "HOL",
     /// A stale handle is refused as contention, which a caller may retry.
     E1 = "E1",
+    /// A cancel of what has ended is refused as contention, which a caller may retry.
+    E2 = "E2",
     /// Every class of failure is retried.
     F1 = "F1",
     /// A cancel tells no completion event.

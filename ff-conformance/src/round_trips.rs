@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ff_core::{
     CapabilitySet, ClaimExecutionArgs, EngineBackend, EngineError, ExecutionId, ExecutionPolicy, Operation, PageLimit,
+    ScanArgs, ScannerKind,
 };
 
 use crate::{
@@ -50,6 +51,13 @@ impl Counted {
         }
         cx.measure(format!("round_trips.{operation}"), turns.iter().copied().max().unwrap_or_default());
         Ok(turns)
+    }
+
+    /// Round trips of one pass, and the rows that it changed.
+    pub(crate) async fn turns_of_scan(&self, scanner: ScannerKind) -> Result<(u64, u32), Stop> {
+        self.proxy.reset();
+        let report = self.client.scan(ScanArgs::new(scanner)).await?;
+        Ok((self.proxy.turns(), report.changed))
     }
 
     /// As many executions under live leases as there are calls.

@@ -50,6 +50,14 @@ pub(crate) fn verdict(
     }
 }
 
+/// E2: how a cancel is refused that comes after the end.
+pub(crate) fn too_late(state: &State) -> EngineError {
+    if state.has(Flaw::E2) {
+        return EngineError::Contention(ContentionKind::ExecutionNotEligible);
+    }
+    EngineError::State(StateKind::Terminal)
+}
+
 /// M09b: whether a repeat is recognised.
 pub(crate) fn repeated(state: &State, repeats: bool) -> bool {
     repeats && !state.has(Flaw::M09b)

@@ -45,6 +45,9 @@ planted! {
     r1b_an_empty_result_is_none: R1b against "FF-EXE-023";
     hol_a_row_hides_the_rows_behind_it: Hol against "FF-CLM-003";
     e1_a_stale_handle_is_contention: E1 against "FF-ERR-007";
+    o3_a_revoked_lease_is_no_revoked_one: O3 against "FF-ERR-005";
+    e2_a_cancel_that_comes_late_is_not_active: E2 against "FF-ERR-008";
+    ge_the_grant_of_ended_work_has_another_error: Ge against "FF-ERR-009";
     f1_every_class_is_retried: F1 against "FF-EXE-030";
     v1_a_cancel_tells_no_completion: V1 against "FF-SUB-001";
     a1_the_attempt_of_an_ended_execution_stays_open: A1 against "FF-EXE-002";
