@@ -312,11 +312,11 @@ impl EngineBackend for MemoryBackend {
     }
 
     async fn shutdown_prepare(&self, grace: Duration) -> Result<(), EngineError> {
-        let before = self.closed.swap(true, Ordering::AcqRel);
+        #[cfg(feature = "flaws")]
+        flaw::shut(self, self.closed.load(Ordering::Acquire))?;
+        self.closed.store(true, Ordering::Release);
         self.store.told.notify_waiters();
         self.store.called.notify_waiters();
-        #[cfg(feature = "flaws")]
-        flaw::shut(self, before)?;
         #[cfg(feature = "flaws")]
         if flaw::survives(self) {
             return Ok(());
