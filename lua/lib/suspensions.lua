@@ -5,7 +5,7 @@
 --   c<place> how much a leaf has counted                               m<place>:<what> what it counted
 --   cl how it ended, if the execution went on (resumed, operator_resumed, timed_out_auto_resume)    ca when
 --   go what the operator who ended it was answered
--- `<root>:obs:<id>` lists the signals that a leaf of it took, by their numbers.
+-- `<root>:obs:<id>` orders the numbers of the signals that a leaf of it took.
 
 ff.TIMED_OUT = "timed_out_auto_resume"
 ff.ESCALATED = "waiting_for_operator_review"
@@ -26,7 +26,7 @@ ff.count_for = function(keys, leaves, counts, key, number, signal)
     redis.call("HINCRBY", keys.suspension, "c" .. place, 1)
     return true
   end)
-  if answer == "known" or answer == "counted" then redis.call("RPUSH", keys.observed, number) end
+  if answer == "known" or answer == "counted" then redis.call("ZADD", keys.observed, number, number) end
   return answer
 end
 
