@@ -56,11 +56,11 @@ CREATE TABLE executions (
     signals_max           bigint,           -- null: as many as usual
     signal_count          bigint,           -- of all its waitpoints; null: none
     suspension_ms         bigint,           -- how long a suspension lasts that does not say so; null: for ever
-    suspended_at          bigint,           -- suspension columns stay until the next suspension
+    suspension_index      bigint,           -- of the latest suspension, from 1; its columns stay until the next one
+    suspended_at          bigint,
     suspension_timeout_at bigint,
     suspension_closed_at  bigint,
     suspension_delay_ms   bigint,           -- between its resume and the next claim
-    suspension_epoch      bigint,           -- of the lease that suspended
     progress_updated_at   bigint,
     priority              integer NOT NULL,
     progress_percent      smallint,
@@ -69,7 +69,6 @@ CREATE TABLE executions (
     lease_id              uuid,             -- lease columns stay after the lease has ended: the fence compares them
     attempt_id            uuid,
     grant_key             uuid,
-    suspension_id         uuid,
     grant_redeemed        boolean,          -- the latest lease came from the grant
     id                    text COLLATE "C" NOT NULL CONSTRAINT executions_pkey PRIMARY KEY,
     namespace             text COLLATE "C" NOT NULL,

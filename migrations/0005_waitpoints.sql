@@ -1,26 +1,31 @@
 -- What an execution waits for while nobody works on it.
 
--- The latest suspension of an execution: what only a signal or its reader asks for. What time changes stands in the
--- execution's row, and ends the suspension with all its waitpoints in one write. Whoever writes a row of these tables
--- but the secrets also writes the execution's row.
+-- The suspensions of each execution, from index 1: what only a signal, a repeat or a reader asks for. What time changes of
+-- the latest one stands in the execution's row, and one write there ends it with all its waitpoints. Whoever writes a row
+-- of these tables, but for the keys of tokens, also writes the execution's row.
 CREATE TABLE suspensions (
-    waitpoint_id         uuid NOT NULL,     -- the primary one
-    attempt_id           uuid NOT NULL,
-    execution_id         text COLLATE "C" NOT NULL CONSTRAINT suspensions_pkey PRIMARY KEY,
+    suspension_index     bigint  NOT NULL,
+    key_expires_at       bigint,
+    lease_epoch          bigint  NOT NULL,  -- of the lease that suspended, whose receipt a repeat returns
+    lease_ms             bigint  NOT NULL,
+    attempt_index        bigint  NOT NULL,
+    suspension_id        uuid    NOT NULL,
+    lease_id             uuid    NOT NULL,
+    waitpoint_id         uuid    NOT NULL,  -- the primary one
+    attempt_id           uuid    NOT NULL,
+    satisfied            boolean NOT NULL,  -- its condition held already, and nothing was suspended
+    execution_id         text COLLATE "C" NOT NULL,
+    worker_instance_id   text COLLATE "C" NOT NULL,
+    idempotency_key      text COLLATE "C",
     requested_by         text COLLATE "C" NOT NULL,
     continuation_pointer text COLLATE "C",
-    leaves               jsonb NOT NULL     -- all have to hold
+    leaves               jsonb   NOT NULL,  -- the parts of its condition, which all have to hold
+    CONSTRAINT suspensions_pkey PRIMARY KEY (execution_id, suspension_index)
 );
 
--- What suspend answered, for as long as its key counts.
-CREATE TABLE suspend_keys (
-    expires_at    bigint  NOT NULL,
-    suspension_id uuid    NOT NULL,
-    satisfied     boolean NOT NULL,         -- the condition held already, and nothing was suspended
-    execution_id  text COLLATE "C" NOT NULL,
-    key           text COLLATE "C" NOT NULL,
-    CONSTRAINT suspend_keys_pkey PRIMARY KEY (execution_id, key)
-);
+-- The suspensions that a key stands for.
+CREATE INDEX suspensions_idempotency_key ON suspensions (execution_id, idempotency_key)
+    WHERE idempotency_key IS NOT NULL;
 
 -- The addresses of signals. A waitpoint is active while its suspension is open, pending before it has one, and closed
 -- otherwise; nothing else says so. Of its token only what tells it from others is kept.
@@ -28,16 +33,19 @@ CREATE TABLE waitpoints (
     created_at        bigint NOT NULL,
     activated_at      bigint,
     expires_at        bigint,               -- of one that was made pending
-    place             bigint,               -- among the waitpoints of its suspension, from 1
+    suspension_index  bigint,               -- of the suspension that took it up
+    place             bigint,               -- among the waitpoints of that suspension, from 1
     waitpoint_id      uuid   NOT NULL,
     attempt_id        uuid   NOT NULL,
-    suspension_id     uuid,
     execution_id      text COLLATE "C" NOT NULL,
     waitpoint_key     text COLLATE "C" NOT NULL,
     token_kid         text COLLATE "C" NOT NULL,
     token_fingerprint text COLLATE "C" NOT NULL,
     CONSTRAINT waitpoints_pkey PRIMARY KEY (execution_id, waitpoint_id)
 );
+
+-- The waitpoints of a suspension, in their order; behind them those that are pending.
+CREATE INDEX waitpoints_suspension_index ON waitpoints (execution_id, suspension_index, place);
 
 -- What was accepted, by waitpoint; place counts all signals of the execution, from 1.
 CREATE TABLE signals (

@@ -20,7 +20,7 @@ timed AS MATERIALIZED (
     FROM ok
 ),
 target AS MATERIALIZED (
-    SELECT t.*, w.waitpoint_key, w.suspension_id AS committed_to, w.expires_at AS pending_until,
+    SELECT t.*, w.waitpoint_key, w.suspension_index AS committed_to, w.expires_at AS pending_until,
         w.attempt_id AS waitpoint_attempt
     FROM timed t JOIN waitpoints w ON w.execution_id = $1 AND w.waitpoint_id = $2
     WHERE EXISTS (SELECT FROM waitpoint_secrets WHERE kid = $3 AND (expires_at IS NULL OR expires_at > now))
@@ -40,7 +40,7 @@ judged AS MATERIALIZED (
         WHEN committed_to IS NULL AND pending_until > now AND waitpoint_attempt = attempt_id
             AND attempt_state IN ('running_attempt', 'attempt_interrupted') THEN CASE
             WHEN signal_count >= nullif(coalesce(signals_max, $16), 0) THEN 'signal_limit' ELSE 'ok' END
-        WHEN lifecycle_phase <> 'suspended' OR committed_to IS DISTINCT FROM suspension_id
+        WHEN lifecycle_phase <> 'suspended' OR committed_to IS DISTINCT FROM suspension_index
             OR timed_out = 'auto_resume_with_timeout_signal' THEN 'waitpoint_closed'
         WHEN signal_count >= nullif(coalesce(signals_max, $16), 0) THEN 'signal_limit'
         ELSE 'ok' END AS verdict
@@ -49,14 +49,18 @@ judged AS MATERIALIZED (
 active AS MATERIALIZED (SELECT * FROM judged WHERE verdict = 'ok' AND NOT pending),
 come AS MATERIALIZED (
     SELECT w.waitpoint_key, s.signal_id, s.signal_name, s.source_type, s.source_identity, false AS new
-    FROM active a JOIN waitpoints w ON w.execution_id = $1 AND w.suspension_id = a.suspension_id
-        JOIN signals s ON s.execution_id = $1 AND s.waitpoint_id = w.waitpoint_id
+    FROM active a CROSS JOIN LATERAL (
+            SELECT waitpoint_id, waitpoint_key FROM waitpoints
+            WHERE execution_id = $1 AND suspension_index = a.suspension_index ORDER BY place LIMIT 1000) w
+        CROSS JOIN LATERAL (
+            SELECT * FROM signals WHERE execution_id = $1 AND waitpoint_id = w.waitpoint_id OFFSET 0) s
     UNION ALL SELECT waitpoint_key, $5, $6, $8, $9, true FROM active
 ),
 progress AS MATERIALIZED (
     SELECT l.n, bool_or(a.waitpoint_key = ANY (l.keys)) AS listed, coalesce(bool_or(c.new), false) AS matched,
         least(l.n, count(DISTINCT unit) FILTER (WHERE NOT c.new)) AS before, least(l.n, count(DISTINCT unit)) AS after
-    FROM active a JOIN suspensions u ON u.execution_id = $1
+    FROM active a CROSS JOIN LATERAL (
+            SELECT leaves FROM suspensions WHERE execution_id = $1 AND suspension_index = a.suspension_index LIMIT 1) u
         CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(u.leaves) AS (keys text[], name text, "distinct" text, n int8))
             WITH ORDINALITY AS l (keys, name, counted, n, place)
         LEFT JOIN LATERAL (

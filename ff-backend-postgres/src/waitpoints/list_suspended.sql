@@ -4,11 +4,12 @@
 --   continuation_pointer text
 -- What time has ended is not suspended, whether or not somebody has written that down.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now)
-SELECT e.id, e.suspension_id, e.suspended_at,
+SELECT e.id, s.suspension_id, e.suspended_at,
     CASE WHEN suspension_timeout_at > now THEN suspension_timeout_at END AS timeout_at,
     CASE WHEN suspension_timeout_at <= now THEN 'waiting_for_operator_review' ELSE suspension_reason END AS reason,
     s.requested_by, s.continuation_pointer
-FROM clock, executions e JOIN suspensions s ON s.execution_id = e.id
+FROM clock, executions e CROSS JOIN LATERAL (
+    SELECT * FROM suspensions WHERE execution_id = e.id AND suspension_index = e.suspension_index LIMIT 1) s
 WHERE lifecycle_phase = 'suspended' AND (suspended_at, id) > ($1, $2)
   AND (execution_deadline_at IS NULL OR execution_deadline_at > now)
   AND (suspension_timeout_at IS NULL OR suspension_timeout_at > now OR timeout_behavior = 'escalate')

@@ -7,8 +7,7 @@ held AS MATERIALIZED (SELECT e.xmin AS version, e.* FROM executions e WHERE e.id
 ok AS MATERIALIZED (SELECT held.*, ff_now_ms() AS now FROM held, seen WHERE held.version = seen.version),
 judged AS MATERIALIZED (
     SELECT ok.*, CASE
-        WHEN close_reason = 'operator_resumed' AND suspension_epoch = lease_epoch AND lifecycle_phase = 'runnable'
-            AND coalesce(execution_deadline_at > now, true) THEN 'replay'
+        WHEN close_reason = 'operator_resumed' AND ended_by = 'suspend' THEN 'replay'
         WHEN lifecycle_phase <> 'suspended' OR execution_deadline_at <= now
             OR (suspension_timeout_at <= now AND timeout_behavior <> 'escalate') THEN 'not_suspended'
         ELSE 'ok' END AS verdict
