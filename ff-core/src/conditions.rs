@@ -174,9 +174,8 @@ impl ConditionLeaf {
     #[must_use]
     pub fn effect(leaves: &[Self], signals: &[ConditionSignal]) -> SignalEffect {
         let Some((last, before)) = signals.split_last() else { return SignalEffect::SignalIgnoredNotInCondition };
-        let progress = |signals: &[ConditionSignal]| -> u64 {
-            leaves.iter().map(|leaf| u64::from(leaf.progress(signals))).sum()
-        };
+        let progress =
+            |signals: &[ConditionSignal]| -> u64 { leaves.iter().map(|leaf| u64::from(leaf.progress(signals))).sum() };
         if !leaves.iter().any(|leaf| leaf.keys.contains(&last.waitpoint_key)) {
             SignalEffect::SignalIgnoredNotInCondition
         } else if !leaves.iter().any(|leaf| leaf.matches(last)) {

@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AttemptIndex, ExecutionId, LeaseEpoch, LeaseId, Namespace, SignalId, TerminalOutcome, TimestampMs, WaitpointId,
-    WorkerInstanceId,
-    state::words,
+    WorkerInstanceId, state::words,
 };
 
 words! {

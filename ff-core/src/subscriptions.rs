@@ -7,8 +7,8 @@ use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CompletionEvent, EngineError, EventFamily, LeaseHistoryEvent, OperatorEvent, ScannerFilter,
-    SignalDeliveryEvent, ValidationKind,
+    CompletionEvent, EngineError, EventFamily, LeaseHistoryEvent, OperatorEvent, ScannerFilter, SignalDeliveryEvent,
+    ValidationKind,
 };
 
 /// A place in a family of events; opaque, of the backend and family that gave it.

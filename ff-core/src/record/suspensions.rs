@@ -10,6 +10,8 @@ use crate::{
 /// The latest suspension of an execution; the next one replaces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SuspensionRecord {
+    /// Which suspension of the execution it is, from 1.
+    pub number: u32,
     /// The suspension.
     pub suspension_id: SuspensionId,
     /// Its primary waitpoint.
@@ -34,6 +36,8 @@ pub struct SuspensionRecord {
     pub leaves: Vec<ConditionLeaf>,
     /// The delay of its resume policy.
     pub resume_delay_ms: Option<u64>,
+    /// True if it never began: signals that were kept fulfilled its condition.
+    pub already_satisfied: bool,
     /// How it ended, and when; none while it is open.
     pub ended: Option<(SuspensionEnd, TimestampMs)>,
 }
@@ -196,9 +200,7 @@ impl ExecutionRecord {
     #[must_use]
     pub fn resumed_by(&self, attempt_id: AttemptId, now: TimestampMs) -> Option<(SuspensionEnd, TimestampMs)> {
         let suspension = self.clone().settled(now).suspension.filter(|found| found.attempt_id == attempt_id)?;
-        suspension.ended.filter(|(end, _)| {
-            matches!(end, SuspensionEnd::Resumed | SuspensionEnd::TimedOutAutoResume)
-        })
+        suspension.ended.filter(|(end, _)| matches!(end, SuspensionEnd::Resumed | SuspensionEnd::TimedOutAutoResume))
     }
 
     /// True if an operator resumed the latest suspension and nobody has taken the execution since.
@@ -220,8 +222,8 @@ pub struct WaitpointRecord {
     pub waitpoint_key: String,
     /// The attempt that opened it.
     pub attempt_id: AttemptId,
-    /// The suspension that took it up.
-    pub suspension_id: Option<SuspensionId>,
+    /// The number of the suspension that took it up.
+    pub suspension_number: Option<u32>,
     /// When it was opened.
     pub created_at: TimestampMs,
     /// When a suspension took it up.
@@ -239,10 +241,10 @@ impl WaitpointRecord {
     #[must_use]
     pub fn state(&self, execution: &ExecutionRecord, now: TimestampMs) -> WaitpointState {
         let state = execution.state_at(now);
-        match self.suspension_id {
+        match self.suspension_number {
             Some(own) => {
                 let is_open = state.lifecycle_phase == LifecyclePhase::Suspended
-                    && execution.suspension.as_ref().is_some_and(|suspension| suspension.suspension_id == own);
+                    && execution.suspension.as_ref().is_some_and(|suspension| suspension.number == own);
                 if is_open { WaitpointState::Active } else { WaitpointState::Closed }
             }
             None => {
@@ -266,12 +268,11 @@ impl WaitpointRecord {
         expected: Option<&str>,
         now: TimestampMs,
     ) -> Result<(), EngineError> {
-        if self.suspension_id.is_some() {
+        if self.suspension_number.is_some() {
             return Err(EngineError::State(StateKind::WaitpointNotPending));
         }
         if self.attempt_id != attempt_id {
-            let kind = ValidationKind::InvalidWaitpointForExecution;
-            return Err(EngineError::validation(kind, "the waitpoint is of another attempt"));
+            return Err(Self::of_another_attempt());
         }
         if self.expires_at.is_some_and(|end| end.has_come(now)) {
             return Err(EngineError::State(StateKind::PendingWaitpointExpired));
@@ -288,6 +289,13 @@ impl WaitpointRecord {
         EngineError::Contention(ContentionKind::WaitpointNotFound)
     }
 
+    /// The refusal of a pending waitpoint that another attempt opened.
+    #[must_use]
+    pub fn of_another_attempt() -> EngineError {
+        let kind = ValidationKind::InvalidWaitpointForExecution;
+        EngineError::validation(kind, "the waitpoint is of another attempt")
+    }
+
     /// What `list_pending_waitpoints` shows of it at `now`; `None` if it is closed.
     #[must_use]
     pub fn info(&self, execution: &ExecutionRecord, now: TimestampMs) -> Option<PendingWaitpointInfo> {
@@ -299,9 +307,8 @@ impl WaitpointRecord {
             WaitpointState::Pending => self.expires_at,
             WaitpointState::Active => suspension.and_then(|suspension| suspension.timeout_at),
         };
-        let names = |suspension: &SuspensionRecord| {
-            ConditionLeaf::required_names(&suspension.leaves, &self.waitpoint_key)
-        };
+        let names =
+            |suspension: &SuspensionRecord| ConditionLeaf::required_names(&suspension.leaves, &self.waitpoint_key);
         Some(PendingWaitpointInfo {
             waitpoint_id: self.waitpoint_id,
             waitpoint_key: self.waitpoint_key.clone(),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::WaitpointToken;
 use crate::{
-    EngineError, ExecutionId, Limits, SignalEffect, SignalId, SuspensionId, TimestampMs, WaitpointId,
+    EngineError, ExecutionId, Limits, SignalEffect, SignalId, SuspensionId, TimestampMs, ValidationKind, WaitpointId,
     text::{check_name, check_payload, check_text},
     time::checked_ms,
 };
@@ -132,10 +132,16 @@ impl DeliverSignalArgs {
     /// The idempotency key that counts, and how many milliseconds it lives.
     #[must_use]
     pub fn dedup(&self) -> Option<(&str, u64)> {
-        let life = self.dedup_ttl.map_or(Limits::DEDUP_WINDOW_MS, |life| {
-            u64::try_from(life.as_millis()).unwrap_or(Limits::DURATION_MS)
-        });
+        let life = self
+            .dedup_ttl
+            .map_or(Limits::DEDUP_WINDOW_MS, |life| u64::try_from(life.as_millis()).unwrap_or(Limits::DURATION_MS));
         self.idempotency_key.as_deref().filter(|key| !key.is_empty() && life > 0).map(|key| (key, life))
+    }
+
+    /// The refusal of a signal beyond the last that the execution may take.
+    #[must_use]
+    pub fn too_many() -> EngineError {
+        EngineError::validation(ValidationKind::SignalLimitExceeded, "the execution takes no more signals")
     }
 
     /// Refuses what no backend accepts; nothing is told of the token or of the waitpoint.

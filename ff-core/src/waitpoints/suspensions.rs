@@ -405,16 +405,28 @@ impl SuspendArgs {
         EngineError::invalid_input(Self::KEY_MISMATCH)
     }
 
-    /// The refusal of a time-out that came more than [`Limits::TIMEOUT_TOLERANCE_MS`] ago.
+    /// Refuses a time-out that came more than [`Limits::TIMEOUT_TOLERANCE_MS`] ago.
     ///
     /// # Errors
     /// `Validation(InvalidInput)`.
     pub fn check_timeout(timeout_at: Option<TimestampMs>, now: TimestampMs) -> Result<(), EngineError> {
         let tolerance = Duration::from_millis(Limits::TIMEOUT_TOLERANCE_MS);
         if timeout_at.is_some_and(|at| at.plus(tolerance) < now) {
-            return Err(EngineError::invalid_input("timeout_at_in_past"));
+            return Err(Self::timeout_past());
         }
         Ok(())
+    }
+
+    /// The refusal of a time-out that came too long ago.
+    #[must_use]
+    pub fn timeout_past() -> EngineError {
+        EngineError::invalid_input("timeout_at_in_past")
+    }
+
+    /// The refusal of a handle whose attempt index is not that of its lease.
+    #[must_use]
+    pub fn other_attempt_index() -> EngineError {
+        EngineError::validation(ValidationKind::InvalidLeaseForSuspend, "the handle is of another attempt")
     }
 
     /// How long the idempotency key is remembered: a minute longer than the suspension can last, 7 days at most.
@@ -438,9 +450,7 @@ impl SuspendArgs {
 /// `Validation(InvalidWaitpointKey)`.
 pub(super) fn check_waitpoint_key(key: &str) -> Result<(), EngineError> {
     check_name(key, "waitpoint_key").map_err(|error| match error {
-        EngineError::Validation { detail, .. } => {
-            EngineError::validation(ValidationKind::InvalidWaitpointKey, detail)
-        }
+        EngineError::Validation { detail, .. } => EngineError::validation(ValidationKind::InvalidWaitpointKey, detail),
         other => other,
     })
 }

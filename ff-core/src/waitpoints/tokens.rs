@@ -86,6 +86,13 @@ impl fmt::Display for Kid {
     }
 }
 
+impl std::str::FromStr for Kid {
+    type Err = EngineError;
+    fn from_str(text: &str) -> Result<Self, EngineError> {
+        Self::try_new(text)
+    }
+}
+
 impl TryFrom<String> for Kid {
     type Error = EngineError;
     fn try_from(text: String) -> Result<Self, EngineError> {
@@ -477,8 +484,9 @@ mod tests {
         let mut ring = seeded();
         ring.rotate(&kid("k2"), &secret(2), 100, at(0)).unwrap();
         ring.rotate(&kid("k3"), &secret(3), 100, at(50)).unwrap();
-        let counting =
-            |now| ring.keys.iter().filter(|(_, key)| key.counts(at(now))).map(|(kid, _)| kid.as_str()).collect::<Vec<_>>();
+        let counting = |now| {
+            ring.keys.iter().filter(|(_, key)| key.counts(at(now))).map(|(kid, _)| kid.as_str()).collect::<Vec<_>>()
+        };
         assert_eq!(counting(99), ["k1", "k2", "k3"]);
         assert_eq!(counting(100), ["k2", "k3"]);
         assert_eq!(counting(150), ["k3"]);
@@ -505,7 +513,8 @@ mod tests {
     #[test]
     fn an_id_that_counts_stands_for_one_secret() {
         let mut ring = seeded();
-        let conflict = |answer: Result<_, EngineError>| assert_eq!(answer.unwrap_err().code(), "Conflict(RotationConflict)");
+        let conflict =
+            |answer: Result<_, EngineError>| assert_eq!(answer.unwrap_err().code(), "Conflict(RotationConflict)");
         conflict(ring.rotate(&kid("k1"), &secret(9), 0, at(0)));
         ring.rotate(&kid("k2"), &secret(2), 100, at(0)).unwrap();
         let version = ring.version;
