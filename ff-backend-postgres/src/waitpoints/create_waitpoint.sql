@@ -26,7 +26,7 @@ judged AS MATERIALIZED (
 ),
 known AS MATERIALIZED (
     SELECT w.waitpoint_id, w.token_kid, w.expires_at FROM judged j JOIN waitpoints w ON w.execution_id = $1
-    WHERE j.verdict = 'ok' AND w.waitpoint_key = $8 AND w.attempt_id = $4 AND w.suspension_index IS NULL
+    WHERE j.verdict = 'ok' AND w.waitpoint_key = $8 AND w.attempt_id = $4 AND w.suspension_number IS NULL
       AND w.expires_at > j.now
 ),
 made AS (

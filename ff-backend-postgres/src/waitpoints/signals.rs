@@ -2,7 +2,7 @@
 
 use ff_core::{
     ConditionLeaf, ConditionSignal, DeliverSignalArgs, DeliverSignalResult, EngineError, Handle, Keyring, Kid, Limits,
-    ResumeSignal, SignalId, StateKind, SuspensionEnd, SuspensionId, TokenFault, ValidationKind,
+    ResumeSignal, SignalId, StateKind, SuspensionEnd, SuspensionId, TokenFault,
 };
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
@@ -87,9 +87,7 @@ fn answer(
         "no_waitpoint" => refused(backend, TokenFault::UnknownWaitpoint),
         "target_not_signalable" => EngineError::State(StateKind::TargetNotSignalable).into(),
         "waitpoint_closed" => EngineError::State(StateKind::WaitpointClosed).into(),
-        "signal_limit" => {
-            EngineError::validation(ValidationKind::SignalLimitExceeded, "the execution takes no more signals").into()
-        }
+        "signal_limit" => DeliverSignalArgs::too_many().into(),
         other => EngineError::corrupt(format!("unknown verdict {other:?}")).into(),
     })
 }
