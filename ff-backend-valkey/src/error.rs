@@ -3,8 +3,8 @@
 use std::fmt;
 
 use ff_core::{
-    Applied, ContentionKind, CredentialError, EngineError, ReplayExecutionArgs, SetExecutionTagArgs, StateKind,
-    TransportKind,
+    Applied, ConflictKind, ContentionKind, CredentialError, DeliverSignalArgs, EngineError, ReplayExecutionArgs,
+    SetExecutionTagArgs, StateKind, SuspendArgs, TransportKind, WaitpointRecord,
 };
 use redis::{ErrorKind, RedisError};
 
@@ -118,6 +118,20 @@ pub(crate) fn refusal(code: &str) -> Option<EngineError> {
         "NOT_ELIGIBLE" => EngineError::Contention(ContentionKind::ExecutionNotEligible),
         "PAST_DEADLINE" => ReplayExecutionArgs::past_deadline(),
         "TOO_MANY_TAGS" => SetExecutionTagArgs::too_many(),
+        "NO_SIGNING_KEY" => EngineError::State(StateKind::SigningKeyMissing),
+        "ROTATION_CONFLICT" => EngineError::Conflict(ConflictKind::RotationConflict),
+        "INVALID_LEASE" => SuspendArgs::other_attempt_index(),
+        "TIMEOUT_PAST" => SuspendArgs::timeout_past(),
+        "WAITPOINT_EXISTS" => EngineError::Conflict(ConflictKind::WaitpointAlreadyExists),
+        "WAITPOINT_NOT_FOUND" => WaitpointRecord::not_found(),
+        "WAITPOINT_NOT_PENDING" => EngineError::State(StateKind::WaitpointNotPending),
+        "FOREIGN_WAITPOINT" => WaitpointRecord::of_another_attempt(),
+        "WAITPOINT_EXPIRED" => EngineError::State(StateKind::PendingWaitpointExpired),
+        "WAITPOINT_KEY" => SuspendArgs::key_mismatch(),
+        "NOT_SIGNALABLE" => EngineError::State(StateKind::TargetNotSignalable),
+        "WAITPOINT_CLOSED" => EngineError::State(StateKind::WaitpointClosed),
+        "SIGNAL_LIMIT" => DeliverSignalArgs::too_many(),
+        "NOT_SUSPENDED" => EngineError::State(StateKind::ExecutionNotSuspended),
         _ => return None,
     })
 }

@@ -101,6 +101,12 @@ impl ExecutionRecord {
         Some(TimedOut { behavior: suspension.timeout_behavior, at: timeout_at.max(suspension.suspended_at) })
     }
 
+    /// True if the time-out of the open suspension has come and nothing of it is written down.
+    #[must_use]
+    pub fn is_suspension_due(&self, now: TimestampMs) -> bool {
+        self.timed_out(now).is_some()
+    }
+
     /// How and when the time-out of the suspension has ended the execution, if it has and that is not written down.
     pub(super) fn ended_by_suspension(&self, now: TimestampMs) -> Option<(TerminalOutcome, TimestampMs)> {
         let timed_out = self.timed_out(now)?;
