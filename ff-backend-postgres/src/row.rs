@@ -42,9 +42,7 @@ pub(crate) fn outcome(verdict: &str, row: &PgRow) -> Result<Outcome, PgError> {
             Some(TimeoutBehavior::Expire) => (TerminalOutcome::Expired, LifecyclePhase::Terminal),
             _ if verdict == "deadline" => (TerminalOutcome::Expired, LifecyclePhase::Terminal),
             Some(TimeoutBehavior::AutoResumeWithTimeoutSignal) => (TerminalOutcome::None, LifecyclePhase::Runnable),
-            Some(TimeoutBehavior::Escalate) | None => {
-                (word(row, "terminal_outcome")?, word(row, "lifecycle_phase")?)
-            }
+            Some(TimeoutBehavior::Escalate) | None => (word(row, "terminal_outcome")?, word(row, "lifecycle_phase")?),
         },
         other => return Err(EngineError::corrupt(format!("unknown verdict {other:?}")).into()),
     };

@@ -27,11 +27,11 @@ target AS MATERIALIZED (
     FROM timed t JOIN waitpoints w ON w.execution_id = $1 AND w.waitpoint_id = $2 WHERE EXISTS (SELECT FROM vouched)
 ),
 first AS MATERIALIZED (
-    SELECT s.signal_id FROM target t JOIN signals s ON s.execution_id = $1 AND s.waitpoint_id = $2
+    SELECT s.signal_id, s.place FROM target t JOIN signals s ON s.execution_id = $1 AND s.waitpoint_id = $2
     WHERE s.idempotency_key = $13::text AND s.dedup_expires_at > t.now
-    UNION ALL SELECT signal_id FROM signals
+    UNION ALL SELECT signal_id, place FROM signals
     WHERE execution_id = $1 AND waitpoint_id = $2 AND signal_id = $5 AND EXISTS (SELECT FROM target)
-    LIMIT 1
+    ORDER BY place LIMIT 1
 ),
 judged AS MATERIALIZED (
     SELECT t.*, committed_to IS NULL AS pending, CASE

@@ -1,9 +1,9 @@
 //! What is suspended and what it waits for.
 
 use ff_core::{
-    ConditionLeaf, EngineError, ExecutionId, ListPendingWaitpointsArgs, ListPendingWaitpointsResult,
-    ListSuspendedPage, PageLimit, PendingWaitpointInfo, SuspendedCursor, SuspendedExecutionEntry, SuspensionId,
-    WaitpointId, WaitpointState,
+    ConditionLeaf, EngineError, ExecutionId, ListPendingWaitpointsArgs, ListPendingWaitpointsResult, ListSuspendedPage,
+    PageLimit, PendingWaitpointInfo, SuspendedCursor, SuspendedExecutionEntry, SuspensionId, WaitpointId,
+    WaitpointState,
 };
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;

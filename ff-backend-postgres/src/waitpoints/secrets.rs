@@ -6,7 +6,11 @@ use ff_core::{
 };
 use sqlx::Row;
 
-use crate::{backend::PostgresBackend, error::PgError, row::{number, word}};
+use crate::{
+    backend::PostgresBackend,
+    error::PgError,
+    row::{number, word},
+};
 
 pub(super) async fn seed(
     backend: &PostgresBackend,

@@ -8,24 +8,26 @@
 -- returns: verdict text, satisfied bool, suspension_id uuid, waitpoint_ids uuid[], waitpoint_keys text[],
 --   token_kids text[], lane_id text, lease_id uuid, lease_ms int8, attempt_index int8, worker_instance_id text,
 --   terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid, timed_out text
--- verdict: ok, replay, ring if the keys are of another version, or a refusal: missing, again, one of the fence, or of what
--- is judged behind it. Only the primary waitpoint may be pending: it has no key. A null attempt_index is any. The
--- idempotency key counts for a minute longer than the suspension can last, and for key_ms at most.
-WITH ring AS MATERIALIZED (
-    SELECT FROM waitpoint_ring r JOIN waitpoint_secrets s ON s.kid = $7 AND s.expires_at IS NULL WHERE r.version = $6
-),
+-- verdict: ok, replay, ring if the keys are of another version, or a refusal: missing, again, of the fence, or behind it.
+-- Only the primary waitpoint may be pending: it has no key. A null attempt_index is any.
+WITH ring AS MATERIALIZED (SELECT FROM waitpoint_ring WHERE version = $6),
 seen AS MATERIALIZED (SELECT xmin AS version FROM executions WHERE id = $1),
 held AS MATERIALIZED (
     SELECT e.xmin AS version, e.* FROM executions e WHERE e.id = $1 AND EXISTS (SELECT FROM ring) FOR NO KEY UPDATE
 ),
-ok AS MATERIALIZED (SELECT held.*, ff_now_ms() AS now FROM held, seen WHERE held.version = seen.version),
+ok AS MATERIALIZED (
+    SELECT h.*, CASE WHEN lifecycle_phase = 'suspended' AND suspension_timeout_at <= least(now, execution_deadline_at - 1)
+        THEN timeout_behavior END AS timed_out
+    FROM (SELECT held.*, ff_now_ms() AS now FROM held, seen WHERE held.version = seen.version) h
+),
 known AS MATERIALIZED (
     SELECT u.* FROM ok JOIN suspensions u ON u.execution_id = $1
     WHERE u.idempotency_key = $21::text AND u.key_expires_at > now
     UNION ALL SELECT u.* FROM ok CROSS JOIN LATERAL (
         SELECT * FROM suspensions WHERE execution_id = $1 AND suspension_number = ok.suspension_number LIMIT 1) u
     WHERE u.suspension_id = $8 AND u.lease_epoch = $3 AND ok.lease_epoch = $3 AND ok.lease_id = $2 AND ok.attempt_id = $4
-    LIMIT 1
+      AND lifecycle_phase <> 'terminal' AND coalesce(execution_deadline_at > now, true)
+      AND coalesce(timed_out NOT IN ('fail', 'cancel', 'expire'), true) LIMIT 1
 ),
 asked AS MATERIALIZED (
     SELECT a.*, coalesce(a.key, w.waitpoint_key) AS name, coalesce(w.token_kid, $7) AS kid, CASE
@@ -47,8 +49,7 @@ judged AS MATERIALIZED (
         WHEN lease_id <> $2 OR lease_epoch <> $3 OR attempt_id <> $4 THEN 'stale_lease'
         WHEN attempt_index <> $5 THEN 'wrong_attempt' WHEN $17 < now - $22 THEN 'timeout_past'
         ELSE coalesce((SELECT refusal FROM asked WHERE refusal IS NOT NULL ORDER BY key IS NULL, place LIMIT 1), 'ok')
-        END AS verdict
-    FROM ok
+        END AS verdict FROM ok
 ),
 -- As deliver_signal.sql has it; only at a pending waitpoint something can have come.
 decided AS MATERIALIZED (
@@ -90,8 +91,7 @@ interrupted AS (
     FROM decided d WHERE a.execution_id = $1 AND a.attempt_index = d.attempt_index AND NOT satisfied
 ),
 released AS (
-    INSERT INTO lease_events
-        (at, lease_epoch, attempt_index, lease_id, execution_id, namespace, kind, worker_instance_id, reason)
+    INSERT INTO lease_events (at, lease_epoch, attempt_index, lease_id, execution_id, namespace, kind, worker_instance_id, reason)
     SELECT now, lease_epoch, attempt_index, lease_id, id, namespace, 'released', worker_instance_id, 'suspend'
     FROM decided WHERE NOT satisfied
 ),
@@ -116,6 +116,5 @@ SELECT
     a.satisfied, a.suspension_id, n.ids AS waitpoint_ids, n.names AS waitpoint_keys, n.kids AS token_kids, j.lane_id,
     a.lease_id, a.lease_ms, a.attempt_index, a.worker_instance_id, j.terminal_outcome, j.lifecycle_phase,
     coalesce(a.lease_epoch, j.lease_epoch) AS lease_epoch, coalesce(a.attempt_id, j.attempt_id) AS attempt_id,
-    CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)
-        THEN j.timeout_behavior END AS timed_out
+    j.timed_out
 FROM (VALUES (1)) one LEFT JOIN judged j ON true LEFT JOIN answer a ON true CROSS JOIN named n;

@@ -36,13 +36,17 @@ pub(super) async fn suspend(
     handle: &Handle,
     args: &SuspendArgs,
 ) -> Result<SuspendOutcome, PgError> {
-    let holder = backend.holder(handle)?;
+    let held = handle.decode(LABEL)?;
     if handle.kind() == HandleKind::Suspended {
         return Err(EngineError::State(StateKind::AlreadySuspended).into());
     }
-    let HandlePayload { execution_id, fence, .. } = handle.decode(LABEL)?;
-    let attempt_index = Some(holder.attempt_index);
-    let suspender = Suspender { execution_id, id: holder.id, fence, attempt_index, ttl_ms: holder.ttl_ms };
+    let suspender = Suspender {
+        execution_id: held.execution_id,
+        id: held.execution_id.to_string(),
+        fence: held.fence,
+        attempt_index: Some(i64::from(held.attempt_index.0)),
+        ttl_ms: milliseconds(held.lease_ttl).min(signed(Limits::DURATION_MS)),
+    };
     begin(backend, &suspender, args).await
 }
 
@@ -52,7 +56,6 @@ pub(super) async fn suspend_by_triple(
     triple: LeaseFence,
     args: &SuspendArgs,
 ) -> Result<SuspendOutcome, PgError> {
-    execution_id.check_partition(backend.limits().partitions)?;
     let id = execution_id.to_string();
     let suspender = Suspender { execution_id, id, fence: triple, attempt_index: None, ttl_ms: 0 };
     begin(backend, &suspender, args).await
@@ -64,6 +67,7 @@ async fn begin(
     args: &SuspendArgs,
 ) -> Result<SuspendOutcome, PgError> {
     let plan = Planned::of(args)?;
+    suspender.execution_id.check_partition(backend.limits().partitions)?;
     let store = backend.store().await?;
     let mut keys = backend.keys().signing(store).await?;
     for _ in 0..ATTEMPTS {
@@ -109,12 +113,7 @@ impl<'a> Planned<'a> {
         self.args.waitpoints.iter().map(|binding| keys.mint(execution_id, &binding.waitpoint_id())).collect()
     }
 
-    fn beginning<'q>(
-        &'q self,
-        suspender: &'q Suspender,
-        keys: &Keyring,
-        minted: &'q [MintedToken],
-    ) -> Statement<'q> {
+    fn beginning<'q>(&'q self, suspender: &'q Suspender, keys: &Keyring, minted: &'q [MintedToken]) -> Statement<'q> {
         let args = self.args;
         sqlx::query(include_str!("suspend.sql"))
             .bind(&suspender.id)
@@ -207,9 +206,8 @@ pub(super) async fn create_waitpoint(
     waitpoint_key: &str,
     expires_in: Duration,
 ) -> Result<PendingWaitpoint, PgError> {
-    let holder = backend.holder(handle)?;
-    let execution_id = handle.decode(LABEL)?.execution_id;
     let life_ms = signed(PendingWaitpoint::check(waitpoint_key, expires_in)?);
+    let (holder, execution_id) = (backend.holder(handle)?, handle.decode(LABEL)?.execution_id);
     let (waitpoint_id, store) = (WaitpointId::new(), backend.store().await?);
     let mut keys = backend.keys().signing(store).await?;
     for _ in 0..ATTEMPTS {
