@@ -56,7 +56,7 @@ CREATE TABLE executions (
     signals_max           bigint,           -- null: as many as usual
     signal_count          bigint,           -- of all its waitpoints; null: none
     suspension_ms         bigint,           -- how long a suspension lasts that does not say so; null: for ever
-    suspension_index      bigint,           -- of the latest suspension, from 1; its columns stay until the next one
+    suspension_number     bigint,           -- of the latest suspension; its columns stay until the next one
     suspended_at          bigint,
     suspension_timeout_at bigint,
     suspension_closed_at  bigint,

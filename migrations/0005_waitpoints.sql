@@ -1,10 +1,10 @@
 -- What an execution waits for while nobody works on it.
 
--- The suspensions of each execution, from index 1: what only a signal, a repeat or a reader asks for. What time changes of
+-- The suspensions of each execution, from number 1: what only a signal, a repeat or a reader asks for. What time changes of
 -- the latest one stands in the execution's row, and one write there ends it with all its waitpoints. Whoever writes a row
 -- of these tables, but for the keys of tokens, also writes the execution's row.
 CREATE TABLE suspensions (
-    suspension_index     bigint  NOT NULL,
+    suspension_number    bigint  NOT NULL,
     key_expires_at       bigint,
     lease_epoch          bigint  NOT NULL,  -- of the lease that suspended, whose receipt a repeat returns
     lease_ms             bigint  NOT NULL,
@@ -20,7 +20,7 @@ CREATE TABLE suspensions (
     requested_by         text COLLATE "C" NOT NULL,
     continuation_pointer text COLLATE "C",
     leaves               jsonb   NOT NULL,  -- the parts of its condition, which all have to hold
-    CONSTRAINT suspensions_pkey PRIMARY KEY (execution_id, suspension_index)
+    CONSTRAINT suspensions_pkey PRIMARY KEY (execution_id, suspension_number)
 );
 
 -- The suspensions that a key stands for.
@@ -33,7 +33,7 @@ CREATE TABLE waitpoints (
     created_at        bigint NOT NULL,
     activated_at      bigint,
     expires_at        bigint,               -- of one that was made pending
-    suspension_index  bigint,               -- of the suspension that took it up
+    suspension_number bigint,               -- of the suspension that took it up
     place             bigint,               -- among the waitpoints of that suspension, from 1
     waitpoint_id      uuid   NOT NULL,
     attempt_id        uuid   NOT NULL,
@@ -45,7 +45,7 @@ CREATE TABLE waitpoints (
 );
 
 -- The waitpoints of a suspension, in their order; behind them those that are pending.
-CREATE INDEX waitpoints_suspension_index ON waitpoints (execution_id, suspension_index, place);
+CREATE INDEX waitpoints_suspension_number ON waitpoints (execution_id, suspension_number, place);
 
 -- What was accepted, by waitpoint; place counts all signals of the execution, from 1.
 CREATE TABLE signals (

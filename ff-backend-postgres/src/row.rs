@@ -136,6 +136,10 @@ pub(crate) fn number<T: TryFrom<i64>>(row: &PgRow, column: &str) -> Result<T, Pg
     T::try_from(stored).map_err(|_| EngineError::corrupt(format!("{column}: {stored}")).into())
 }
 
+fn maybe_number<T: TryFrom<i64>>(row: &PgRow, column: &str) -> Result<Option<T>, PgError> {
+    row.try_get::<Option<i64>, _>(column)?.map(|_| number(row, column)).transpose()
+}
+
 /// A text that parses.
 pub(crate) fn word<T: FromStr<Err: fmt::Display>>(row: &PgRow, column: &str) -> Result<T, PgError> {
     let stored: &str = row.try_get(column)?;
@@ -174,6 +178,8 @@ fn suspension(row: &PgRow) -> Result<Option<SuspensionRecord>, PgError> {
     let Some(suspension_id) = row.try_get::<Option<Uuid>, _>("suspension_id")? else { return Ok(None) };
     let ended = maybe_instant(row, "suspension_closed_at")?;
     Ok(Some(SuspensionRecord {
+        number: number(row, "suspension_number")?,
+        already_satisfied: row.try_get("satisfied")?,
         suspension_id: SuspensionId::from_uuid(suspension_id),
         waitpoint_id: WaitpointId::from_uuid(row.try_get("suspension_waitpoint_id")?),
         attempt_id: AttemptId::from_uuid(row.try_get("suspension_attempt_id")?),
@@ -185,7 +191,7 @@ fn suspension(row: &PgRow) -> Result<Option<SuspensionRecord>, PgError> {
         requested_by: word(row, "requested_by")?,
         continuation_metadata_pointer: row.try_get("continuation_pointer")?,
         leaves: leaves(row)?,
-        resume_delay_ms: row.try_get::<Option<i64>, _>("suspension_delay_ms")?.and_then(|ms| u64::try_from(ms).ok()),
+        resume_delay_ms: maybe_number(row, "suspension_delay_ms")?,
         ended: ended.map(|at| Ok::<_, PgError>((word(row, "close_reason")?, at))).transpose()?,
     }))
 }

@@ -33,7 +33,7 @@ impl Waitpoints for PostgresBackend {
         triple: LeaseFence,
         args: SuspendArgs,
     ) -> Result<SuspendOutcome, EngineError> {
-        let answer = suspensions::suspend_by_triple(self, exec_id, &triple, &args).await;
+        let answer = suspensions::suspend_by_triple(self, exec_id, triple, &args).await;
         answer.map_err(|error| error.at(Operation::SuspendByTriple))
     }
 

@@ -6,9 +6,7 @@
 --   lifecycle_phase text, lease_epoch int8, attempt_id uuid, timed_out text
 -- verdict: ok, ring if the secrets are of another version, or a refusal: missing, again, deadline, not_active,
 --   lease_revoked, lease_expired, stale_lease
-WITH ring AS MATERIALIZED (
-    SELECT FROM waitpoint_ring r JOIN waitpoint_secrets s ON s.kid = $6 AND s.expires_at IS NULL WHERE r.version = $5
-),
+WITH ring AS MATERIALIZED (SELECT FROM waitpoint_ring WHERE version = $5),
 seen AS MATERIALIZED (SELECT xmin AS version FROM executions WHERE id = $1),
 held AS MATERIALIZED (
     SELECT e.xmin AS version, e.* FROM executions e WHERE e.id = $1 AND EXISTS (SELECT FROM ring) FOR NO KEY UPDATE
@@ -26,7 +24,7 @@ judged AS MATERIALIZED (
 ),
 known AS MATERIALIZED (
     SELECT w.waitpoint_id, w.token_kid, w.expires_at FROM judged j JOIN waitpoints w ON w.execution_id = $1
-    WHERE j.verdict = 'ok' AND w.waitpoint_key = $8 AND w.attempt_id = $4 AND w.suspension_index IS NULL
+    WHERE j.verdict = 'ok' AND w.waitpoint_key = $8 AND w.attempt_id = $4 AND w.suspension_number IS NULL
       AND w.expires_at > j.now
 ),
 made AS (

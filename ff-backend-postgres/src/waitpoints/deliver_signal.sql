@@ -4,9 +4,8 @@
 -- $8 source_type text, $9 source_identity text, $10 correlation_id text, $11 payload bytea, $12 payload_encoding text,
 -- $13 idempotency_key text, $14 dedup_ms int8, $15 delay_ms int8, $16 most int8
 -- returns: verdict text, signal_id uuid, effect text, awaited text
--- verdict: ok, duplicate of the signal that comes back, again, ring if the secrets are of another version, or a refusal:
---   invalid_token, target_not_signalable, waitpoint_closed, signal_limit
--- Nothing is held for a token that no secret of the store vouches for.
+-- verdict: ok, duplicate of the signal that comes back, again, ring if the keys are of another version, or a refusal:
+--   token_expired, no_waitpoint, target_not_signalable, waitpoint_closed, signal_limit
 -- Progress of a leaf: how many different ones of what it counts have come, up to those it asks for.
 WITH ring AS MATERIALIZED (SELECT version FROM waitpoint_ring WHERE version = $4),
 seen AS MATERIALIZED (SELECT xmin AS version FROM executions WHERE id = $1),
@@ -14,23 +13,25 @@ held AS MATERIALIZED (
     SELECT e.xmin AS version, e.* FROM executions e WHERE e.id = $1 AND EXISTS (SELECT FROM ring) FOR NO KEY UPDATE
 ),
 ok AS MATERIALIZED (SELECT held.*, ff_now_ms() AS now FROM held, seen WHERE held.version = seen.version),
+vouched AS MATERIALIZED (
+    SELECT FROM ok JOIN waitpoint_secrets s ON s.kid = $3 WHERE s.expires_at IS NULL OR s.expires_at > now
+),
 timed AS MATERIALIZED (
     SELECT ok.*, CASE WHEN lifecycle_phase = 'suspended' AND suspension_timeout_at <= least(now, execution_deadline_at - 1)
         THEN timeout_behavior END AS timed_out
     FROM ok
 ),
 target AS MATERIALIZED (
-    SELECT t.*, w.waitpoint_key, w.suspension_index AS committed_to, w.expires_at AS pending_until,
+    SELECT t.*, w.waitpoint_key, w.suspension_number AS committed_to, w.expires_at AS pending_until,
         w.attempt_id AS waitpoint_attempt
-    FROM timed t JOIN waitpoints w ON w.execution_id = $1 AND w.waitpoint_id = $2
-    WHERE EXISTS (SELECT FROM waitpoint_secrets WHERE kid = $3 AND (expires_at IS NULL OR expires_at > now))
+    FROM timed t JOIN waitpoints w ON w.execution_id = $1 AND w.waitpoint_id = $2 WHERE EXISTS (SELECT FROM vouched)
 ),
 first AS MATERIALIZED (
-    SELECT s.signal_id FROM target t JOIN signals s ON s.execution_id = $1 AND s.waitpoint_id = $2
+    SELECT s.signal_id, s.place FROM target t JOIN signals s ON s.execution_id = $1 AND s.waitpoint_id = $2
     WHERE s.idempotency_key = $13::text AND s.dedup_expires_at > t.now
-    UNION ALL SELECT signal_id FROM signals
+    UNION ALL SELECT signal_id, place FROM signals
     WHERE execution_id = $1 AND waitpoint_id = $2 AND signal_id = $5 AND EXISTS (SELECT FROM target)
-    LIMIT 1
+    ORDER BY place LIMIT 1
 ),
 judged AS MATERIALIZED (
     SELECT t.*, committed_to IS NULL AS pending, CASE
@@ -40,7 +41,7 @@ judged AS MATERIALIZED (
         WHEN committed_to IS NULL AND pending_until > now AND waitpoint_attempt = attempt_id
             AND attempt_state IN ('running_attempt', 'attempt_interrupted') THEN CASE
             WHEN signal_count >= nullif(coalesce(signals_max, $16), 0) THEN 'signal_limit' ELSE 'ok' END
-        WHEN lifecycle_phase <> 'suspended' OR committed_to IS DISTINCT FROM suspension_index
+        WHEN lifecycle_phase <> 'suspended' OR committed_to IS DISTINCT FROM suspension_number
             OR timed_out = 'auto_resume_with_timeout_signal' THEN 'waitpoint_closed'
         WHEN signal_count >= nullif(coalesce(signals_max, $16), 0) THEN 'signal_limit'
         ELSE 'ok' END AS verdict
@@ -51,7 +52,7 @@ come AS MATERIALIZED (
     SELECT w.waitpoint_key, s.signal_id, s.signal_name, s.source_type, s.source_identity, false AS new
     FROM active a CROSS JOIN LATERAL (
             SELECT waitpoint_id, waitpoint_key FROM waitpoints
-            WHERE execution_id = $1 AND suspension_index = a.suspension_index ORDER BY place LIMIT 1000) w
+            WHERE execution_id = $1 AND suspension_number = a.suspension_number ORDER BY place LIMIT 1000) w
         CROSS JOIN LATERAL (
             SELECT * FROM signals WHERE execution_id = $1 AND waitpoint_id = w.waitpoint_id OFFSET 0) s
     UNION ALL SELECT waitpoint_key, $5, $6, $8, $9, true FROM active
@@ -60,7 +61,7 @@ progress AS MATERIALIZED (
     SELECT l.n, bool_or(a.waitpoint_key = ANY (l.keys)) AS listed, coalesce(bool_or(c.new), false) AS matched,
         least(l.n, count(DISTINCT unit) FILTER (WHERE NOT c.new)) AS before, least(l.n, count(DISTINCT unit)) AS after
     FROM active a CROSS JOIN LATERAL (
-            SELECT leaves FROM suspensions WHERE execution_id = $1 AND suspension_index = a.suspension_index LIMIT 1) u
+            SELECT leaves FROM suspensions WHERE execution_id = $1 AND suspension_number = a.suspension_number LIMIT 1) u
         CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(u.leaves) AS (keys text[], name text, "distinct" text, n int8))
             WITH ORDINALITY AS l (keys, name, counted, n, place)
         LEFT JOIN LATERAL (
@@ -109,7 +110,9 @@ told AS (
 )
 SELECT
     CASE WHEN j.id IS NOT NULL THEN j.verdict WHEN NOT EXISTS (SELECT FROM ring) THEN 'ring'
-        WHEN EXISTS (SELECT FROM ok) OR NOT EXISTS (SELECT FROM held) THEN 'invalid_token' ELSE 'again' END AS verdict,
+        WHEN EXISTS (SELECT FROM held) AND NOT EXISTS (SELECT FROM ok) THEN 'again'
+        WHEN EXISTS (SELECT FROM ok) AND NOT EXISTS (SELECT FROM vouched) THEN 'token_expired' ELSE 'no_waitpoint'
+        END AS verdict,
     f.signal_id, d.effect,
     (SELECT w.lane_id FROM claim_waiters w WHERE d.effect = 'resume_condition_satisfied'
         AND w.lane_id = d.lane_id AND w.expires_at > d.now LIMIT 1) AS awaited

@@ -12,10 +12,10 @@ lives AS MATERIALIZED (
     FROM executions e, clock WHERE e.id = $1
 ),
 open AS MATERIALIZED (
-    SELECT w.*, w.suspension_index IS NOT NULL AS active, l.suspension_timeout_at, now
+    SELECT w.*, w.suspension_number IS NOT NULL AS active, l.suspension_timeout_at, now
     FROM lives l, clock, waitpoints w
     WHERE w.execution_id = $1 AND ($2::uuid IS NULL OR w.waitpoint_id > $2) AND l.over IS NOT TRUE
-      AND CASE WHEN w.suspension_index IS NOT NULL THEN l.open AND w.suspension_index = l.suspension_index
+      AND CASE WHEN w.suspension_number IS NOT NULL THEN l.open AND w.suspension_number = l.suspension_number
           ELSE w.expires_at > now AND w.attempt_id = l.attempt_id
             AND l.attempt_state IN ('running_attempt', 'attempt_interrupted') END
     ORDER BY w.waitpoint_id LIMIT $3
@@ -25,5 +25,5 @@ SELECT o.waitpoint_id, o.waitpoint_key, o.active, o.created_at, o.activated_at,
         AS expires_at,
     o.token_kid, o.token_fingerprint,
     (SELECT u.leaves::text FROM suspensions u
-        WHERE o.active AND u.execution_id = $1 AND u.suspension_index = o.suspension_index LIMIT 1) AS leaves
+        WHERE o.active AND u.execution_id = $1 AND u.suspension_number = o.suspension_number LIMIT 1) AS leaves
 FROM lives l LEFT JOIN open o ON true ORDER BY o.waitpoint_id;

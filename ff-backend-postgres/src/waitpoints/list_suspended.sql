@@ -9,7 +9,7 @@ SELECT e.id, s.suspension_id, e.suspended_at,
     CASE WHEN suspension_timeout_at <= now THEN 'waiting_for_operator_review' ELSE suspension_reason END AS reason,
     s.requested_by, s.continuation_pointer
 FROM clock, executions e CROSS JOIN LATERAL (
-    SELECT * FROM suspensions WHERE execution_id = e.id AND suspension_index = e.suspension_index LIMIT 1) s
+    SELECT * FROM suspensions WHERE execution_id = e.id AND suspension_number = e.suspension_number LIMIT 1) s
 WHERE lifecycle_phase = 'suspended' AND (suspended_at, id) > ($1, $2)
   AND (execution_deadline_at IS NULL OR execution_deadline_at > now)
   AND (suspension_timeout_at IS NULL OR suspension_timeout_at > now OR timeout_behavior = 'escalate')

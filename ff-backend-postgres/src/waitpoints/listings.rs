@@ -1,9 +1,9 @@
 //! What is suspended and what it waits for.
 
 use ff_core::{
-    ConditionLeaf, EngineError, ExecutionId, Kid, ListPendingWaitpointsArgs, ListPendingWaitpointsResult,
-    ListSuspendedPage, PageLimit, PendingWaitpointInfo, SuspendedCursor, SuspendedExecutionEntry, SuspensionId,
-    WaitpointId, WaitpointState,
+    ConditionLeaf, EngineError, ExecutionId, ListPendingWaitpointsArgs, ListPendingWaitpointsResult, ListSuspendedPage,
+    PageLimit, PendingWaitpointInfo, SuspendedCursor, SuspendedExecutionEntry, SuspensionId, WaitpointId,
+    WaitpointState,
 };
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
@@ -79,7 +79,7 @@ fn waitpoint(row: &PgRow, execution_id: ExecutionId) -> Result<Option<PendingWai
         activated_at: maybe_instant(row, "activated_at")?,
         expires_at: maybe_instant(row, "expires_at")?,
         execution_id,
-        token_kid: Kid::try_new(row.try_get::<String, _>("token_kid")?)?,
+        token_kid: word(row, "token_kid")?,
         token_fingerprint: row.try_get("token_fingerprint")?,
     }))
 }

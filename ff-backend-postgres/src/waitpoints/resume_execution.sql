@@ -7,7 +7,8 @@ held AS MATERIALIZED (SELECT e.xmin AS version, e.* FROM executions e WHERE e.id
 ok AS MATERIALIZED (SELECT held.*, ff_now_ms() AS now FROM held, seen WHERE held.version = seen.version),
 judged AS MATERIALIZED (
     SELECT ok.*, CASE
-        WHEN close_reason = 'operator_resumed' AND ended_by = 'suspend' THEN 'replay'
+        WHEN lifecycle_phase = 'runnable' AND close_reason = 'operator_resumed' AND ended_by = 'suspend'
+            AND coalesce(execution_deadline_at > now, true) THEN 'replay'
         WHEN lifecycle_phase <> 'suspended' OR execution_deadline_at <= now
             OR (suspension_timeout_at <= now AND timeout_behavior <> 'escalate') THEN 'not_suspended'
         ELSE 'ok' END AS verdict
@@ -29,7 +30,7 @@ operated AS (
 )
 SELECT
     CASE WHEN j.id IS NOT NULL THEN j.verdict WHEN EXISTS (SELECT FROM held) THEN 'again' ELSE 'missing' END AS verdict,
-    CASE WHEN j.verdict = 'ok' THEN $2 > 0 ELSE delay_until IS NOT NULL END AS delayed,
+    CASE WHEN j.verdict = 'ok' THEN $2 > 0 ELSE coalesce(delay_until > now, false) END AS delayed,
     (SELECT w.lane_id FROM claim_waiters w
         WHERE j.verdict = 'ok' AND w.lane_id = j.lane_id AND w.expires_at > j.now LIMIT 1) AS awaited
 FROM (VALUES (1)) one LEFT JOIN judged j ON true;

@@ -6,7 +6,11 @@ use ff_core::{
 };
 use sqlx::Row;
 
-use crate::{backend::PostgresBackend, error::PgError, row::number};
+use crate::{
+    backend::PostgresBackend,
+    error::PgError,
+    row::{number, word},
+};
 
 pub(super) async fn seed(
     backend: &PostgresBackend,
@@ -25,7 +29,7 @@ pub(super) async fn seed(
     if verdict == "seeded" {
         return Ok(SeedOutcome::Seeded { kid });
     }
-    let signs = Kid::try_new(row.try_get::<String, _>("kid")?)?;
+    let signs = word::<Kid>(&row, "kid")?;
     if signs != kid {
         return Err(Keyring::seeded_otherwise(&signs).into());
     }

@@ -2,7 +2,7 @@
 
 use ff_core::{
     ConditionLeaf, ConditionSignal, DeliverSignalArgs, DeliverSignalResult, EngineError, Handle, Keyring, Kid, Limits,
-    ResumeSignal, SignalId, StateKind, SuspensionEnd, SuspensionId, TokenFault, ValidationKind,
+    ResumeSignal, SignalId, StateKind, SuspensionEnd, SuspensionId, TokenFault,
 };
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
@@ -35,7 +35,7 @@ pub(super) async fn deliver(
                 continue;
             }
         };
-        let (verdict, row) = store.decide(|| delivering(args, &id, &keys, &kid)).await?;
+        let (verdict, row) = store.decide_in_turn(&id, || delivering(args, &id, &keys, &kid)).await?;
         if verdict == "ring" {
             keys = backend.keys().read(store).await?;
             continue;
@@ -87,9 +87,7 @@ fn answer(
         "no_waitpoint" => refused(backend, TokenFault::UnknownWaitpoint),
         "target_not_signalable" => EngineError::State(StateKind::TargetNotSignalable).into(),
         "waitpoint_closed" => EngineError::State(StateKind::WaitpointClosed).into(),
-        "signal_limit" => {
-            EngineError::validation(ValidationKind::SignalLimitExceeded, "the execution takes no more signals").into()
-        }
+        "signal_limit" => DeliverSignalArgs::too_many().into(),
         other => EngineError::corrupt(format!("unknown verdict {other:?}")).into(),
     })
 }
@@ -103,8 +101,7 @@ fn refused(backend: &PostgresBackend, fault: TokenFault) -> PgError {
 pub(super) async fn observe(backend: &PostgresBackend, handle: &Handle) -> Result<Vec<ResumeSignal>, PgError> {
     let holder = backend.holder(handle)?;
     let store: &Sender = backend.store().await?;
-    let statement =
-        || sqlx::query(include_str!("observe_signals.sql")).bind(&holder.id).bind(holder.attempt_id);
+    let statement = || sqlx::query(include_str!("observe_signals.sql")).bind(&holder.id).bind(holder.attempt_id);
     let rows = store.rows(statement).await?;
     let first = rows.first().ok_or_else(EngineError::execution_not_found)?;
     if first.try_get::<Option<&str>, _>("resumed_by")?.is_none() {
