@@ -3,21 +3,20 @@
 use std::sync::Arc;
 
 use ff_core::{
-    AttemptIndex, BackendTag, BlockingReason, CancelExecutionArgs, ContentionKind, EngineBackend, EngineError,
-    ExecutionPolicy, HandleKind, LeaseEpoch, LeaseFence, LifecyclePhase, ListPendingWaitpointsArgs, PageLimit,
-    PublicState, ResumeCondition, ResumeExecutionArgs, ResumeExecutionResult, ResumePolicy, SuspendOutcome,
-    SuspensionId, SuspensionPolicy, SuspensionReasonCode, SuspensionRequester, TerminalOutcome, TimeoutBehavior,
-    UnclaimedReason, WaitpointBinding, WaitpointId,
+    BlockingReason, CancelExecutionArgs, ContentionKind, EngineBackend, EngineError, ExecutionPolicy, HandleKind,
+    LifecyclePhase, ListPendingWaitpointsArgs, PageLimit, PublicState, ResumeCondition, ResumeExecutionArgs,
+    ResumeExecutionResult, SuspendOutcome, SuspensionId, SuspensionPolicy, SuspensionReasonCode, SuspensionRequester,
+    TimeoutBehavior, UnclaimedReason, WaitpointId,
 };
 
 use crate::{
     Cx, Stop, TTL, Verdict, answers, check, equals,
-    instants::{after, before, ms},
-    is_none, is_ok, is_true, refused, refused_with, satisfies,
-    stages::{completed, held, lapsed, not_active},
+    instants::{after, ms},
+    is_none, is_ok, is_true, refused, satisfies,
+    stages::{completed, held},
     suspensions::{
-        Suspended, all_of, any_at, claims, doors, kid, listed, named_at, open_at, pending, seeded, suspended,
-        suspended_as, suspended_with, suspends, times_out, waits_for, waits_for_any,
+        Suspended, all_of, claims, kid, listed, named_at, open_at, pending, seeded, suspended, suspended_as,
+        suspended_with, suspends, times_out, waits_for, waits_for_any,
     },
     words::{
         CANCELLED, EXPIRED, INTERRUPTED, LEASED, RESUME_DELAYED, SUSPENDED, attempt_log, completion_log, lease_log,
@@ -138,7 +137,8 @@ const ENDS: [End; 8] = [
 async fn ended_by(cx: &Cx, client: &Arc<dyn EngineBackend>, end: End) -> Result<Suspended, Stop> {
     let now = cx.now().await?;
     let mut execution = cx.execution()?;
-    let mut args = waits_for(&["a", "b"], crate::suspensions::count(1, ff_core::CountKind::DistinctWaitpoints, &["a", "b"]));
+    let mut args =
+        waits_for(&["a", "b"], crate::suspensions::count(1, ff_core::CountKind::DistinctWaitpoints, &["a", "b"]));
     match end {
         End::Deadline => execution = execution.execution_deadline_at(after(now, 1000)),
         End::Timeout(behavior) => args = args.timeout(after(now, 1000), behavior),
@@ -300,7 +300,8 @@ pub async fn list_suspended_pages_by_instant_and_id(cx: &Cx) -> Verdict {
         if number % 2 == 0 {
             cx.pass_time(ms(5)).await?;
         }
-        let mut args = waits_for_any().requested_by(SuspensionRequester::Policy).continuation_metadata_pointer("s3://x");
+        let mut args =
+            waits_for_any().requested_by(SuspensionRequester::Policy).continuation_metadata_pointer("s3://x");
         args.reason_code = SuspensionReasonCode::WaitingForApproval;
         all.push(suspended_with(cx, &a, args).await?);
     }
