@@ -1,5 +1,6 @@
 -- ring: the secrets that sign waitpoint tokens, a hash. Clients keep a copy and say with each call which version it is.
---   v version (the instant of the latest change, or later)         cur the kid that signs        s:<kid> secret        x:<kid> when its grace ends (absent: it signs)
+--   v version, the instant of the latest change or later     cur the kid that signs
+--   s:<kid> secret                                           x:<kid> when its grace ends (absent: it signs)
 
 -- The whole ring, for a client whose copy is of another version, or nil: version, the kid that signs, … of each key: kid,
 -- secret, when its grace ends.
