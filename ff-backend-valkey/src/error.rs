@@ -69,7 +69,10 @@ impl ValkeyError {
     /// The same for a request that only looked: nothing was applied, whatever happened to it.
     pub(crate) fn of_a_look(self) -> Self {
         match self {
-            Self::Sent(error) => Self::Unsent(error),
+            Self::Sent(error) => match server_code(&error).and_then(refusal) {
+                Some(refusal) => Self::Refused(refusal),
+                None => Self::Unsent(error),
+            },
             other => other,
         }
     }
@@ -232,6 +235,7 @@ mod tests {
             ("NOT_SUSPENDED the execution waits for no signal", "State(ExecutionNotSuspended)"),
         ] {
             assert_eq!(code(ValkeyError::Sent(said(line))), expected);
+            assert_eq!(code(ValkeyError::Sent(said(line)).of_a_look()), expected);
         }
     }
 
