@@ -35,7 +35,6 @@ const FILES: &[(&str, &str)] = files! {
     "lib/suspensions.lua"
     "lib/waitpoints.lua"
     "lib/ring.lua"
-    "lib/suspend.lua"
     "lib/settle.lua"
     "lib/take.lua"
     "lib/batch.lua"

@@ -1,5 +1,6 @@
 -- ring: the secrets that sign waitpoint tokens, a hash. Clients keep a copy and say with each call which version it is.
---   v version        cur the kid that signs        s:<kid> secret        x:<kid> when its grace ends (absent: it signs)
+--   v version, the instant of the latest change or later     cur the kid that signs
+--   s:<kid> secret                                           x:<kid> when its grace ends (absent: it signs)
 
 -- The whole ring, for a client whose copy is of another version, or nil: version, the kid that signs, … of each key: kid,
 -- secret, when its grace ends.
@@ -21,6 +22,13 @@ end
 ff.kid_counts = function(ring, kid, now)
   local secret, expires_at = unpack(redis.call("HMGET", ring, "s:" .. kid, "x:" .. kid))
   return secret and not (expires_at and now >= tonumber(expires_at))
+end
+
+-- The key signs from now on. A ring that was brought back from a backup has no version that it had before.
+ff.sign_with = function(ring, kid, secret, now)
+  local version = math.max(now, tonumber(redis.call("HGET", ring, "v") or 0) + 1)
+  redis.call("HDEL", ring, "x:" .. kid)
+  redis.call("HSET", ring, "v", ff.int(version), "cur", kid, "s:" .. kid, secret)
 end
 
 -- A refusal, or nil if a key signs.

@@ -24,8 +24,6 @@ ff.write("rotate_waitpoint_hmac_secret_all", function(keys, args)
   local gone = ended(ring, now)
   for _, old in ipairs(gone) do redis.call("HDEL", ring, "s:" .. old, "x:" .. old) end
   if previous then redis.call("HSET", ring, "x:" .. previous, ff.int(now + tonumber(args[3]))) end
-  redis.call("HDEL", ring, "x:" .. kid)
-  redis.call("HSET", ring, "cur", kid, "s:" .. kid, args[2])
-  redis.call("HINCRBY", ring, "v", 1)
+  ff.sign_with(ring, kid, args[2], now)
   return { "rotated", previous or "", #gone }
 end)

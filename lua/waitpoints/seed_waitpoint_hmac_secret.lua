@@ -4,6 +4,6 @@
 ff.write("seed_waitpoint_hmac_secret", function(keys, args)
   local current = redis.call("HGET", keys[2], "cur")
   if current then return { "signs", current, redis.call("HGET", keys[2], "s:" .. current) } end
-  redis.call("HSET", keys[2], "v", 1, "cur", args[1], "s:" .. args[1], args[2])
+  ff.sign_with(keys[2], args[1], args[2], ff.now_ms())
   return { "seeded" }
 end)
