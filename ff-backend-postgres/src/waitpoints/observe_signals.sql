@@ -7,7 +7,7 @@
 -- another attempt, is open, or did not resume the attempt; else resumed, or timed_out_auto_resume, which time alone does.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
 closed AS MATERIALIZED (
-    SELECT e.suspension_number, u.suspension_id, u.leaves, CASE
+    SELECT u.suspension_id, u.waitpoint_ids, u.leaves, CASE
         WHEN u.attempt_id <> $2 THEN NULL WHEN close_reason IN ('resumed', 'timed_out_auto_resume') THEN close_reason
         WHEN lifecycle_phase = 'suspended' AND suspension_timeout_at <= least(now, execution_deadline_at - 1)
             AND timeout_behavior = 'auto_resume_with_timeout_signal' THEN 'timed_out_auto_resume' END AS resumed_by,
@@ -19,8 +19,9 @@ closed AS MATERIALIZED (
 SELECT c.resumed_by, c.suspension_id, c.closed_at, c.leaves::text AS leaves, s.waitpoint_key, s.signal_id, s.signal_name,
     s.signal_category, s.source_type, s.source_identity, s.correlation_id, s.accepted_at, s.payload, s.payload_encoding
 FROM closed c LEFT JOIN LATERAL (
-    SELECT w.waitpoint_key, s.* FROM (SELECT waitpoint_id, waitpoint_key FROM waitpoints
-            WHERE execution_id = $1 AND suspension_number = c.suspension_number ORDER BY place LIMIT 1000) w
-        CROSS JOIN LATERAL (SELECT * FROM signals WHERE execution_id = $1 AND waitpoint_id = w.waitpoint_id OFFSET 0) s
+    SELECT w.waitpoint_key, s.* FROM unnest(c.waitpoint_ids) AS i (id)
+        CROSS JOIN LATERAL (
+            SELECT waitpoint_key FROM waitpoints WHERE execution_id = $1 AND waitpoint_id = i.id LIMIT 1) w
+        CROSS JOIN LATERAL (SELECT * FROM signals WHERE execution_id = $1 AND waitpoint_id = i.id OFFSET 0) s
     WHERE c.resumed_by = 'resumed') s ON true
 ORDER BY s.place;
