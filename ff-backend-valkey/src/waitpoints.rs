@@ -38,8 +38,8 @@ impl Waitpoints for ValkeyBackend {
         triple: LeaseFence,
         args: SuspendArgs,
     ) -> Result<SuspendOutcome, EngineError> {
-        self.checked(&exec_id)?;
         let expected = args.check()?;
+        self.checked(&exec_id)?;
         suspensions::suspend(self, (&exec_id, &triple, None), &args, expected).await
     }
 
@@ -49,8 +49,8 @@ impl Waitpoints for ValkeyBackend {
         waitpoint_key: &str,
         expires_in: Duration,
     ) -> Result<PendingWaitpoint, EngineError> {
-        let held = self.opened(handle)?;
-        let (expires_in_ms, fresh) = (PendingWaitpoint::check(waitpoint_key, expires_in)?, WaitpointId::new());
+        let expires_in_ms = PendingWaitpoint::check(waitpoint_key, expires_in)?;
+        let (held, fresh) = (self.opened(handle)?, WaitpointId::new());
         let (keys, id) = (&self.keys, &held.execution_id);
         let names = [keys.root(), keys.core(id), keys.waitpoints(id), keys.ring()];
         let call = |ring: &Keyring, version: &str| {

@@ -29,7 +29,8 @@ local function repeated(keys, core, args, now)
     if now < tonumber(expires_at) then return outcome end
   end
   local id, epoch, outcome = unpack(redis.call("HMGET", keys[7], "id", "e", "o"))
-  return id == args[8] and epoch == core.e and ff.is_latest(core, args) and outcome
+  local is_same = id == args[8] and epoch == core.e and ff.is_latest(core, args)
+  return is_same and not ff.has_ended(core, now) and outcome
 end
 
 -- A refusal, or nil and the pending waitpoint if there is one.

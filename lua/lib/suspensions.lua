@@ -4,8 +4,7 @@
 --   mp continuation metadata pointer                                  o what the call that began it answered
 --   c<place> how much a leaf has counted                               m<place>:<what> what it counted
 --   cl how it ended, if the execution went on (resumed, operator_resumed, timed_out_auto_resume)    ca when
---   go what the operator who ended it was answered
--- `<root>:obs:<id>` lists the signals that a leaf of it took, by their numbers.
+-- `<root>:obs:<id>` orders the numbers of the signals that a leaf of it took.
 
 ff.TIMED_OUT = "timed_out_auto_resume"
 ff.ESCALATED = "waiting_for_operator_review"
@@ -26,7 +25,7 @@ ff.count_for = function(keys, leaves, counts, key, number, signal)
     redis.call("HINCRBY", keys.suspension, "c" .. place, 1)
     return true
   end)
-  if answer == "known" or answer == "counted" then redis.call("RPUSH", keys.observed, number) end
+  if answer == "known" or answer == "counted" then redis.call("ZADD", keys.observed, number, number) end
   return answer
 end
 
@@ -58,9 +57,9 @@ ff.resume = function(root, id, core, how, ended_at, until_ms, now)
   ff.park(root, id, core, ff.state.delayed_resumed, ff.state.eligible_interrupted, until_ms, "suspend", now)
 end
 
-local function escalate(root, id, core, state, now)
-  local at = ff.int(now)
-  redis.call("HSET", ff.key.core(root, id), "s", state, "st", "", "sr", ff.ESCALATED, "t", at, "m", at)
+-- It stays open for an operator, without a time-out.
+ff.escalate = function(root, id, core, at)
+  redis.call("HSET", ff.key.core(root, id), "s", ff.suspended_state("o"), "st", "", "sr", ff.ESCALATED, "t", at)
   ff.set_due(root, id, core, ff.deadline(core))
 end
 
@@ -70,7 +69,10 @@ local OUTCOME = { fail = "failed", cancel = "cancelled", expire = "expired" }
 ff.time_out_suspension = function(keys, id, core, now)
   local root, state, at = keys[1], ff.timed_out_state(core, now), ff.timed_out_at(core)
   local outcome, why = OUTCOME[core.sb], "suspension_timeout:" .. core.sb
-  if core.sb == "escalate" then return escalate(root, id, core, state, now) end
+  if core.sb == "escalate" then
+    redis.call("HSET", ff.key.core(root, id), "m", ff.int(now))
+    return ff.escalate(root, id, core, ff.int(now))
+  end
   if not outcome then return ff.resume(root, id, core, ff.TIMED_OUT, at, at, now) end
   if outcome == "cancelled" then
     redis.call("HSET", ff.key.text(root, id), "cancellation_reason", why, "cancelled_by", "system_timeout")

@@ -3,7 +3,7 @@
 --   the number of its suspension, each empty if there is none
 -- `<root>:sig:<id>` keeps the signals of all of them by their numbers: `<n>` the parts of one (what may be lacking begins with
 -- `=`), `p<n>` its payload if it has one; and what repeats it: `d<waitpoint> <signal>`, and `k<waitpoint> <idempotency key>`
--- with the instant until which the key counts and the signal.
+-- with the instant until which the key counts; each tells the number.
 
 local PARTS = { "key", "attempt_id", "created_at", "kid", "fingerprint", "before", "activated_at", "expires_at", "suspension" }
 local SIGNAL = { "waitpoint", "id", "name", "category", "source_type", "source", "correlation_id", "encoding",

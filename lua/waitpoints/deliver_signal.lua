@@ -19,14 +19,19 @@ local function key_of(args)
   return "k" .. args[2] .. " " .. args[12]
 end
 
--- The signal that this one repeats, or nil.
+local function own_of(args)
+  return "d" .. args[2] .. " " .. args[5]
+end
+
+-- The signal that this one repeats, the first if there are two, or nil.
 local function first(signals, args, now)
+  local number = tonumber(redis.call("HGET", signals, own_of(args)))
   local stored = args[12] ~= "" and redis.call("HGET", signals, key_of(args))
   if stored then
-    local expires_at, signal = string.match(stored, "^(%d+) (.*)$")
-    if now < tonumber(expires_at) then return signal end
+    local expires_at, other = string.match(stored, "^(%d+) (%d+)$")
+    if now < tonumber(expires_at) then number = ff.earlier(number, tonumber(other)) end
   end
-  return redis.call("HEXISTS", signals, "d" .. args[2] .. " " .. args[5]) == 1 and args[5] or nil
+  return number and ff.signal(signals, number).id
 end
 
 local function refusal(core, state, now)
@@ -44,9 +49,9 @@ local function keep(keys, core, args, now)
     source = args[9], correlation_id = args[10], encoding = args[11], at = ff.int(now) }
   core.sn = ff.int(ff.count(core.sn) + 1)
   ff.set_signal(keys[4], core.sn, signal, args[15])
-  redis.call("HSET", keys[4], "d" .. args[2] .. " " .. args[5], "")
+  redis.call("HSET", keys[4], own_of(args), core.sn)
   if args[12] ~= "" then
-    redis.call("HSET", keys[4], key_of(args), ff.int(now + tonumber(args[13])) .. " " .. args[5])
+    redis.call("HSET", keys[4], key_of(args), ff.int(now + tonumber(args[13])) .. " " .. core.sn)
   end
   redis.call("HSET", keys[2], "sn", core.sn, "m", ff.int(now))
   return signal
@@ -58,6 +63,7 @@ local function take(keys, core, row, args, signal, now)
   local leaves = ff.leaves(json)
   local counts = ff.counted(keys[5], leaves)
   local answer = ff.count_for({ suspension = keys[5], observed = keys[6] }, leaves, counts, row.key, core.sn, signal)
+  if ff.timed_out_state(core, now) then ff.escalate(keys[1], args[1], core, core.t) end
   if answer == "ignored" then return "signal_ignored_not_in_condition", "ignored" end
   if answer == "refused" then return "signal_ignored_matcher_failed", "ignored" end
   if ff.holds(leaves, counts) then

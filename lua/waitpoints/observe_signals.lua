@@ -18,7 +18,7 @@ ff.read("observe_signals", function(keys, args)
   if how == ff.TIMED_OUT then return { "timeout", id, tonumber(at) } end
   if how ~= "resumed" then return { "none" } end
   local answer = { "signals" }
-  for _, number in ipairs(redis.call("LRANGE", keys[4], 0, -1)) do
+  for _, number in ipairs(redis.call("ZRANGE", keys[4], 0, -1)) do
     answer[#answer + 1] = parts(keys[5], number)
   end
   return answer
