@@ -12,14 +12,15 @@ use ff_core::{
     ChangePriorityArgs, ChangePriorityResult, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs,
     ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, CompleteArgs,
     CompletionBackend, CompletionStream, CompletionSubscription, CreateExecutionArgs, CreateExecutionResult,
-    DeliverSignalArgs, DeliverSignalResult, EngineBackend, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, Executions, FailOutcome, FailureClass,
-    FailureReason, Handle, LaneId, LeaseFence, LeaseHistorySubscription, LeaseRenewal, Leases, ListAttemptsPage,
-    ListExecutionsPage, ListLanesPage, ListPendingWaitpointsArgs, ListPendingWaitpointsResult, ListSuspendedPage,
-    OperatorSubscription, PageLimit, PendingWaitpoint, PrepareOutcome, PublicState, ReclaimToken, ReplayExecutionArgs,
-    ReplayExecutionResult, ResumeExecutionArgs, ResumeExecutionResult, ResumeSignal, RevokeLeaseArgs, RevokeLeaseResult,
-    RotateWaitpointHmacSecretAllArgs, RotateWaitpointHmacSecretAllResult, ScanArgs, ScanReport, ScannerFilter, Scanners,
-    SeedOutcome, SeedWaitpointHmacSecretArgs, SetExecutionTagArgs, SignalDeliverySubscription, StreamCursor,
-    Subscriptions, SuspendArgs, SuspendOutcome, SuspendedCursor, TimestampMs, UnclaimedReason, Waitpoints,
+    DeliverSignalArgs, DeliverSignalResult, EngineBackend, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot,
+    Executions, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseFence, LeaseHistorySubscription,
+    LeaseRenewal, Leases, ListAttemptsPage, ListExecutionsPage, ListLanesPage, ListPendingWaitpointsArgs,
+    ListPendingWaitpointsResult, ListSuspendedPage, OperatorSubscription, PageLimit, PendingWaitpoint, PrepareOutcome,
+    PublicState, ReclaimToken, ReplayExecutionArgs, ReplayExecutionResult, ResumeExecutionArgs, ResumeExecutionResult,
+    ResumeSignal, RevokeLeaseArgs, RevokeLeaseResult, RotateWaitpointHmacSecretAllArgs,
+    RotateWaitpointHmacSecretAllResult, ScanArgs, ScanReport, ScannerFilter, Scanners, SeedOutcome,
+    SeedWaitpointHmacSecretArgs, SetExecutionTagArgs, SignalDeliverySubscription, StreamCursor, Subscriptions,
+    SuspendArgs, SuspendOutcome, SuspendedCursor, TimestampMs, UnclaimedReason, Waitpoints,
 };
 
 use crate::recorder::tell;

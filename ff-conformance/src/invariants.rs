@@ -81,7 +81,8 @@ struct Reads {
 impl Reads {
     /// True if the time-out of its suspension has ended it.
     fn ended_suspended(&self) -> bool {
-        let by_timeout = |text: &Option<String>| text.as_ref().is_some_and(|text| text.starts_with("suspension_timeout:"));
+        let by_timeout =
+            |text: &Option<String>| text.as_ref().is_some_and(|text| text.starts_with("suspension_timeout:"));
         by_timeout(&self.info.failure_reason) || by_timeout(&self.info.cancellation_reason)
     }
 }

@@ -87,7 +87,12 @@ pub async fn create_waitpoint_needs_the_live_lease(cx: &Cx) -> Verdict {
         check!(cx, "FF-WPT-020", answer, refused("Validation(InvalidWaitpointKey)"));
     }
     for life in [Duration::ZERO, Duration::MAX] {
-        check!(cx, "FF-WPT-020", a.create_waitpoint(&live.handle, "p", life).await, refused("Validation(InvalidInput)"));
+        check!(
+            cx,
+            "FF-WPT-020",
+            a.create_waitpoint(&live.handle, "p", life).await,
+            refused("Validation(InvalidInput)")
+        );
     }
     check!(cx, "FF-WPT-020", cx.dump().await?, equals(written));
     Ok(())
@@ -202,10 +207,9 @@ pub async fn a_pending_waitpoint_has_its_attempt_key_and_time(cx: &Cx) -> Verdic
     let door = pending(cx, &a, &claimed, "p").await?;
     let unknown = Door { waitpoint_id: ff_core::WaitpointId::new(), ..door.clone() };
     let written = cx.dump().await?;
-    for (door, condition, code) in [
-        (&unknown, any_at("p"), "Contention(WaitpointNotFound)"),
-        (&door, any_at("other"), "Validation(InvalidInput)"),
-    ] {
+    for (door, condition, code) in
+        [(&unknown, any_at("p"), "Contention(WaitpointNotFound)"), (&door, any_at("other"), "Validation(InvalidInput)")]
+    {
         check!(cx, "FF-WPT-021", a.suspend(&claimed.handle, takes_up(door, &[], condition)).await, refused(code));
     }
     check!(cx, "FF-WPT-021", cx.dump().await?, equals(written));
@@ -249,7 +253,8 @@ pub async fn a_pending_waitpoint_belongs_to_its_execution(cx: &Cx) -> Verdict {
     let foreign = a.suspend(&other.handle, takes_up(&door, &[], any_at("p"))).await;
     check!(cx, "FF-WPT-021", foreign, refused("Contention(WaitpointNotFound)"));
     let mut same_id = waits_for(&["p"], any_at("p"));
-    same_id.waitpoints = vec![WaitpointBinding::Fresh { waitpoint_id: door.waitpoint_id, waitpoint_key: "p".to_owned() }];
+    same_id.waitpoints =
+        vec![WaitpointBinding::Fresh { waitpoint_id: door.waitpoint_id, waitpoint_key: "p".to_owned() }];
     let outcome = a.suspend(&other.handle, same_id).await?;
     let suspended = matches!(outcome, SuspendOutcome::Suspended { .. });
     check!(cx, "FF-WPT-007", suspended, is_true());

@@ -356,7 +356,8 @@ pub async fn a_resume_can_be_delayed(cx: &Cx) -> Verdict {
             let info = cx.info(&a, &old.id()).await?;
             check!(cx, "FF-WPT-011", (vector(&info), info.delay_until), equals((RESUME_DELAYED.to_owned(), Some(due))));
             let why = a.explain_unclaimed(&old.id(), &ff_core::CapabilitySet::default()).await?;
-            let waits = UnclaimedReason::Delayed { due_at: due, reason: ff_core::BlockingReason::WaitingForResumeDelay };
+            let waits =
+                UnclaimedReason::Delayed { due_at: due, reason: ff_core::BlockingReason::WaitingForResumeDelay };
             check!(cx, "FF-WPT-011", why, equals(Some(waits)));
             cx.pass_time(ms(delay - 1)).await?;
             check!(cx, "FF-WPT-011", claims(cx, &a).await?.map(|_| ()), is_none());
@@ -438,11 +439,16 @@ pub async fn subscribe_signal_delivery_delivers_the_log(cx: &Cx) -> Verdict {
     check!(cx, "FF-SUB-009", answer, refused("Validation(InvalidTagKey)"));
     let other = ff_core::ScannerFilter::new().namespace(cx.namespace("other")?);
     let mut none = a.subscribe_signal_delivery(StreamCursor::Start, &other).await?;
-    let late = suspended_as(cx, &a, {
-        let mut args = cx.execution()?;
-        args.namespace = cx.namespace("other")?;
-        args
-    }, waits_for_any())
+    let late = suspended_as(
+        cx,
+        &a,
+        {
+            let mut args = cx.execution()?;
+            args.namespace = cx.namespace("other")?;
+            args
+        },
+        waits_for_any(),
+    )
     .await?;
     let signal = late.signal()?;
     a.deliver_signal(signal.clone()).await?;

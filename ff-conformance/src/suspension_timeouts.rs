@@ -8,12 +8,11 @@ use ff_core::{
 use crate::{
     Cx, Verdict, check, equals,
     instants::{after, ms},
-    is_none, is_ok, is_true, refused,
+    is_none, is_ok, is_true,
     reads::read_all,
+    refused,
     scanners::done,
-    suspensions::{
-        claims, listed, open_at, seen, suspended_as, suspended_with, times_out, waits_for_any,
-    },
+    suspensions::{claims, listed, open_at, seen, suspended_as, suspended_with, times_out, waits_for_any},
     words::{
         CANCELLED, ESCALATED, EXPIRED, FAILED, INTERRUPTED, SUSPENDED, attempt_log, completion_log, lease_log, reads,
         vector,
@@ -42,7 +41,12 @@ pub async fn a_timeout_does_what_its_behavior_says(cx: &Cx) -> Verdict {
         let old = suspended_with(cx, &a, times_out(end, behavior)).await?;
         let id = old.id();
         cx.set_time(after(end, -1)).await?;
-        check!(cx, "FF-WPT-010", (behavior, vector(&cx.info(&a, &id).await?)), equals((behavior, SUSPENDED.to_owned())));
+        check!(
+            cx,
+            "FF-WPT-010",
+            (behavior, vector(&cx.info(&a, &id).await?)),
+            equals((behavior, SUSPENDED.to_owned()))
+        );
         cx.set_time(end).await?;
 
         let seen = read_all(cx, &a, &id).await?;
@@ -168,10 +172,20 @@ pub async fn an_operator_meets_what_a_timeout_has_done(cx: &Cx) -> Verdict {
     let resumed = suspended_with(cx, &a, times_out(end, AUTO)).await?.id();
     let replayed = suspended_with(cx, &a, times_out(end, TimeoutBehavior::Expire)).await?.id();
     cx.set_time(after(end, 10)).await?;
-    check!(cx, "FF-WPT-004", a.cancel_execution(CancelExecutionArgs::new(failed, "late")).await, refused("State(Terminal)"));
+    check!(
+        cx,
+        "FF-WPT-004",
+        a.cancel_execution(CancelExecutionArgs::new(failed, "late")).await,
+        refused("State(Terminal)")
+    );
     check!(cx, "FF-WPT-004", a.cancel_execution(CancelExecutionArgs::new(cancelled, "late")).await, is_ok());
     let info = cx.info(&a, &cancelled).await?;
-    check!(cx, "FF-WPT-004", (info.cancelled_by, info.completed_at), equals((Some("system_timeout".to_owned()), Some(end))));
+    check!(
+        cx,
+        "FF-WPT-004",
+        (info.cancelled_by, info.completed_at),
+        equals((Some("system_timeout".to_owned()), Some(end)))
+    );
     check!(cx, "FF-WPT-004", a.cancel_execution(CancelExecutionArgs::new(resumed, "late")).await, is_ok());
     check!(cx, "FF-WPT-004", vector(&cx.info(&a, &resumed).await?), reads(CANCELLED));
     a.replay_execution(ReplayExecutionArgs::new(replayed)).await?;

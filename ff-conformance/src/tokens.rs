@@ -143,7 +143,12 @@ pub async fn a_token_lives_as_long_as_its_key(cx: &Cx) -> Verdict {
     let first = suspended_with(cx, &a, waits_for(&["a"], condition())).await?;
     b.deliver_signal(first.signal()?).await?;
 
-    check!(cx, "FF-WPT-017", rotated(cx, &a, "second", 0xb2, ms(1000)).await?, answers(turned(Some(KID), "second", 0)?));
+    check!(
+        cx,
+        "FF-WPT-017",
+        rotated(cx, &a, "second", 0xb2, ms(1000)).await?,
+        answers(turned(Some(KID), "second", 0)?)
+    );
     let again = b.seed_waitpoint_hmac_secret(first_key(cx)?).await;
     check!(cx, "FF-WPT-017", again, refused("Validation(InvalidInput)"));
     let claimed = held(cx, &b).await?;
@@ -189,7 +194,12 @@ pub async fn keys_keep_their_own_grace(cx: &Cx) -> Verdict {
     check!(cx, "FF-WPT-014", valid(&doors).await?, equals(vec![true; 3]));
     cx.pass_time(ms(700)).await?;
     check!(cx, "FF-WPT-014", valid(&doors).await?, equals(vec![false, true, true]));
-    check!(cx, "FF-WPT-017", rotated(cx, &a, "fifth", 0xb9, ms(0)).await?, answers(turned(Some("fourth"), "fifth", 1)?));
+    check!(
+        cx,
+        "FF-WPT-017",
+        rotated(cx, &a, "fifth", 0xb9, ms(0)).await?,
+        answers(turned(Some("fourth"), "fifth", 1)?)
+    );
     check!(cx, "FF-WPT-014", valid(&doors).await?, equals(vec![false, true, true]));
     cx.pass_time(ms(100)).await?;
     check!(cx, "FF-WPT-014", valid(&doors).await?, equals(vec![false, false, true]));
@@ -330,7 +340,12 @@ pub async fn nothing_that_is_told_shows_a_token_or_a_secret(cx: &Cx) -> Verdict 
     texts.push(format!("{:?} {:?}", a, cx.dump().await?.signal_deliveries));
     for text in texts {
         let shown = cx.shows_a_secret(&text);
-        check!(cx, "FF-WPT-018", (shown, text.len()), crate::satisfies("shows no secret", |got: &(bool, usize)| !got.0));
+        check!(
+            cx,
+            "FF-WPT-018",
+            (shown, text.len()),
+            crate::satisfies("shows no secret", |got: &(bool, usize)| !got.0)
+        );
     }
     check!(cx, "FF-WPT-018", cx.leak(), crate::is_none());
     // What would be shown is found.

@@ -138,7 +138,8 @@ const ENDS: [End; 8] = [
 async fn ended_by(cx: &Cx, client: &Arc<dyn EngineBackend>, end: End) -> Result<Suspended, Stop> {
     let now = cx.now().await?;
     let mut execution = cx.execution()?;
-    let mut args = waits_for(&["a", "b"], crate::suspensions::count(1, ff_core::CountKind::DistinctWaitpoints, &["a", "b"]));
+    let mut args =
+        waits_for(&["a", "b"], crate::suspensions::count(1, ff_core::CountKind::DistinctWaitpoints, &["a", "b"]));
     match end {
         End::Deadline => execution = execution.execution_deadline_at(after(now, 1000)),
         End::Timeout(behavior) => args = args.timeout(after(now, 1000), behavior),
@@ -300,7 +301,8 @@ pub async fn list_suspended_pages_by_instant_and_id(cx: &Cx) -> Verdict {
         if number % 2 == 0 {
             cx.pass_time(ms(5)).await?;
         }
-        let mut args = waits_for_any().requested_by(SuspensionRequester::Policy).continuation_metadata_pointer("s3://x");
+        let mut args =
+            waits_for_any().requested_by(SuspensionRequester::Policy).continuation_metadata_pointer("s3://x");
         args.reason_code = SuspensionReasonCode::WaitingForApproval;
         all.push(suspended_with(cx, &a, args).await?);
     }

@@ -73,7 +73,9 @@ pub(crate) fn operator_log(dump: &Dump, id: &ExecutionId) -> String {
 
 /// What was delivered to one execution: to what effect.
 pub(crate) fn signal_log(dump: &Dump, id: &ExecutionId) -> String {
-    joined(dump.signal_deliveries.iter().filter(|event| event.execution_id == *id).map(|event| event.effect.to_string()))
+    joined(
+        dump.signal_deliveries.iter().filter(|event| event.execution_id == *id).map(|event| event.effect.to_string()),
+    )
 }
 
 /// The attempts of one execution: index, why, where it stands, under which epoch.

@@ -109,7 +109,7 @@ pub(super) async fn observe(backend: &PostgresBackend, handle: &Handle) -> Resul
     }
     if word::<SuspensionEnd>(first, "resumed_by")? == SuspensionEnd::TimedOutAutoResume {
         let suspension = SuspensionId::from_uuid(first.try_get("suspension_id")?);
-        return Ok(vec![ResumeSignal::timeout(&suspension, instant(first, "closed_at")?)]);
+        return Ok(vec![ResumeSignal::timeout(&suspension, instant(first, "timed_out_at")?)]);
     }
     let leaves = leaves(first)?;
     let mut signals = Vec::new();

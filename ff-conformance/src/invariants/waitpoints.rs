@@ -75,7 +75,12 @@ fn waitpoints(cx: &Cx, world: &World, reads: &Reads) -> Verdict {
     let active: Vec<_> = open.iter().filter(|waitpoint| waitpoint.state == WaitpointState::Active).collect();
     let is_suspended = state.lifecycle_phase == LifecyclePhase::Suspended;
     let found = (id, state, &active);
-    check!(cx, "FF-WPT-009", found, holds("a waitpoint is active iff it is suspended", active.is_empty() != is_suspended));
+    check!(
+        cx,
+        "FF-WPT-009",
+        found,
+        holds("a waitpoint is active iff it is suspended", active.is_empty() != is_suspended)
+    );
     let current = reads.snapshot.current_waitpoint;
     let fits = current.is_none_or(|current| active.iter().any(|waitpoint| waitpoint.waitpoint_id == current));
     check!(cx, "FF-WPT-001", (id, current, &active), holds("the current waitpoint is active", fits));
