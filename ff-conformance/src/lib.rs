@@ -85,6 +85,7 @@ pub mod time_limits;
 pub mod tokens;
 mod trials;
 mod verdict;
+pub mod waitpoint_faults;
 pub mod waitpoints;
 pub mod waits;
 mod words;

@@ -399,7 +399,7 @@ pub async fn a_signal_moves_its_own_execution_only(cx: &Cx) -> Verdict {
 
 /// Deliveries are told as they were made, behind every cursor, each with its signal, waitpoint and sender.
 ///
-/// Covers FF-WPT-027, FF-SUB-009. Needs clock, dump, signal_deliveries, waitpoints.
+/// Covers FF-WPT-027, FF-SUB-003. Needs clock, dump, signal_deliveries, waitpoints.
 pub async fn subscribe_signal_delivery_delivers_the_log(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     seeded(cx, &a).await?;
@@ -429,14 +429,14 @@ pub async fn subscribe_signal_delivery_delivers_the_log(cx: &Cx) -> Verdict {
     for (at, delivered) in all.iter().enumerate() {
         let mut rest = feed::<SignalDeliveryEvent>(&a, &delivered.cursor).await?;
         let came = taken(&mut rest, all.len() - at - 1).await?;
-        check!(cx, "FF-SUB-009", events(&came), equals(events(&all[at + 1..])));
+        check!(cx, "FF-SUB-003", events(&came), equals(events(&all[at + 1..])));
     }
     let foreign = feed::<ff_core::LeaseHistoryEvent>(&a, &all[0].cursor).await;
     let is_refused = matches!(foreign, Err(Stop::Refused(ref error, _)) if error.code() == "Validation(InvalidOffset)");
-    check!(cx, "FF-SUB-009", is_refused, is_true());
+    check!(cx, "FF-SUB-003", is_refused, is_true());
     let tagless = ff_core::ScannerFilter::new().instance_tag("", "\0");
     let answer = a.subscribe_signal_delivery(StreamCursor::Start, &tagless).await.map(|_| ());
-    check!(cx, "FF-SUB-009", answer, refused("Validation(InvalidTagKey)"));
+    check!(cx, "FF-SUB-003", answer, refused("Validation(InvalidTagKey)"));
     let other = ff_core::ScannerFilter::new().namespace(cx.namespace("other")?);
     let mut none = a.subscribe_signal_delivery(StreamCursor::Start, &other).await?;
     let late = suspended_as(
@@ -453,7 +453,7 @@ pub async fn subscribe_signal_delivery_delivers_the_log(cx: &Cx) -> Verdict {
     let signal = late.signal()?;
     a.deliver_signal(signal.clone()).await?;
     let came: Vec<SignalId> = events(&taken(&mut none, 1).await?).iter().map(|event| event.signal_id).collect();
-    check!(cx, "FF-SUB-009", came, equals(vec![signal.signal_id]));
+    check!(cx, "FF-SUB-003", came, equals(vec![signal.signal_id]));
     Ok(())
 }
 

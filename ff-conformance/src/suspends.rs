@@ -1,28 +1,20 @@
 //! Cases of suspending: who may, with what, and what a repeat is answered.
 
-use std::sync::Arc;
-
 use ff_core::{
-    AttemptIndex, BackendTag, BlockingReason, CancelExecutionArgs, ContentionKind, EngineBackend, EngineError,
-    ExecutionPolicy, HandleKind, LeaseEpoch, LeaseFence, LifecyclePhase, ListPendingWaitpointsArgs, PageLimit,
-    PublicState, ResumeCondition, ResumeExecutionArgs, ResumeExecutionResult, ResumePolicy, SuspendOutcome,
-    SuspensionId, SuspensionPolicy, SuspensionReasonCode, SuspensionRequester, TerminalOutcome, TimeoutBehavior,
-    UnclaimedReason, WaitpointBinding, WaitpointId,
+    AttemptIndex, BackendTag, HandleKind, LeaseEpoch, LeaseFence, LifecyclePhase, PublicState, ResumeCondition,
+    ResumePolicy, SuspendOutcome, TerminalOutcome, TimeoutBehavior, WaitpointBinding,
 };
 
 use crate::{
     Cx, Stop, TTL, Verdict, answers, check, equals,
     instants::{after, before, ms},
-    is_none, is_ok, is_true, refused, refused_with, satisfies,
+    is_ok, refused, refused_with,
     stages::{completed, held, lapsed, not_active},
     suspensions::{
-        Suspended, all_of, any_at, claims, doors, kid, listed, named_at, open_at, pending, seeded, suspended,
-        suspended_as, suspended_with, suspends, times_out, waits_for, waits_for_any,
+        all_of, any_at, doors, named_at, open_at, seeded, suspended, suspended_with, suspends, times_out, waits_for,
+        waits_for_any,
     },
-    words::{
-        CANCELLED, EXPIRED, INTERRUPTED, LEASED, RESUME_DELAYED, SUSPENDED, attempt_log, completion_log, lease_log,
-        operator_log, reads, vector,
-    },
+    words::{EXPIRED, SUSPENDED, reads, vector},
 };
 
 /// A suspended execution refuses what only a holder may do, and a receipt suspends nothing.
@@ -207,7 +199,8 @@ pub async fn suspend_refuses_arguments_that_do_not_fit(cx: &Cx) -> Verdict {
     let claimed = held(cx, &a).await?;
     let now = cx.now().await?;
     let written = cx.dump().await?;
-    let flagged = ResumePolicy { close_waitpoint_on_resume: false, ..ResumePolicy::default() };
+    let mut flagged = ResumePolicy::new();
+    flagged.close_waitpoint_on_resume = false;
     let long = "x".repeat(257);
     for (args, code) in [
         (waits_for(&[], any_at("a")), "Validation(InvalidInput)"),

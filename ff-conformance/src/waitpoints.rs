@@ -3,21 +3,20 @@
 use std::sync::Arc;
 
 use ff_core::{
-    AttemptIndex, BackendTag, BlockingReason, CancelExecutionArgs, ContentionKind, EngineBackend, EngineError,
-    ExecutionPolicy, HandleKind, LeaseEpoch, LeaseFence, LifecyclePhase, ListPendingWaitpointsArgs, PageLimit,
-    PublicState, ResumeCondition, ResumeExecutionArgs, ResumeExecutionResult, ResumePolicy, SuspendOutcome,
-    SuspensionId, SuspensionPolicy, SuspensionReasonCode, SuspensionRequester, TerminalOutcome, TimeoutBehavior,
-    UnclaimedReason, WaitpointBinding, WaitpointId,
+    BlockingReason, CancelExecutionArgs, ContentionKind, EngineBackend, EngineError, ExecutionPolicy, HandleKind,
+    LifecyclePhase, ListPendingWaitpointsArgs, PageLimit, PublicState, ResumeCondition, ResumeExecutionArgs,
+    ResumeExecutionResult, SuspendOutcome, SuspensionId, SuspensionPolicy, SuspensionReasonCode, SuspensionRequester,
+    TimeoutBehavior, UnclaimedReason, WaitpointId,
 };
 
 use crate::{
     Cx, Stop, TTL, Verdict, answers, check, equals,
-    instants::{after, before, ms},
-    is_none, is_ok, is_true, refused, refused_with, satisfies,
-    stages::{completed, held, lapsed, not_active},
+    instants::{after, ms},
+    is_none, is_ok, is_true, refused, satisfies,
+    stages::{completed, held},
     suspensions::{
-        Suspended, all_of, any_at, claims, doors, kid, listed, named_at, open_at, pending, seeded, suspended,
-        suspended_as, suspended_with, suspends, times_out, waits_for, waits_for_any,
+        Suspended, all_of, claims, kid, listed, named_at, open_at, pending, seeded, suspended, suspended_as,
+        suspended_with, suspends, times_out, waits_for, waits_for_any,
     },
     words::{
         CANCELLED, EXPIRED, INTERRUPTED, LEASED, RESUME_DELAYED, SUSPENDED, attempt_log, completion_log, lease_log,

@@ -83,8 +83,9 @@ pub trait Waitpoints: Send + Sync + 'static {
     /// with another duration.
     ///
     /// # Errors
-    /// As every method of [`crate::Attempts`]; `Validation(InvalidWaitpointKey)` for a key that is empty, above 256 bytes or
-    /// has a U+0000; `Validation(InvalidInput)` for a duration outside its range; `State(SigningKeyMissing)`.
+    /// In this order: `Validation(InvalidWaitpointKey)` for a key that is empty, above 256 bytes or has a U+0000;
+    /// `Validation(InvalidInput)` for a duration outside its range; as every method of [`crate::Attempts`] for the handle;
+    /// `State(SigningKeyMissing)`; the rest of what [`crate::Attempts`] refuses.
     ///
     /// # Capability
     /// `waitpoints`.

@@ -16,6 +16,8 @@ pub(super) use signals::{deliver_signal, resume_execution};
 pub(super) use suspensions::{suspend, suspend_by_triple};
 
 use super::{Fenced, fence};
+#[cfg(feature = "flaws")]
+use crate::flaw;
 use crate::{Mint, State, capabilities::LABEL};
 
 pub(super) fn create_waitpoint(
@@ -27,12 +29,13 @@ pub(super) fn create_waitpoint(
     mint: &mut dyn Mint,
 ) -> Result<PendingWaitpoint, EngineError> {
     let life = PendingWaitpoint::check(waitpoint_key, expires_in)?;
-    let Fenced::Held(held) = fence(state, handle, Operation::CreateWaitpoint, now)? else {
-        return Err(EngineError::corrupt("no waitpoint ends a lease"));
-    };
+    handle.decode(LABEL)?.execution_id.check_partition(state.limits.partitions)?;
     if state.keyring.current.is_none() {
         return Err(EngineError::State(StateKind::SigningKeyMissing));
     }
+    let Fenced::Held(held) = fence(state, handle, Operation::CreateWaitpoint, now)? else {
+        return Err(EngineError::corrupt("no waitpoint ends a lease"));
+    };
     let (id, attempt_id) = (held.execution_id, held.fence.attempt_id);
     let row = state.row(&id)?;
     let mut known = row.mailbox.waitpoints.values();
@@ -41,7 +44,10 @@ pub(super) fn create_waitpoint(
             && found.attempt_id == attempt_id
             && found.state(&row.record, now) == WaitpointState::Pending
     };
-    if let Some(first) = known.find(is_same) {
+    let first = known.find(is_same);
+    #[cfg(feature = "flaws")]
+    let first = first.filter(|_| flaw::opened(state));
+    if let Some(first) = first {
         let minted = state.keyring.mint_again(&first.token_kid, &id, &first.waitpoint_id)?;
         let expires_at = first.expires_at.ok_or_else(|| EngineError::corrupt("pending without an end"))?;
         return Ok(PendingWaitpoint { waitpoint_id: first.waitpoint_id, hmac_token: minted.token, expires_at });
@@ -83,7 +89,10 @@ pub(super) fn observe_signals(
     let (mut seen, mut counted) = (Vec::new(), Vec::new());
     for record in row.mailbox.signals_of(suspension.number) {
         let Some(signal) = row.mailbox.seen(record) else { continue };
-        if suspension.leaves.iter().any(|leaf| leaf.matches(&signal)) {
+        let counts = suspension.leaves.iter().any(|leaf| leaf.matches(&signal));
+        #[cfg(feature = "flaws")]
+        let counts = flaw::shows(state, counts);
+        if counts {
             counted.push(record.signal.clone());
         }
         seen.push(signal);
@@ -100,6 +109,12 @@ pub(super) fn list_suspended(
     limit: PageLimit,
     now: TimestampMs,
 ) -> ListSuspendedPage {
+    #[cfg(feature = "flaws")]
+    if let Some(entries) = flaw::listed_anyway(state) {
+        return ListSuspendedPage { entries, next_cursor: None };
+    }
+    #[cfg(feature = "flaws")]
+    let cursor = flaw::cursor_behind(state, cursor);
     let behind = cursor.map(|cursor| (cursor.suspended_at, cursor.execution_id));
     let suspended = |id| state.execution(id).and_then(|row| row.record.suspended_entry(now));
     let mut found = state.index.suspended_behind(behind).filter_map(suspended);
@@ -119,7 +134,10 @@ pub(super) fn list_pending_waitpoints(
     let mut open = behind.filter_map(|waitpoint| waitpoint.info(&row.record, now));
     let waitpoints: Vec<PendingWaitpointInfo> = open.by_ref().take(usize::from(args.limit.get())).collect();
     let next_cursor = waitpoints.last().filter(|_| open.next().is_some()).map(|waitpoint| waitpoint.waitpoint_id);
-    Ok(ListPendingWaitpointsResult { waitpoints, next_cursor })
+    let page = ListPendingWaitpointsResult { waitpoints, next_cursor };
+    #[cfg(feature = "flaws")]
+    let page = flaw::list_pending(state, row, args, now, page);
+    Ok(page)
 }
 
 pub(super) fn seed_waitpoint_hmac_secret(
@@ -135,6 +153,8 @@ pub(super) fn rotate_waitpoint_hmac_secret_all(
     now: TimestampMs,
 ) -> Result<RotateWaitpointHmacSecretAllResult, EngineError> {
     let grace_ms = args.check()?;
+    #[cfg(feature = "flaws")]
+    state.forget_key(&args.new_kid);
     let outcome = state.keyring.rotate(&args.new_kid, &args.new_secret, grace_ms, now)?;
     Ok(RotateWaitpointHmacSecretAllResult::whole(outcome))
 }

@@ -23,6 +23,8 @@ pub struct Mailbox {
     pub waitpoints: BTreeMap<WaitpointId, WaitpointRecord>,
     /// All signals that it accepted, in their order.
     pub signals: Vec<SignalRecord>,
+    /// What the suspend of the latest suspension answered.
+    pub latest: Option<FirstSuspension>,
     /// What suspends answered, by idempotency key.
     pub keys: BTreeMap<String, (FirstSuspension, TimestampMs)>,
 }
@@ -84,6 +86,7 @@ impl Mailbox {
         for signal in &self.signals {
             writeln!(out, "signal {id} {signal:?}")?;
         }
+        writeln!(out, "suspended {id} {:?}", self.latest)?;
         for (key, first) in &self.keys {
             writeln!(out, "suspend_key {id} {key:?} {first:?}")?;
         }

@@ -199,6 +199,12 @@ impl Default for ResumePolicy {
 }
 
 impl ResumePolicy {
+    /// The usual policy.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// The same with a delay between the signal and the next claim.
     #[must_use]
     pub const fn resume_delay(mut self, delay: Duration) -> Self {

@@ -9,6 +9,8 @@ use ff_core::{
     TimestampMs, WaitpointBinding, WaitpointRecord,
 };
 
+#[cfg(feature = "flaws")]
+use crate::flaw;
 use crate::{FirstSuspension, Place, State, StoredExecution, capabilities::LABEL};
 
 pub(in crate::apply) fn suspend(
@@ -51,22 +53,31 @@ fn begin(
         return answer(state, id, &first);
     }
     let row = state.row(id)?;
-    if let Some(first) = first_by_id(row, fence, held, args, now) {
+    if let Some(first) = first_by_id(row, fence, args, now) {
         return answer(state, id, &first);
     }
     row.record.check_fence(&fence, now)?;
     let lease = row.record.lease.as_ref().ok_or_else(|| EngineError::corrupt("leased without a lease"))?;
-    if held.is_some_and(|held| held.attempt_index != lease.attempt_index) {
+    let is_other = held.is_some_and(|held| held.attempt_index != lease.attempt_index);
+    #[cfg(feature = "flaws")]
+    let is_other = is_other && flaw::compared_index(state);
+    if is_other {
         return Err(SuspendArgs::other_attempt_index());
     }
     let timeout = timeout_of(row, args, now)?;
+    #[cfg(feature = "flaws")]
+    let timeout = match args.timeout_at {
+        Some(_) => (flaw::timeout_at(state, timeout.0), timeout.1),
+        None => (flaw::default_timeout(state, timeout.0), timeout.1),
+    };
     check_bindings(row, fence, args, expected.as_deref(), now)?;
     let receipt = receipt(row, fence, held)?;
     let first = take_up(state, id, fence, timeout, receipt, args, now)?;
+    let mailbox = &mut state.row_mut(id)?.mailbox;
+    mailbox.latest = Some(first.clone());
     if let Some(key) = &args.idempotency_key {
         let life = Duration::from_millis(SuspendArgs::key_life_ms(timeout.0, now));
-        let keys = &mut state.row_mut(id)?.mailbox.keys;
-        keys.insert(key.clone(), (first.clone(), now.plus(life)));
+        mailbox.keys.insert(key.clone(), (first.clone(), now.plus(life)));
     }
     answer(state, id, &first)
 }
@@ -74,14 +85,16 @@ fn begin(
 /// The first suspend under the same idempotency key, while that is remembered.
 fn first_by_key(state: &State, id: &ExecutionId, args: &SuspendArgs, now: TimestampMs) -> Option<FirstSuspension> {
     let (first, end) = state.execution(id)?.mailbox.keys.get(args.idempotency_key.as_ref()?)?;
-    (!end.has_come(now)).then(|| first.clone())
+    let is_known = !end.has_come(now);
+    #[cfg(feature = "flaws")]
+    let is_known = flaw::known_key(state, is_known);
+    is_known.then(|| first.clone())
 }
 
 /// The first suspend with the same suspension by the same lease, until the next acquisition or the end of the execution.
 fn first_by_id(
     row: &StoredExecution,
     fence: LeaseFence,
-    held: Option<&HandlePayload>,
     args: &SuspendArgs,
     now: TimestampMs,
 ) -> Option<FirstSuspension> {
@@ -90,23 +103,7 @@ fn first_by_id(
     let is_same = suspension.lease_epoch == record.lease_epoch
         && record.fence() == Some(fence)
         && record.state_at(now).lifecycle_phase != LifecyclePhase::Terminal;
-    let receipt = receipt(row, fence, held).ok().filter(|_| is_same)?;
-    let mut own: Vec<_> = row
-        .mailbox
-        .waitpoints
-        .values()
-        .filter(|waitpoint| waitpoint.suspension_number == Some(suspension.number))
-        .map(|waitpoint| (waitpoint.waitpoint_id, waitpoint.waitpoint_key.clone(), waitpoint.token_kid.clone()))
-        .collect();
-    // In the order of the bindings, which a repeat gives again; what is not bound by it comes last.
-    let bound = |id| args.waitpoints.iter().position(|binding| binding.waitpoint_id() == id);
-    own.sort_by_key(|(id, ..)| bound(*id).unwrap_or(usize::MAX));
-    Some(FirstSuspension {
-        suspension_id: suspension.suspension_id,
-        waitpoints: own,
-        already_satisfied: suspension.already_satisfied,
-        receipt,
-    })
+    row.mailbox.latest.clone().filter(|_| is_same)
 }
 
 /// The time-out that counts: that of the arguments, else that of the policy.
@@ -178,6 +175,8 @@ fn take_up(
     for binding in &args.waitpoints {
         minted.push(state.keyring.mint(id, &binding.waitpoint_id())?);
     }
+    #[cfg(feature = "flaws")]
+    let planted = state.flaw;
     let (row, index, events) = state.parts(id)?;
     let number = row.record.suspension.as_ref().map_or(0, |last| last.number) + 1;
     let mut waitpoints = Vec::with_capacity(args.waitpoints.len());
@@ -199,6 +198,9 @@ fn take_up(
         waitpoints.push((waitpoint_id, waitpoint.waitpoint_key.clone(), waitpoint.token_kid.clone()));
     }
     let leaves = args.leaves();
+    #[cfg(feature = "flaws")]
+    let leaves =
+        flaw::leaves_of(planted, leaves, &waitpoints.iter().map(|(_, key, _)| key.clone()).collect::<Vec<_>>());
     let kept: Vec<_> = row.mailbox.signals_of(number).filter_map(|record| row.mailbox.seen(record)).collect();
     let already_satisfied = ConditionLeaf::all_hold(&leaves, &kept);
     row.record.suspension = Some(SuspensionRecord {
@@ -239,6 +241,8 @@ fn answer(state: &State, id: &ExecutionId, first: &FirstSuspension) -> Result<Su
     let mut waitpoints = Vec::with_capacity(first.waitpoints.len());
     for (waitpoint_id, waitpoint_key, kid) in &first.waitpoints {
         let minted = state.keyring.mint_again(kid, id, waitpoint_id)?;
+        #[cfg(feature = "flaws")]
+        let minted = flaw::minted_again(state, id, waitpoint_id, minted);
         waitpoints.push(AdditionalWaitpoint {
             waitpoint_id: *waitpoint_id,
             waitpoint_key: waitpoint_key.clone(),
