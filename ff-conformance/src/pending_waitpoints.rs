@@ -101,7 +101,7 @@ pub async fn create_waitpoint_needs_the_live_lease(cx: &Cx) -> Verdict {
 /// A signal that arrives before the suspension is kept, changes nothing, and counts once the waitpoint is taken up:
 /// the token from before stays right.
 ///
-/// Covers FF-WPT-006, FF-WPT-016. Needs dump, waitpoints.
+/// Covers FF-WPT-006, FF-WPT-016, FF-WPT-013. Needs dump, waitpoints.
 pub async fn a_signal_before_the_suspension_counts(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     seeded(cx, &a).await?;
@@ -129,7 +129,7 @@ pub async fn a_signal_before_the_suspension_counts(cx: &Cx) -> Verdict {
 /// Signals that were kept fulfil every kind of condition: nothing is suspended, the lease goes on, the waitpoints are
 /// closed, and a repeat says so again.
 ///
-/// Covers FF-WPT-006, FF-WPT-003. Needs dump, waitpoints.
+/// Covers FF-WPT-006, FF-WPT-003, FF-WPT-016, FF-WPT-009, FF-WPT-013. Needs dump, waitpoints.
 pub async fn kept_signals_can_fulfil_the_condition_at_once(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     seeded(cx, &a).await?;
@@ -172,7 +172,7 @@ pub async fn kept_signals_can_fulfil_the_condition_at_once(cx: &Cx) -> Verdict {
 
 /// A pending waitpoint stays pending through a suspension over others, and can be taken up by the one after.
 ///
-/// Covers FF-WPT-006, FF-WPT-020. Needs waitpoints.
+/// Covers FF-WPT-006, FF-WPT-020, FF-WPT-013. Needs waitpoints.
 pub async fn a_pending_waitpoint_outlives_other_suspensions(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     seeded(cx, &a).await?;
@@ -199,7 +199,7 @@ pub async fn a_pending_waitpoint_outlives_other_suspensions(cx: &Cx) -> Verdict 
 
 /// A pending waitpoint cannot be taken up once it has lapsed, by another attempt, under another key or twice.
 ///
-/// Covers FF-WPT-020, FF-WPT-021. Needs clock, dump, waitpoints.
+/// Covers FF-WPT-020, FF-WPT-021, FF-WPT-009. Needs clock, dump, waitpoints.
 pub async fn a_pending_waitpoint_has_its_attempt_key_and_time(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     seeded(cx, &a).await?;

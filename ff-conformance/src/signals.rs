@@ -50,7 +50,7 @@ const UNNAMED: SignalEffect = SignalEffect::SignalIgnoredMatcherFailed;
 
 /// Every signal says what it did, and the execution resumes with the first that fulfils the condition, not before.
 ///
-/// Covers FF-WPT-005, FF-WPT-027. Needs dump, waitpoints.
+/// Covers FF-WPT-005, FF-WPT-027, FF-WPT-013. Needs dump, waitpoints.
 pub async fn a_signal_says_what_it_did(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let members = vec![named_at("a", "yes"), count(2, CountKind::DistinctSources, &["b"])];
@@ -77,7 +77,7 @@ pub async fn deep_conditions_hold_with_their_last_part(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let deep = || {
         let inner = all_of(vec![any_at("c"), count(2, CountKind::DistinctWaitpoints, &["d", "e"])]);
-        all_of(vec![any_at("a"), all_of(vec![any_at("b"), all_of(vec![inner])])])
+        all_of(vec![any_at("a"), all_of(vec![any_at("b"), inner])])
     };
     let keys = ["a", "b", "c", "d", "e"];
     for turn in 0..keys.len() {
@@ -141,7 +141,7 @@ pub async fn no_signal_ends_what_waits_for_no_signal(cx: &Cx) -> Verdict {
 /// A delivery with the same signal id or the same idempotency key at the same waitpoint is a repeat, tells of the
 /// first, and is told as one; also when the first has resumed the execution and closed the waitpoint.
 ///
-/// Covers FF-WPT-008, FF-WPT-027. Needs clock, dump, waitpoints.
+/// Covers FF-WPT-008, FF-WPT-027, FF-WPT-005. Needs clock, dump, waitpoints.
 pub async fn deliver_signal_repeated_answers_duplicate(cx: &Cx) -> Verdict {
     let (a, b) = (cx.client("a").await?, cx.client("b").await?);
     let old = suspended_with(cx, &a, waits_for(&["a"], count(2, CountKind::DistinctSignals, &["a"]))).await?;
@@ -211,7 +211,7 @@ pub async fn the_key_of_a_signal_has_its_waitpoint_and_time(cx: &Cx) -> Verdict 
 /// The execution takes as many signals as its policy says, wherever they were delivered; those that are refused leave
 /// nothing behind.
 ///
-/// Covers FF-WPT-019. Needs dump, waitpoints.
+/// Covers FF-WPT-019, FF-WPT-008. Needs dump, waitpoints.
 pub async fn deliver_signal_keeps_to_the_limit_of_the_execution(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let execution = cx.execution()?.policy(ExecutionPolicy::new().max_signals_per_execution(3));
@@ -423,6 +423,8 @@ pub async fn subscribe_signal_delivery_delivers_the_log(cx: &Cx) -> Verdict {
                 at: cx.now().await?,
             });
         }
+        let taken = cx.claimed(&a, "next").await?;
+        a.complete(&taken.handle, None).await?;
     }
     let all = taken(&mut feed::<SignalDeliveryEvent>(&a, &StreamCursor::Start).await?, sent.len()).await?;
     check!(cx, "FF-WPT-027", by_execution(events(&all)), equals(by_execution(sent)));

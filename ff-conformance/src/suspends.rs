@@ -9,7 +9,7 @@ use crate::{
     Cx, Stop, TTL, Verdict, answers, check, equals,
     instants::{after, before, ms},
     is_ok, refused, refused_with,
-    stages::{completed, held, lapsed, not_active},
+    stages::{completed, held, not_active},
     suspensions::{
         all_of, any_at, doors, named_at, open_at, seeded, suspended, suspended_with, suspends, times_out, waits_for,
         waits_for_any,
@@ -45,11 +45,16 @@ pub async fn suspend_needs_the_live_lease(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     seeded(cx, &a).await?;
     let ended = completed(cx, &a).await?;
-    let lapsed = lapsed(cx, &a).await?;
-    let stale = LeaseFence { lease_epoch: LeaseEpoch(7), ..lapsed.payload.fence };
-    let revoked = held(cx, &a).await?;
+    for _ in 0..3 {
+        cx.created_plain(&a).await?;
+    }
+    // No claim comes after the first of them has lapsed or was revoked.
+    let lapsed = cx.claimed(&a, "worker").await?;
+    let revoked = cx.claimed_for(&a, "worker", ms(3_600_000)).await?;
+    let live = cx.claimed_for(&a, "worker", ms(3_600_000)).await?;
+    cx.pass_time(TTL).await?;
     a.revoke_lease(ff_core::RevokeLeaseArgs::new(revoked.payload.execution_id, "stuck")).await?;
-    let live = held(cx, &a).await?;
+    let stale = LeaseFence { lease_epoch: LeaseEpoch(7), ..lapsed.payload.fence };
     let forged = LeaseFence { lease_id: ff_core::LeaseId::new(), ..live.payload.fence };
     let unknown = cx.execution()?.execution_id;
     let written = cx.dump().await?;
@@ -192,7 +197,7 @@ pub async fn a_suspension_id_that_is_used_again_reopens_nothing(cx: &Cx) -> Verd
 
 /// Bindings and conditions that do not fit are refused before anything is written.
 ///
-/// Covers FF-WPT-021. Needs clock, dump, waitpoints.
+/// Covers FF-WPT-021, FF-WPT-010. Needs clock, dump, waitpoints.
 pub async fn suspend_refuses_arguments_that_do_not_fit(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     seeded(cx, &a).await?;

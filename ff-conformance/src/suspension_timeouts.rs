@@ -33,7 +33,7 @@ const TABLE: [(TimeoutBehavior, &str, &str, &str, &str); 5] = [
 /// A time-out takes effect at its instant for every reader, with nothing running; a scan then writes down what was
 /// seen and tells it once.
 ///
-/// Covers FF-WPT-010, FF-EXE-003, FF-SCN-001. Needs clock, dump, listings, scanners, waitpoints.
+/// Covers FF-WPT-010, FF-EXE-003, FF-SCN-001, FF-WPT-009. Needs clock, dump, listings, scanners, waitpoints.
 pub async fn a_timeout_does_what_its_behavior_says(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     for (behavior, state, reason, completion, attempt) in TABLE {
@@ -83,7 +83,7 @@ pub async fn a_timeout_does_what_its_behavior_says(cx: &Cx) -> Verdict {
 
 /// A time-out that resumes is claimed at its instant without a scan, and its worker sees the signal `timeout`.
 ///
-/// Covers FF-WPT-010, FF-WPT-013, FF-CLM-006. Needs clock, dump, waitpoints.
+/// Covers FF-WPT-010, FF-WPT-013, FF-CLM-005, FF-WPT-002. Needs clock, dump, waitpoints.
 pub async fn a_timeout_resumes_by_time_alone(cx: &Cx) -> Verdict {
     let (a, b) = (cx.client("a").await?, cx.client("b").await?);
     let end = after(cx.now().await?, 1000);
@@ -94,7 +94,7 @@ pub async fn a_timeout_resumes_by_time_alone(cx: &Cx) -> Verdict {
     let before = a.observe_signals(&old.receipt).await?;
     let taken = claims(cx, &b).await?;
     let facts = taken.as_ref().map(|(_, kind, index, epoch)| (*kind, *index, *epoch));
-    check!(cx, "FF-CLM-006", facts, equals(Some((HandleKind::Resumed, 0, 2))));
+    check!(cx, "FF-CLM-005", facts, equals(Some((HandleKind::Resumed, 0, 2))));
     let shown = b.observe_signals(&old.receipt).await?;
     check!(cx, "FF-WPT-013", shown, equals(before));
     let told: Vec<_> = shown.iter().map(|signal| (signal.signal_name.as_str(), signal.accepted_at)).collect();
@@ -222,7 +222,7 @@ pub async fn scan_of_suspensions_keeps_to_filter_and_limit(cx: &Cx) -> Verdict {
 
 /// An ended suspension is not resumed by a late signal, and a late time-out does not undo a signal.
 ///
-/// Covers FF-WPT-004. Needs clock, dump, waitpoints.
+/// Covers FF-WPT-004, FF-WPT-001. Needs clock, dump, waitpoints.
 pub async fn a_signal_and_a_timeout_meet_in_their_order(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let end = after(cx.now().await?, 1000);

@@ -51,7 +51,7 @@ fn with_token(mut args: DeliverSignalArgs, token: impl Into<String>) -> DeliverS
 /// Every token that is not that of the waitpoint is refused with one error in one text, which tells neither what is
 /// wrong nor what exists; nothing is written.
 ///
-/// Covers FF-WPT-015. Needs clock, dump, operator_control, waitpoints.
+/// Covers FF-WPT-015, FF-WPT-014. Needs clock, dump, operator_control, waitpoints.
 pub async fn every_bad_token_is_refused_alike(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let old = suspended_with(cx, &a, waits_for(&["a", "b"], all_of(vec![any_at("a"), any_at("b")]))).await?;
@@ -99,7 +99,7 @@ pub async fn every_bad_token_is_refused_alike(cx: &Cx) -> Verdict {
 
 /// No token with one bit turned is valid.
 ///
-/// Covers FF-WPT-015. Needs waitpoints.
+/// Covers FF-WPT-015, FF-WPT-014. Needs waitpoints.
 pub async fn a_token_with_one_bit_turned_is_refused(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let old = suspended(cx, &a).await?;
@@ -118,7 +118,7 @@ pub async fn a_token_with_one_bit_turned_is_refused(cx: &Cx) -> Verdict {
 
 /// A refused token is refused before anything else is looked at: closed, ended or full, the answer is the same.
 ///
-/// Covers FF-WPT-015. Needs operator_control, waitpoints.
+/// Covers FF-WPT-015, FF-WPT-009. Needs operator_control, waitpoints.
 pub async fn a_bad_token_learns_nothing_of_the_state(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let (resumed, cancelled) = (suspended(cx, &a).await?, suspended(cx, &a).await?);
@@ -136,7 +136,7 @@ pub async fn a_bad_token_learns_nothing_of_the_state(cx: &Cx) -> Verdict {
 /// A token is valid while its key signs or is within its grace, to the millisecond; clients that have read the keys
 /// before notice every change.
 ///
-/// Covers FF-WPT-014, FF-WPT-016. Needs clock, waitpoints.
+/// Covers FF-WPT-014, FF-WPT-016, FF-WPT-017. Needs clock, waitpoints.
 pub async fn a_token_lives_as_long_as_its_key(cx: &Cx) -> Verdict {
     let (a, b) = (cx.client("a").await?, cx.client("b").await?);
     let condition = || count(99, ff_core::CountKind::DistinctSignals, &["a"]);
@@ -209,7 +209,7 @@ pub async fn keys_keep_their_own_grace(cx: &Cx) -> Verdict {
 /// Rotating to the key that signs changes nothing, an id that counts stands for one secret, and a key that signs
 /// again has no end.
 ///
-/// Covers FF-WPT-017. Needs clock, dump, waitpoints.
+/// Covers FF-WPT-017, FF-WPT-014. Needs clock, dump, waitpoints.
 pub async fn rotations_follow_their_rules(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     check!(cx, "FF-WPT-017", rotated(cx, &a, "k1", 1, ms(0)).await?, answers(turned(None, "k1", 0)?));

@@ -157,7 +157,7 @@ async fn ended_by(cx: &Cx, client: &Arc<dyn EngineBackend>, end: End) -> Result<
 /// Whatever ends a suspension closes all its waitpoints at once: listings show neither them nor the execution, and no
 /// signal is taken any more.
 ///
-/// Covers FF-WPT-009. Needs clock, dump, operator_control, waitpoints.
+/// Covers FF-WPT-009, FF-WPT-019. Needs clock, dump, operator_control, waitpoints.
 pub async fn whatever_ends_a_suspension_closes_its_waitpoints(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     for end in ENDS {
@@ -218,7 +218,7 @@ pub async fn a_timeout_of_an_ended_suspension_does_nothing(cx: &Cx) -> Verdict {
 
 /// An operator resumes what no signal can: at once or after a delay; a repeat until the next claim changes nothing.
 ///
-/// Covers FF-WPT-025, FF-WPT-012. Needs clock, dump, waitpoints.
+/// Covers FF-WPT-025, FF-WPT-012, FF-WPT-013, FF-WPT-011. Needs clock, dump, waitpoints.
 pub async fn resume_execution_ends_a_suspension(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let old = suspended_with(cx, &a, waits_for(&["a"], ResumeCondition::OperatorOnly)).await?;
@@ -274,7 +274,7 @@ pub async fn resume_execution_refuses_what_is_not_suspended(cx: &Cx) -> Verdict 
 
 /// What ends a suspended execution ends it as it ends any other.
 ///
-/// Covers FF-WPT-004, FF-EXE-003. Needs clock, dump, operator_control, waitpoints.
+/// Covers FF-WPT-004, FF-EXE-003, FF-WPT-013. Needs clock, dump, operator_control, waitpoints.
 pub async fn a_suspended_execution_is_cancelled_and_expires(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let id = ended_by(cx, &a, End::Cancel).await?.id();
@@ -409,7 +409,7 @@ pub async fn the_policy_of_an_execution_times_its_suspensions_out(cx: &Cx) -> Ve
 /// A holder operation after a resume meets the next lease, and a replay of an execution that ended suspended starts a
 /// new attempt whose suspensions are its own.
 ///
-/// Covers FF-WPT-001, FF-WPT-013. Needs clock, operator_control, waitpoints.
+/// Covers FF-WPT-001, FF-WPT-013, FF-WPT-009, FF-WPT-021. Needs clock, operator_control, waitpoints.
 pub async fn a_replay_of_a_suspended_execution_starts_anew(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let old = ended_by(cx, &a, End::Timeout(TimeoutBehavior::Fail)).await?;

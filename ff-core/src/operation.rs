@@ -35,9 +35,8 @@ pub enum Stem {
 pub enum Repeat {
     /// It changes nothing in the first place.
     Reads,
-    /// It returns the first answer (a repeated create or delivery says `Duplicate`, a
-    /// repeated seed or rotation that it was so), and writes and tells nothing but
-    /// that a signal was delivered again.
+    /// It returns the first answer, and writes and tells nothing. A repeated create or delivery says `Duplicate`, and that
+    /// a signal was delivered again is told; a repeated seed or rotation says that it was so.
     Replays,
     /// It sets the same thing again, by the time of the repeat.
     Sets,

@@ -1,3 +1,5 @@
+//! The golden vectors, and the shapes that are refused.
+
 use serde::Deserialize;
 
 use super::*;
