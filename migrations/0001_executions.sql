@@ -91,7 +91,7 @@ CREATE TABLE executions (
     suspension_behavior   text COLLATE "C", -- what the time-out of a suspension does that does not say so
     suspension_reason     text COLLATE "C",
     timeout_behavior      text COLLATE "C",
-    close_reason          text COLLATE "C", -- how the suspension ended
+    close_reason          text COLLATE "C", -- how the suspension ended, unless the execution ended with it
     retry_categories      text[] COLLATE "C"
 ) WITH (fillfactor = 85);
 
