@@ -14,6 +14,7 @@ CREATE TABLE operator_events (
 CREATE INDEX completion_events_id ON completion_events (id);
 CREATE INDEX lease_events_id ON lease_events (id);
 CREATE INDEX operator_events_id ON operator_events (id);
+CREATE INDEX signal_events_id ON signal_events (id);
 
 -- How far the events of each family have been removed: every event of a transaction before before_xid is gone, and no
 -- such transaction can add one. removed_id is the greatest id that was removed. A cursor works in its own epoch only:
@@ -26,7 +27,8 @@ CREATE TABLE event_horizons (
 );
 
 INSERT INTO event_horizons (before_xid, removed_id, family)
-VALUES ('1', 0, 'lease_history'), ('1', 0, 'completions'), ('1', 0, 'operator_events');
+VALUES ('1', 0, 'lease_history'), ('1', 0, 'completions'), ('1', 0, 'operator_events'),
+    ('1', 0, 'signal_deliveries');
 
 -- Which processes have subscriptions to completions, until when. Only a hint: a lost row costs a second.
 CREATE UNLOGGED TABLE completion_waiters (

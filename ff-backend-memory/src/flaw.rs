@@ -13,6 +13,7 @@ mod step;
 mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod waitpoints;
 
 use std::fmt;
 
@@ -31,6 +32,12 @@ pub(crate) use routing::{
 pub(crate) use scanners::{is_work, lapse_counted};
 pub(crate) use step::{heard, told};
 pub(crate) use subscriptions::{begun, delivered, ends_silently, filtered, resolved};
+
+pub(crate) use waitpoints::{
+    compared_index, cursor_behind, default_timeout, delay_of, dropped, known_key, leaves_of, limit_of, list_pending,
+    listed_anyway, minted_again, opened, overtakes, payload_of, refusal, repeat_is_noticed, resumed_again, shows,
+    still_active, tells_repeat, timeout_at, token_counts, token_fits, unguarded,
+};
 
 macro_rules! flaws {
     ($($(#[$doc:meta])* $name:ident = $code:literal),* $(,)?) => {
@@ -315,6 +322,58 @@ flaws! {
     O2 = "O2",
     /// A revoked lease still works.
     O3 = "O3",
+    /// What was suspended stays on the list of what is.
+    Wp01 = "WP01",
+    /// A suspend ignores its idempotency key.
+    Wp03 = "WP03",
+    /// A signal resumes what a time-out that nobody has written down has ended.
+    Wp04 = "WP04",
+    /// Whatever a condition counts, it counts signals.
+    Wp05 = "WP05",
+    /// A signal at a pending waitpoint is not kept.
+    M17 = "M17",
+    /// A token is checked for its waitpoint and not for its execution.
+    Wp07 = "WP07",
+    /// A closed waitpoint is noticed before a repeat is.
+    Wp08 = "WP08",
+    /// An end of a suspension closes its primary waitpoint only.
+    Wp09 = "WP09",
+    /// A suspension times out a millisecond late.
+    Wp10 = "WP10",
+    /// A delay of a resume is ignored.
+    Wp11 = "WP11",
+    /// A signal with the right name ends what waits for an operator.
+    Wp12 = "WP12",
+    /// A worker sees also the signals that did not count.
+    Wp13 = "WP13",
+    /// Tokens of a key are valid for ever.
+    M18 = "M18",
+    /// The last digits of a token are not compared.
+    M18b = "M18b",
+    /// A repeated suspend has tokens of the key that signs now.
+    Wp16 = "WP16",
+    /// An id stands for another secret as soon as it signs no more.
+    Wp17 = "WP17",
+    /// The refusal of a token shows it.
+    Wp18 = "WP18",
+    /// The limit of signals counts for each waitpoint.
+    Wp19 = "WP19",
+    /// Opening a waitpoint again opens another one.
+    Wp20 = "WP20",
+    /// A suspend ignores the attempt index of its handle.
+    Wp21 = "WP21",
+    /// The page of suspended executions continues behind an id instead of an instant.
+    Wp22 = "WP22",
+    /// A page of waitpoints is cut before closed ones are left out.
+    Wp23 = "WP23",
+    /// The time-out of an execution's policy is ignored.
+    Wp24 = "WP24",
+    /// A repeated resume is told again.
+    Wp25 = "WP25",
+    /// The payload of a signal is kept as text.
+    Wp26 = "WP26",
+    /// A repeated delivery is not told.
+    Wp27 = "WP27",
 }
 
 impl fmt::Display for Flaw {

@@ -47,6 +47,7 @@ mod op;
 mod scanners;
 mod state;
 mod subscriptions;
+mod waitpoints;
 
 pub use apply::apply;
 pub use backend::{MemoryBackend, MemoryConfig};
@@ -55,4 +56,4 @@ pub use clock::{Clock, ManualClock};
 pub use flaw::Flaw;
 pub use mint::{Mint, RandomMint, SeededMint};
 pub use op::{Answer, Each, Op, Outcome};
-pub use state::{AttemptRecord, KeyRecord, Place, State, StoredExecution};
+pub use state::{AttemptRecord, FirstSuspension, KeyRecord, Mailbox, Place, SignalRecord, State, StoredExecution};

@@ -2,6 +2,7 @@
 
 mod events;
 mod index;
+mod mailbox;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -11,13 +12,14 @@ use std::{
 
 use ff_core::{
     AttemptId, AttemptIndex, AttemptInfo, AttemptPhase, AttemptType, CapabilitySet, CompletionEvent, EngineError,
-    ExecutionId, ExecutionRecord, LaneId, LeaseEpoch, LeaseHistoryEvent, LeaseId, Limits, Namespace, Operation,
-    OperatorEvent, RetryRule, ScanPlace, TimestampMs, WorkerId, WorkerInstanceId,
+    ExecutionId, ExecutionRecord, Keyring, LaneId, LeaseEpoch, LeaseHistoryEvent, LeaseId, Limits, Namespace,
+    Operation, OperatorEvent, RetryRule, ScanPlace, SignalDeliveryEvent, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
 pub(crate) use events::{CompletionEntry, Events, LeaseEntry, Log};
 pub use index::Place;
 pub(crate) use index::{Index, Rank};
+pub use mailbox::{FirstSuspension, Mailbox, SignalRecord};
 
 /// One execution with everything that belongs to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +58,8 @@ pub struct StoredExecution {
     pub place: Place,
     /// Its attempts, by index.
     pub attempts: Vec<AttemptRecord>,
+    /// What was delivered to it, and where.
+    pub mailbox: Mailbox,
 }
 
 /// One attempt of an execution.
@@ -143,6 +147,7 @@ pub struct State {
     pub(crate) index: Index,
     pub(crate) keys: BTreeMap<Namespace, BTreeMap<String, KeyRecord>>,
     pub(crate) events: Events,
+    pub(crate) keyring: Keyring,
     #[cfg(feature = "flaws")]
     pub(crate) flaw: Option<crate::Flaw>,
 }
@@ -157,6 +162,7 @@ impl State {
             index: Index::default(),
             keys: BTreeMap::new(),
             events: Events::default(),
+            keyring: Keyring::default(),
             #[cfg(feature = "flaws")]
             flaw: None,
         }
@@ -214,6 +220,17 @@ impl State {
         self.events.operator_events()
     }
 
+    /// What was delivered to waitpoints of all executions, in the order in which it was written.
+    pub fn signal_events(&self) -> impl Iterator<Item = SignalDeliveryEvent> {
+        self.events.signal_deliveries()
+    }
+
+    /// The keys that sign the tokens of waitpoints.
+    #[must_use]
+    pub const fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
     /// Everything as text: equal texts mean equal states.
     #[must_use]
     pub fn dump(&self) -> String {
@@ -224,6 +241,7 @@ impl State {
     }
 
     fn write_dump(&self, out: &mut String) -> fmt::Result {
+        writeln!(out, "signing {:?}", self.keyring)?;
         for lane in self.lanes() {
             writeln!(out, "lane {lane:?}")?;
         }
@@ -249,6 +267,7 @@ impl State {
             for attempt in &row.attempts {
                 writeln!(out, "attempt {id} {attempt:?}")?;
             }
+            row.mailbox.write_dump(out, &id)?;
         }
         for event in self.lease_events() {
             writeln!(out, "lease_event {event:?}")?;
@@ -258,6 +277,9 @@ impl State {
         }
         for event in self.operator_events() {
             writeln!(out, "operator_event {event:?}")?;
+        }
+        for event in self.signal_events() {
+            writeln!(out, "signal_event {event:?}")?;
         }
         Ok(())
     }

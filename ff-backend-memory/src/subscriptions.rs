@@ -5,7 +5,8 @@ use std::{collections::VecDeque, pin::pin};
 use async_trait::async_trait;
 use ff_core::{
     CompletionBackend, CompletionEvent, CompletionStream, CompletionSubscription, Delivered, EngineError,
-    LeaseHistorySubscription, OperatorSubscription, ScannerFilter, StreamCursor, Subscription, Subscriptions,
+    LeaseHistorySubscription, OperatorSubscription, ScannerFilter, SignalDeliverySubscription, StreamCursor,
+    Subscription, Subscriptions,
 };
 use futures::{StreamExt, stream::try_unfold};
 
@@ -39,6 +40,14 @@ impl Subscriptions for MemoryBackend {
         cursor: StreamCursor,
         filter: &ScannerFilter,
     ) -> Result<OperatorSubscription, EngineError> {
+        subscribe(self, &cursor, filter)
+    }
+
+    async fn subscribe_signal_delivery(
+        &self,
+        cursor: StreamCursor,
+        filter: &ScannerFilter,
+    ) -> Result<SignalDeliverySubscription, EngineError> {
         subscribe(self, &cursor, filter)
     }
 }

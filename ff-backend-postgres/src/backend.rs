@@ -22,6 +22,7 @@ use crate::{
     notify::Wakes,
     subscriptions::Hub,
     tx::{GRACE, Sender},
+    waitpoints::Keys,
 };
 
 /// The version of the schema that this client is written for.
@@ -42,6 +43,7 @@ pub struct PostgresBackend {
     background: OnceLock<Background>,
     hub: Arc<Hub>,
     wakes: Arc<Wakes>,
+    keys: Keys,
 }
 
 impl PostgresBackend {
@@ -119,6 +121,7 @@ impl PostgresBackend {
             observer,
             hub: Hub::new(Arc::clone(&wakes)),
             wakes,
+            keys: Keys::default(),
             retention: config.retention,
             background: OnceLock::new(),
         });
@@ -146,6 +149,7 @@ impl PostgresBackend {
             background: OnceLock::new(),
             hub: Hub::new(Arc::clone(&wakes)),
             wakes,
+            keys: Keys::default(),
         })
     }
 
@@ -210,6 +214,10 @@ impl PostgresBackend {
 
     pub(crate) fn wakes(&self) -> &Arc<Wakes> {
         &self.wakes
+    }
+
+    pub(crate) const fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Wakes the claims that wait in the lane of a row that was written, if the statement saw any.

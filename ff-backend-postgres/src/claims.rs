@@ -197,6 +197,21 @@ impl DueRows<'_> {
         };
         Ok(store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?)
     }
+
+    /// Writes down which of those up to the due instant and id `last` are suspensions that timed out; a row as `settle`.
+    pub(crate) async fn settle_suspensions(&self, store: &Sender, last: (i64, &str)) -> Result<PgRow, PgError> {
+        let statement = || {
+            let query = sqlx::query(include_str!("waitpoints/settle_suspensions.sql")).bind(self.lane.as_str());
+            let query = query.bind(self.after.0).bind(self.after.1).bind(self.most);
+            filtered(query, self.filter).bind(last.0).bind(last.1)
+        };
+        Ok(store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?)
+    }
+}
+
+/// True if nobody else held a row that was looked at.
+fn held_all(row: &PgRow) -> Result<bool, PgError> {
+    Ok(row.try_get::<i64, _>("held")? == row.try_get::<i64, _>("seen")?)
 }
 
 /// Writes down what time has done to a lane, as much of it as one claim may; false if others held some of it.
@@ -210,7 +225,12 @@ async fn settle(store: &Sender, lane: &LaneId) -> Result<bool, PgError> {
         filter: &ScannerFilter::new(),
     };
     let row = due.settle(store).await?;
-    Ok(row.try_get::<i64, _>("held")? == row.try_get::<i64, _>("seen")?)
+    let mut alone = held_all(&row)?;
+    if row.try_get::<i64, _>("suspended")? > 0 {
+        let last = (row.try_get("last_due")?, row.try_get("last_id")?);
+        alone &= held_all(&due.settle_suspensions(store, last).await?)?;
+    }
+    Ok(alone)
 }
 
 /// What the looks of one claim have seen so far.

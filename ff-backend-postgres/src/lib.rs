@@ -15,6 +15,7 @@ mod row;
 mod scanners;
 mod subscriptions;
 mod tx;
+mod waitpoints;
 
 pub use backend::PostgresBackend;
 /// When the background loops run, by the name that it has on PostgreSQL.

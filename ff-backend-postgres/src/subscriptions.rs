@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use ff_core::{
     AttemptIndex, CompletionBackend, CompletionEvent, CompletionStream, CompletionSubscription, Delivered, EngineError,
     EventFamily, LeaseEpoch, LeaseHistoryEvent, LeaseHistorySubscription, LeaseId, Operation, OperatorEvent,
-    OperatorSubscription, ScannerFilter, StreamCursor, Subscription, Subscriptions,
+    OperatorSubscription, ScannerFilter, SignalDeliveryEvent, SignalDeliverySubscription, SignalId, StreamCursor,
+    Subscription, Subscriptions, WaitpointId,
 };
 use futures::{StreamExt, stream::try_unfold};
 use sqlx::{Row, postgres::PgRow};
@@ -54,6 +55,14 @@ impl Subscriptions for PostgresBackend {
         filter: &ScannerFilter,
     ) -> Result<OperatorSubscription, EngineError> {
         subscribe(self, &cursor, filter, Operation::SubscribeOperatorEvents).await
+    }
+
+    async fn subscribe_signal_delivery(
+        &self,
+        cursor: StreamCursor,
+        filter: &ScannerFilter,
+    ) -> Result<SignalDeliverySubscription, EngineError> {
+        subscribe(self, &cursor, filter, Operation::SubscribeSignalDelivery).await
     }
 }
 
@@ -129,6 +138,23 @@ impl Family for OperatorEvent {
             namespace: word(row, "namespace")?,
             kind: word(row, "kind")?,
             detail: row.try_get("detail")?,
+            at: instant(row, "at")?,
+        })
+    }
+}
+
+impl Family for SignalDeliveryEvent {
+    const NAME: EventFamily = EventFamily::SignalDeliveries;
+    const PAGE: &'static str = include_str!("subscriptions/subscribe_signal_delivery.sql");
+
+    fn read(row: &PgRow) -> Result<Self, PgError> {
+        Ok(Self {
+            execution_id: word(row, "execution_id")?,
+            namespace: word(row, "namespace")?,
+            waitpoint_id: WaitpointId::from_uuid(row.try_get("waitpoint_id")?),
+            signal_id: SignalId::from_uuid(row.try_get("signal_id")?),
+            source_identity: row.try_get("source_identity")?,
+            effect: word(row, "effect")?,
             at: instant(row, "at")?,
         })
     }

@@ -172,6 +172,21 @@ impl Cx {
         expect::judge(requirement, subject, got, expectation)
     }
 
+    /// From now on no text of the case may show `secret`: what is called and answered, and what the store tells.
+    pub(crate) fn keep_secret(&self, secret: &str) {
+        self.recorder.keep_secret(secret);
+    }
+
+    /// True if `text` shows a secret of the case.
+    pub(crate) fn shows_a_secret(&self, text: &str) -> bool {
+        self.recorder.shows_a_secret(text)
+    }
+
+    /// Where a call showed a secret of the case, first.
+    pub(crate) fn leak(&self) -> Option<String> {
+        self.recorder.leak()
+    }
+
     /// True if a client of the case has called `method`.
     pub(crate) fn has_called(&self, method: &str) -> bool {
         self.recorder.hits().contains_key(method)

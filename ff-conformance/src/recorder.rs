@@ -67,6 +67,10 @@ struct Record {
     panic: Option<(&'static str, String)>,
     sealed: bool,
     store_time: Option<TimestampMs>,
+    /// What no text may show.
+    secrets: Vec<String>,
+    /// The first text that showed one.
+    leak: Option<String>,
 }
 
 impl Recorder {
@@ -91,6 +95,28 @@ impl Recorder {
         self.record().declared.get_or_insert_with(|| backend.capabilities());
         self.hit("connect", "ok");
         Arc::new(Intercepted::new(backend, Recording { recorder: Arc::clone(self), client: name.to_owned() }))
+    }
+
+    /// From now on no text of a call may show `secret`.
+    pub(crate) fn keep_secret(&self, secret: &str) {
+        self.record().secrets.push(secret.to_owned());
+    }
+
+    /// True if `text` shows what must not be shown.
+    pub(crate) fn shows_a_secret(&self, text: &str) -> bool {
+        self.record().secrets.iter().any(|secret| text.contains(secret.as_str()))
+    }
+
+    /// Where a text showed what must not be shown, first.
+    pub(crate) fn leak(&self) -> Option<String> {
+        self.record().leak.clone()
+    }
+
+    /// Notes where `value` shows what must not be shown.
+    fn scan(&self, what: &str, value: &impl Debug) {
+        if !self.record().secrets.is_empty() && self.shows_a_secret(&format!("{value:?}")) {
+            self.record().leak.get_or_insert_with(|| what.to_owned());
+        }
     }
 
     /// How often each requirement was checked.
@@ -209,6 +235,7 @@ impl Intercept for Recording {
         call: impl Future<Output = Result<T, EngineError>> + Send,
     ) -> Result<T, EngineError> {
         let text = format!("{method}({})", arguments.join(", "));
+        self.recorder.scan(&format!("the arguments of {method}"), &text);
         let number = self.recorder.begins(&self.client, method, text);
         let _under_way = UnderWay { recorder: &self.recorder, number };
         let answer = match AssertUnwindSafe(call).catch_unwind().await {
@@ -221,10 +248,12 @@ impl Intercept for Recording {
         };
         match &answer {
             Ok(value) => {
+                self.recorder.scan(&format!("the answer of {method}"), value);
                 self.recorder.hit(method, "ok");
                 self.recorder.answered(number, tell(value));
             }
             Err(error) => {
+                self.recorder.scan(&format!("a refusal of {method}"), &(error, error.to_string()));
                 self.recorder.hit(method, &error.code());
                 self.recorder.answered(number, tell(error));
             }

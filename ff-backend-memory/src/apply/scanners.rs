@@ -152,6 +152,7 @@ const fn is_work_of(scanner: ScannerKind, due: Due) -> bool {
     match due {
         Due::Expired => matches!(scanner, ScannerKind::ExecutionDeadline),
         Due::TimedOut => matches!(scanner, ScannerKind::AttemptTimeout),
+        Due::SuspensionTimedOut => matches!(scanner, ScannerKind::SuspensionTimeout),
         Due::Lapsed | Due::OutOfReclaims => matches!(scanner, ScannerKind::LeaseExpiry),
         Due::Ready => matches!(scanner, ScannerKind::DelayPromoter),
         Due::NotYet => false,

@@ -2,7 +2,7 @@
 
 use ff_core::{
     CompletionEvent, Delivered, EngineError, EventFamily, ExecutionId, LeaseHistoryEvent, Namespace, OperatorEvent,
-    ScannerFilter, StreamCursor,
+    ScannerFilter, SignalDeliveryEvent, StreamCursor,
 };
 
 #[cfg(feature = "flaws")]
@@ -70,6 +70,23 @@ impl Family for OperatorEvent {
 
     fn log(events: &Events) -> &Log<Self> {
         &events.operator
+    }
+
+    fn read(entry: &Self) -> Self {
+        entry.clone()
+    }
+
+    fn of(&self) -> (&ExecutionId, &Namespace) {
+        (&self.execution_id, &self.namespace)
+    }
+}
+
+impl Family for SignalDeliveryEvent {
+    const NAME: EventFamily = EventFamily::SignalDeliveries;
+    type Entry = Self;
+
+    fn log(events: &Events) -> &Log<Self> {
+        &events.signal
     }
 
     fn read(entry: &Self) -> Self {

@@ -10,6 +10,7 @@ moved AS MATERIALIZED (SELECT former FROM held WHERE former IS NOT NULL),
 known AS (UPDATE store SET system_identifier = $1 WHERE EXISTS (SELECT FROM held)),
 leases AS (UPDATE lease_events SET xid = '3' WHERE EXISTS (SELECT FROM moved)),
 ends AS (UPDATE completion_events SET xid = '3' WHERE EXISTS (SELECT FROM moved)),
+signals AS (UPDATE signal_events SET xid = '3' WHERE EXISTS (SELECT FROM moved)),
 operators AS (UPDATE operator_events SET xid = '3' WHERE EXISTS (SELECT FROM moved)),
 begun AS (UPDATE event_horizons SET epoch = gen_random_uuid(), before_xid = '1' WHERE EXISTS (SELECT FROM moved))
 SELECT count(*) AS taken FROM moved;

@@ -9,6 +9,7 @@ SELECT pg_current_snapshot()::text AS snapshot,
     coalesce(CASE h.family
         WHEN 'lease_history' THEN (SELECT max(id) FROM lease_events)
         WHEN 'completions' THEN (SELECT max(id) FROM completion_events)
+        WHEN 'signal_deliveries' THEN (SELECT max(id) FROM signal_events)
         ELSE (SELECT max(id) FROM operator_events) END, 0) AS newest,
     h.epoch, h.before_xid::text AS before_xid,
     coalesce(h.epoch = $5 AND (h.before_xid <= pg_snapshot_xmin(c.old)

@@ -111,6 +111,33 @@ planted! {
     o1_another_priority_moves_nothing: O1 against "FF-EXE-063";
     o2_a_replay_keeps_the_retries: O2 against "FF-EXE-065";
     o3_a_revoked_lease_still_works: O3 against "FF-LSE-040";
+    rs_a_suspended_attempt_is_not_resumed: Rs against "FF-WPT-002";
+    wp01_a_resumed_execution_is_still_listed_as_suspended: Wp01 against "FF-WPT-001";
+    wp03_the_key_of_a_suspend_is_ignored: Wp03 against "FF-WPT-003";
+    wp04_a_signal_overtakes_a_timeout: Wp04 against "FF-WPT-004";
+    wp05_every_count_counts_signals: Wp05 against "FF-WPT-005";
+    m17_signals_before_the_suspension_are_dropped: M17 against "FF-WPT-006";
+    wp07_a_token_opens_its_waitpoint_in_every_execution: Wp07 against "FF-WPT-007";
+    wp08_a_repeat_at_a_closed_waitpoint_is_refused: Wp08 against "FF-WPT-008";
+    wp09_only_the_primary_waitpoint_closes: Wp09 against "FF-WPT-009";
+    wp10_a_timeout_comes_a_millisecond_late: Wp10 against "FF-WPT-010";
+    wp11_a_resume_is_never_delayed: Wp11 against "FF-WPT-011";
+    wp12_a_magic_name_stands_for_an_operator: Wp12 against "FF-WPT-012";
+    wp13_a_worker_sees_every_signal: Wp13 against "FF-WPT-013";
+    m18_a_key_counts_for_ever: M18 against "FF-WPT-014";
+    m18b_a_token_is_compared_on_a_prefix: M18b against "FF-WPT-015";
+    wp16_a_repeat_signs_with_the_key_of_now: Wp16 against "FF-WPT-016";
+    wp17_a_key_within_its_grace_can_be_overwritten: Wp17 against "FF-WPT-017";
+    wp18_a_refusal_shows_the_token: Wp18 against "FF-WPT-018";
+    wp19_each_waitpoint_has_a_limit_of_its_own: Wp19 against "FF-WPT-019";
+    wp20_every_call_opens_a_waitpoint: Wp20 against "FF-WPT-020";
+    wp21_the_attempt_index_is_not_compared: Wp21 against "FF-WPT-021";
+    wp22_a_page_of_suspended_executions_continues_by_id: Wp22 against "FF-WPT-022";
+    wp23_closed_waitpoints_fill_pages: Wp23 against "FF-WPT-023";
+    wp24_the_policy_times_nothing_out: Wp24 against "FF-WPT-024";
+    wp25_a_resume_is_told_at_every_repeat: Wp25 against "FF-WPT-025";
+    wp26_payloads_are_text: Wp26 against "FF-WPT-026";
+    wp27_repeats_are_not_told: Wp27 against "FF-WPT-027";
 }
 
 /// The suite finds `flaw`, and says that it breaks `requirement`: one of the cases that cover it does.

@@ -112,6 +112,8 @@ pub(in crate::apply) fn replay_execution(
     }
     if row.record.is_past_deadline(now) {
         claims::expire(state, &id, now)?;
+    } else if row.record.state.lifecycle_phase != LifecyclePhase::Terminal {
+        claims::time_out_suspension(state, &id, now)?;
     }
     #[cfg(feature = "flaws")]
     let retries = flaw::replayed_retries(state, &id);
