@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use ff_core::{
-    BackendTag, Backoff, CapabilitySet, ChangePriorityArgs, ClaimExecutionArgs, ClaimForWorkerArgs,
-    ClaimForWorkerOutcome, ClaimGrant, ClaimPolicy, Claims, ExecutionPolicy, Executions, FailureClass, FailureReason,
-    Handle, LeaseId, Limits, PageLimit, ReplayExecutionArgs, RetentionConfig, RetryPolicy, RevokeLeaseArgs, ScanArgs,
-    ScannerKind, TimeoutPolicy, TimestampMs, WorkerId, WorkerInstanceId,
+    BackendTag, Backoff, CancelExecutionArgs, CapabilitySet, ChangePriorityArgs, ClaimExecutionArgs,
+    ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant, ClaimPolicy, Claims, ExecutionPolicy, Executions,
+    FailureClass, FailureReason, Handle, LeaseId, Limits, PageLimit, ReplayExecutionArgs, RetentionConfig, RetryPolicy,
+    RevokeLeaseArgs, ScanArgs, ScannerKind, TimeoutPolicy, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
 use super::Flaw;
@@ -196,7 +196,9 @@ fn scans(world: &mut World) -> String {
     }
     let mut log = String::new();
     let done = world.claim().unwrap();
+    let late = CancelExecutionArgs::new(done.decode("memory").unwrap().execution_id, "late");
     log += &format!("{:?}\n", world.apply(&Op::Complete { handle: done, payload: None }));
+    log += &format!("{:?}\n", world.apply(&Op::CancelExecution(late)));
     world.claim().unwrap();
     world.claim().unwrap();
     world.now += TTL_MS;
