@@ -112,19 +112,17 @@ pub(super) async fn observe(backend: &PostgresBackend, handle: &Handle) -> Resul
         return Ok(vec![ResumeSignal::timeout(&suspension, instant(first, "timed_out_at")?)]);
     }
     let leaves = leaves(first)?;
-    let (mut accepted, mut counted) = (Vec::new(), Vec::new());
+    let (mut accepted, mut signals) = (Vec::new(), Vec::new());
     for row in &rows {
         let Some((seen, signal)) = accepted_signal(row)? else { break };
-        if leaves.iter().any(|leaf| leaf.matches(&seen)) {
-            counted.push(signal);
-        }
         accepted.push(seen);
-        // What was kept may go on behind the signal that fulfilled the condition.
-        if ConditionLeaf::all_hold(&leaves, &accepted) {
-            break;
-        }
+        signals.push(signal);
     }
-    Ok(counted)
+    // What was kept may go on behind the signal that fulfilled the condition. More signals never undo it.
+    let counts: Vec<usize> = (1..=accepted.len()).collect();
+    let fulfilled = counts.partition_point(|count| !ConditionLeaf::all_hold(&leaves, &accepted[..*count])) + 1;
+    let counted = |(seen, signal)| leaves.iter().any(|leaf| leaf.matches(&seen)).then_some(signal);
+    Ok(accepted.into_iter().zip(signals).take(fulfilled).filter_map(counted).collect())
 }
 
 /// The signal of a row, if there is one: as conditions see it, and as workers do.
