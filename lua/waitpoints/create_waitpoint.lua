@@ -15,11 +15,11 @@ end
 
 ff.write("create_waitpoint", function(keys, args)
   local now = ff.now_ms()
-  local refused = ff.ring_moved(keys[4], args[6]) or ff.unsigned(keys[4])
-  if refused then return refused end
+  local moved = ff.ring_moved(keys[4], args[6])
+  if moved then return moved end
   local core = ff.core(keys[2])
   if not core then return ff.not_found() end
-  refused = ff.fence(core, args, now)
+  local refused = ff.fence(core, args, now) or ff.unsigned(keys[4])
   if refused then return refused end
   local id, row = pending(keys[3], core, args[9], now)
   if not id then
