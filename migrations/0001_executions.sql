@@ -16,7 +16,9 @@ CREATE TABLE store (
     version       integer NOT NULL,
     oldest_client integer NOT NULL,
     partitions    integer
-        CONSTRAINT store_partitions CHECK (partitions BETWEEN 1 AND 65535)
+        CONSTRAINT store_partitions CHECK (partitions BETWEEN 1 AND 65535),
+    -- The cluster whose transaction ids the events carry.
+    system_identifier bigint
 );
 
 INSERT INTO store (version, oldest_client) VALUES (1, 1);
@@ -91,7 +93,7 @@ CREATE TABLE executions (
     suspension_behavior   text COLLATE "C", -- what the time-out of a suspension does that does not say so
     suspension_reason     text COLLATE "C",
     timeout_behavior      text COLLATE "C",
-    close_reason          text COLLATE "C", -- how the suspension ended
+    close_reason          text COLLATE "C", -- how the suspension ended, unless the execution ended with it
     retry_categories      text[] COLLATE "C"
 ) WITH (fillfactor = 85);
 

@@ -11,7 +11,6 @@ CREATE TABLE suspensions (
     attempt_index        bigint  NOT NULL,
     suspension_id        uuid    NOT NULL,
     lease_id             uuid    NOT NULL,
-    waitpoint_id         uuid    NOT NULL,  -- the primary one
     attempt_id           uuid    NOT NULL,
     satisfied            boolean NOT NULL,  -- its condition held already, and nothing was suspended
     execution_id         text COLLATE "C" NOT NULL,
@@ -19,6 +18,7 @@ CREATE TABLE suspensions (
     idempotency_key      text COLLATE "C",
     requested_by         text COLLATE "C" NOT NULL,
     continuation_pointer text COLLATE "C",
+    waitpoint_ids        uuid[]  NOT NULL,  -- the primary one first
     leaves               jsonb   NOT NULL,  -- the parts of its condition, which all have to hold
     CONSTRAINT suspensions_pkey PRIMARY KEY (execution_id, suspension_number)
 );
@@ -34,7 +34,6 @@ CREATE TABLE waitpoints (
     activated_at      bigint,
     expires_at        bigint,               -- of one that was made pending
     suspension_number bigint,               -- of the suspension that took it up
-    place             bigint,               -- among the waitpoints of that suspension, from 1
     waitpoint_id      uuid   NOT NULL,
     attempt_id        uuid   NOT NULL,
     execution_id      text COLLATE "C" NOT NULL,
@@ -43,9 +42,6 @@ CREATE TABLE waitpoints (
     token_fingerprint text COLLATE "C" NOT NULL,
     CONSTRAINT waitpoints_pkey PRIMARY KEY (execution_id, waitpoint_id)
 );
-
--- The waitpoints of a suspension, in their order; behind them those that are pending.
-CREATE INDEX waitpoints_suspension_number ON waitpoints (execution_id, suspension_number, place);
 
 -- What was accepted, by waitpoint; place counts all signals of the execution, from 1.
 CREATE TABLE signals (

@@ -31,11 +31,13 @@ use crate::{Answer, Each, Mint, Op, Outcome, Place, State, StoredExecution, capa
 /// The refusal that the contract's documentation names for the operation; `Validation(Corruption)` also for a state
 /// that cannot be.
 pub fn apply(state: &mut State, op: &Op, now: TimestampMs, mint: &mut dyn Mint) -> Outcome {
+    #[cfg(feature = "flaws")]
+    let (heard, now) = flaw::heard(state, op, now);
+    #[cfg(feature = "flaws")]
+    let op = &*heard;
     let outcome = dispatch(state, op, now, mint);
     #[cfg(feature = "flaws")]
-    if outcome.is_err() {
-        flaw::refused(state, op, now);
-    }
+    let outcome = flaw::told(state, op, now, outcome);
     outcome
 }
 
@@ -171,6 +173,8 @@ fn fence(state: &mut State, handle: &Handle, operation: Operation, now: Timestam
     let verdict = row.record.check_fence(&held.fence, now);
     #[cfg(feature = "flaws")]
     let verdict = flaw::verdict(state, row, &held, operation, now, verdict);
+    #[cfg(feature = "flaws")]
+    let verdict = flaw::fenced(state, (row, handle, &held), operation, now, verdict);
     verdict.map(|()| Fenced::Held(held))
 }
 

@@ -10,6 +10,8 @@ use ff_core::{
 };
 use futures::{StreamExt, stream::try_unfold};
 
+#[cfg(feature = "flaws")]
+use crate::flaw;
 use crate::{
     MemoryBackend,
     apply::subscriptions::{Family, cursor, page, resolve},
@@ -79,7 +81,12 @@ fn subscribe<E: Family>(
     filter: &ScannerFilter,
 ) -> Result<Subscription<E>, EngineError> {
     filter.check()?;
-    let passed = client.look(|state| resolve::<E>(state, from))?;
+    #[cfg(feature = "flaws")]
+    let filter = &flaw::filtered(client, filter);
+    let passed = client.look(|state| resolve::<E>(state, from));
+    #[cfg(feature = "flaws")]
+    let passed = flaw::begun(client, passed);
+    let passed = passed?;
     let client = client.handle();
     let reader = Reader { client, filter: filter.clone(), passed, page: VecDeque::new(), cursor: cursor::<E>(passed) };
     Ok(Box::pin(try_unfold(reader, Reader::next)))
@@ -95,10 +102,12 @@ impl<E: Family> Reader<E> {
             // Registered before the look: what is told after it wakes this reader.
             let mut told = pin!(self.client.told().notified());
             told.as_mut().enable();
-            let (page, passed) = self
-                .client
-                .look(|state| page::<E>(state, self.passed, &self.filter))
-                .map_err(|error| error.interrupting(&self.cursor))?;
+            let next = self.client.look(|state| page::<E>(state, self.passed, &self.filter));
+            #[cfg(feature = "flaws")]
+            if next.is_err() && flaw::ends_silently(&self.client) {
+                return Ok(None);
+            }
+            let (page, passed) = next.map_err(|error| error.interrupting(&self.cursor))?;
             if passed == self.passed {
                 told.await;
             }

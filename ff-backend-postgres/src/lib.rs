@@ -10,6 +10,7 @@ mod config;
 mod error;
 mod executions;
 mod leases;
+mod notify;
 mod row;
 mod scanners;
 mod subscriptions;

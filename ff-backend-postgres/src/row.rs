@@ -176,7 +176,7 @@ fn grant(row: &PgRow) -> Result<Option<GrantRecord>, PgError> {
 
 fn suspension(row: &PgRow) -> Result<Option<SuspensionRecord>, PgError> {
     let Some(suspension_id) = row.try_get::<Option<Uuid>, _>("suspension_id")? else { return Ok(None) };
-    let ended = maybe_instant(row, "suspension_closed_at")?;
+    let ended = row.try_get::<Option<&str>, _>("close_reason")?;
     Ok(Some(SuspensionRecord {
         number: number(row, "suspension_number")?,
         already_satisfied: row.try_get("satisfied")?,
@@ -192,7 +192,9 @@ fn suspension(row: &PgRow) -> Result<Option<SuspensionRecord>, PgError> {
         continuation_metadata_pointer: row.try_get("continuation_pointer")?,
         leaves: leaves(row)?,
         resume_delay_ms: maybe_number(row, "suspension_delay_ms")?,
-        ended: ended.map(|at| Ok::<_, PgError>((word(row, "close_reason")?, at))).transpose()?,
+        ended: ended
+            .map(|_| Ok::<_, PgError>((word(row, "close_reason")?, instant(row, "suspension_closed_at")?)))
+            .transpose()?,
     }))
 }
 

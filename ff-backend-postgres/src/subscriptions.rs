@@ -204,9 +204,11 @@ async fn resolve(store: &Sender, cursor: &StreamCursor, family: EventFamily) -> 
             .bind(given.as_ref().map(|place| &place.old))
             .bind(given.as_ref().and_then(|place| place.new.as_ref()))
             .bind(given.as_ref().map(|place| place.passed))
+            .bind(given.as_ref().map(|place| place.epoch))
     };
     let row = store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
-    let oldest = Place::oldest(row.try_get("before_xid")?);
+    let epoch = row.try_get("epoch")?;
+    let oldest = Place::oldest(epoch, row.try_get("before_xid")?);
     if !row.try_get::<bool, _>("known")? {
         return Err(EngineError::foreign_cursor(LABEL, family).into());
     }
@@ -214,7 +216,7 @@ async fn resolve(store: &Sender, cursor: &StreamCursor, family: EventFamily) -> 
         Some(_) if !row.try_get::<bool, _>("works")? => Err(EngineError::cursor_too_old(&oldest.cursor(family)).into()),
         Some(place) => Ok(place),
         None if *cursor == StreamCursor::Start => Ok(oldest),
-        None => Ok(Place::behind(row.try_get("snapshot")?, row.try_get("newest")?)),
+        None => Ok(Place::behind(epoch, row.try_get("snapshot")?, row.try_get("newest")?)),
     }
 }
 
@@ -240,12 +242,12 @@ impl<E: Family> Reader<E> {
         let place = &self.place;
         let statement = || {
             let query = sqlx::query(E::PAGE).bind(&place.old).bind(&place.new).bind(place.passed);
-            filtered(query.bind(place.floor).bind(PAGE as i64), &self.filter)
+            filtered(query.bind(place.floor).bind(PAGE as i64).bind(place.epoch), &self.filter)
         };
         let rows = self.store.rows(statement).await?;
         let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         if !first.try_get::<bool, _>("works")? {
-            let oldest = Place::oldest(first.try_get("before_xid")?);
+            let oldest = Place::oldest(first.try_get("epoch")?, first.try_get("before_xid")?);
             return Err(EngineError::cursor_too_old(&oldest.cursor(E::NAME)).into());
         }
         let resumed = self.place.new.is_some();

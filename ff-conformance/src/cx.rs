@@ -143,10 +143,7 @@ impl Cx {
     #[must_use]
     pub fn lacking(&self, control: Control) -> Stop {
         let reason = format!("no {} control", control.as_str());
-        match (self.topology, control) {
-            (Topology::InProcess, Control::Address | Control::Hold) => Stop::Ineligible(reason),
-            _ => Stop::NotRun(reason),
-        }
+        if self.topology.can_have(control) { Stop::NotRun(reason) } else { Stop::Ineligible(reason) }
     }
 
     /// Gives the store back.

@@ -14,6 +14,7 @@ use ff_core::{Capabilities, EngineBackend, EngineError, TimestampMs};
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 pub(crate) use tell::tell;
+use tokio::sync::Notify;
 
 use crate::{Intercept, Intercepted};
 
@@ -48,6 +49,8 @@ impl fmt::Display for Call {
 #[derive(Debug, Default)]
 pub struct Recorder {
     record: Mutex<Record>,
+    /// Told whenever a call is answered or given up.
+    ended: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -146,6 +149,18 @@ impl Recorder {
         self.record().under_way.values().copied().collect()
     }
 
+    /// Waits until every call that was made has answered or was given up.
+    pub(crate) async fn all_ended(&self) {
+        loop {
+            // Made before the look, or a call that ends between the two would not be told.
+            let ended = self.ended.notified();
+            if self.record().under_way.is_empty() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
     /// The method in which the backend panicked first, and what it said.
     #[must_use]
     pub fn panic(&self) -> Option<(&'static str, String)> {
@@ -208,6 +223,7 @@ struct UnderWay<'a> {
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.recorder.record().under_way.remove(&self.number);
+        self.recorder.ended.notify_waiters();
     }
 }
 
@@ -267,6 +283,22 @@ mod tests {
         assert_eq!(calls.len(), LAST);
         assert_eq!(calls[0].to_string(), "a: call(0) -> yes");
         assert_eq!(calls[LAST - 1].to_string(), format!("a: call({}) -> (no answer)", LAST - 1));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_all_ends_hears_of_the_last() {
+        let recorder = Recorder::new();
+        recorder.all_ended().await;
+        let calls = ["first", "second"].map(|method| UnderWay {
+            recorder: &recorder,
+            number: recorder.begins("a", method, format!("{method}()")),
+        });
+        let mut waits = std::pin::pin!(recorder.all_ended());
+        for call in calls {
+            assert!(futures::poll!(waits.as_mut()).is_pending());
+            drop(call);
+        }
+        assert!(futures::poll!(waits.as_mut()).is_ready());
     }
 
     #[test]

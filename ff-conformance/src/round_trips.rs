@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ff_core::{
     CapabilitySet, ClaimExecutionArgs, EngineBackend, EngineError, ExecutionId, ExecutionPolicy, Operation, PageLimit,
+    ScanArgs, ScannerKind,
 };
 
 use crate::{
@@ -52,6 +53,13 @@ impl Counted {
             turns.push(self.proxy.turns());
         }
         Ok(turns.into_iter().skip(1).collect())
+    }
+
+    /// Round trips of one pass, and the rows that it changed.
+    pub(crate) async fn turns_of_scan(&self, scanner: ScannerKind) -> Result<(u64, u32), Stop> {
+        self.proxy.reset();
+        let report = self.client.scan(ScanArgs::new(scanner)).await?;
+        Ok((self.proxy.turns(), report.changed))
     }
 
     /// As many executions under live leases as there are calls.

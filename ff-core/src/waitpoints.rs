@@ -84,8 +84,8 @@ pub trait Waitpoints: Send + Sync + 'static {
     ///
     /// # Errors
     /// In this order: `Validation(InvalidWaitpointKey)` for a key that is empty, above 256 bytes or has a U+0000;
-    /// `Validation(InvalidInput)` for a duration outside its range; as every method of [`crate::Attempts`] for the handle;
-    /// `State(SigningKeyMissing)`; the rest of what [`crate::Attempts`] refuses.
+    /// `Validation(InvalidInput)` for a duration outside its range; as every method of [`crate::Attempts`];
+    /// `State(SigningKeyMissing)`.
     ///
     /// # Capability
     /// `waitpoints`.

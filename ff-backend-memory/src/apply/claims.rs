@@ -141,6 +141,8 @@ pub(crate) fn promote(
     mint: &mut dyn Mint,
 ) -> Result<(), EngineError> {
     let most = usize::try_from(state.limits.promote_per_claim).unwrap_or(usize::MAX);
+    #[cfg(feature = "flaws")]
+    let most = flaw::promoted_at_once(state, most);
     let ids = state.index.due(lane, now, most);
     #[cfg(feature = "flaws")]
     let ids = flaw::promotable(state, ids, now);

@@ -29,13 +29,12 @@ pub(super) fn create_waitpoint(
     mint: &mut dyn Mint,
 ) -> Result<PendingWaitpoint, EngineError> {
     let life = PendingWaitpoint::check(waitpoint_key, expires_in)?;
-    handle.decode(LABEL)?.execution_id.check_partition(state.limits.partitions)?;
-    if state.keyring.current.is_none() {
-        return Err(EngineError::State(StateKind::SigningKeyMissing));
-    }
     let Fenced::Held(held) = fence(state, handle, Operation::CreateWaitpoint, now)? else {
         return Err(EngineError::corrupt("no waitpoint ends a lease"));
     };
+    if state.keyring.current.is_none() {
+        return Err(EngineError::State(StateKind::SigningKeyMissing));
+    }
     let (id, attempt_id) = (held.execution_id, held.fence.attempt_id);
     let row = state.row(&id)?;
     let mut known = row.mailbox.waitpoints.values();

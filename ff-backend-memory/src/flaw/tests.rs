@@ -1,4 +1,4 @@
-//! Every planted fault shows, and a store without one behaves as a build without the feature.
+//! Planted faults of steps show, and a store without one behaves as a build without the feature.
 
 use std::time::Duration;
 
@@ -247,7 +247,9 @@ fn tape(flaw: Option<Flaw>) -> String {
 #[test]
 fn every_flaw_but_the_race_changes_the_tape() {
     let right = tape(None);
-    for flaw in Flaw::ALL.iter().filter(|flaw| **flaw != Flaw::M03) {
+    // The suite alone shows these: they need clients and reads, or make the lane of the tape endless.
+    let beyond = Flaw::Ex1..=Flaw::Ba9;
+    for flaw in Flaw::ALL.iter().filter(|flaw| **flaw != Flaw::M03 && !beyond.contains(flaw)) {
         assert!(tape(Some(*flaw)) != right, "{flaw} does not show");
     }
     assert_eq!(tape(Some(Flaw::M03)), right, "the race needs two claimers");

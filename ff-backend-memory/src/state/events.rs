@@ -170,6 +170,20 @@ impl Events {
         self.lease.written() + self.completion.written() + self.operator.written() + self.signal.written()
     }
 
+    /// Tells the latest event of a lease once more.
+    #[cfg(feature = "flaws")]
+    pub(crate) fn tell_again(&mut self) {
+        self.lease.kept.extend(self.lease.kept.back().cloned());
+    }
+
+    /// Forgets the reason of the latest event of a lease.
+    #[cfg(feature = "flaws")]
+    pub(crate) fn forget_reason(&mut self) {
+        if let Some(entry) = self.lease.kept.back_mut() {
+            entry.reason = None;
+        }
+    }
+
     /// Takes back the latest completion.
     #[cfg(feature = "flaws")]
     pub(crate) fn forget_completion(&mut self) {

@@ -95,6 +95,12 @@ impl Index {
         self.lanes.get(lane)?.due.first().map(|(due, _)| *due)
     }
 
+    /// Makes a lane known.
+    #[cfg(feature = "flaws")]
+    pub(crate) fn know(&mut self, lane: LaneId) {
+        self.lanes.entry(lane).or_default();
+    }
+
     /// Makes an execution and its lane known.
     pub(crate) fn register(&mut self, record: &ExecutionRecord) {
         self.ids.insert(record.execution_id);

@@ -1,6 +1,7 @@
 -- cancel_execution: the execution ends as cancelled, on somebody's authority outside its lease.
 -- $1 id text, $2 source text, $3 reason text, $4 fenced bool, $5 lease_id uuid, $6 lease_epoch int8, $7 attempt_id uuid
--- returns: verdict text, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid, timed_out text
+-- returns: verdict text, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid, timed_out text,
+--   listened bool
 -- verdict: ok, replay, or a refusal: missing, again, terminal, not_active, lease_revoked, lease_expired, stale_lease
 WITH seen AS MATERIALIZED (SELECT xmin AS version FROM executions WHERE id = $1),
 held AS MATERIALIZED (SELECT e.xmin AS version, e.* FROM executions e WHERE e.id = $1 FOR NO KEY UPDATE),
@@ -51,5 +52,6 @@ operated AS (
 )
 SELECT
     CASE WHEN j.id IS NOT NULL THEN j.verdict WHEN EXISTS (SELECT FROM held) THEN 'again' ELSE 'missing' END AS verdict,
-    j.terminal_outcome, j.lifecycle_phase, j.lease_epoch, j.attempt_id, j.timed_out
+    j.terminal_outcome, j.lifecycle_phase, j.lease_epoch, j.attempt_id, j.timed_out,
+    coalesce(j.verdict = 'ok' AND EXISTS (SELECT FROM completion_waiters WHERE expires_at > j.now), false) AS listened
 FROM (VALUES (1)) one LEFT JOIN judged j ON true;

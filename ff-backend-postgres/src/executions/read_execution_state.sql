@@ -22,7 +22,7 @@ SELECT
     e.created_at,
     e.started_at, e.completed_at, e.last_transition_at, e.last_mutation_at, e.failure_reason, e.failure_category,
     e.cancellation_reason, e.cancelled_by, e.progress_percent, e.progress_message, e.progress_updated_at,
-    u.suspension_id, u.waitpoint_id AS suspension_waitpoint_id, u.attempt_id AS suspension_attempt_id,
+    u.suspension_id, u.waitpoint_ids[1] AS suspension_waitpoint_id, u.attempt_id AS suspension_attempt_id,
     e.suspension_number, u.satisfied,
     u.lease_epoch AS suspension_epoch, e.suspended_at, e.suspension_timeout_at, e.timeout_behavior, e.suspension_reason,
     u.requested_by, u.continuation_pointer, u.leaves::text AS leaves, e.suspension_delay_ms, e.close_reason,

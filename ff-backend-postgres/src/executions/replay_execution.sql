@@ -32,6 +32,7 @@ begun AS (
         retry_count = 0, lease_reclaim_count = 0, replay_count = e.replay_count + 1,
         failure_reason = NULL, failure_category = NULL, cancellation_reason = NULL, cancelled_by = NULL,
         progress_percent = NULL, progress_message = NULL, progress_updated_at = NULL,
+        suspension_closed_at = coalesce(e.suspension_closed_at, least(e.completed_at, e.execution_deadline_at - 1)),
         last_transition_at = j.now, last_mutation_at = j.now
     FROM judged j WHERE e.id = $1 AND j.verdict = 'ok'
 ),

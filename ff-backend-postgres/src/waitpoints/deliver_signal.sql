@@ -48,21 +48,22 @@ judged AS MATERIALIZED (
     FROM target t
 ),
 active AS MATERIALIZED (SELECT * FROM judged WHERE verdict = 'ok' AND NOT pending),
+asked AS MATERIALIZED (
+    SELECT a.waitpoint_key, u.waitpoint_ids, u.leaves FROM active a CROSS JOIN LATERAL (
+        SELECT * FROM suspensions WHERE execution_id = $1 AND suspension_number = a.suspension_number LIMIT 1) u
+),
 come AS MATERIALIZED (
     SELECT w.waitpoint_key, s.signal_id, s.signal_name, s.source_type, s.source_identity, false AS new
-    FROM active a CROSS JOIN LATERAL (
-            SELECT waitpoint_id, waitpoint_key FROM waitpoints
-            WHERE execution_id = $1 AND suspension_number = a.suspension_number ORDER BY place LIMIT 1000) w
-        CROSS JOIN LATERAL (
-            SELECT * FROM signals WHERE execution_id = $1 AND waitpoint_id = w.waitpoint_id OFFSET 0) s
-    UNION ALL SELECT waitpoint_key, $5, $6, $8, $9, true FROM active
+    FROM asked CROSS JOIN unnest(waitpoint_ids) AS i (id)
+        CROSS JOIN LATERAL (SELECT * FROM waitpoints WHERE execution_id = $1 AND waitpoint_id = i.id LIMIT 1) w
+        CROSS JOIN LATERAL (SELECT * FROM signals WHERE execution_id = $1 AND waitpoint_id = i.id OFFSET 0) s
+    UNION ALL SELECT waitpoint_key, $5, $6, $8, $9, true FROM asked
 ),
 progress AS MATERIALIZED (
     SELECT l.n, bool_or(a.waitpoint_key = ANY (l.keys)) AS listed, coalesce(bool_or(c.new), false) AS matched,
         least(l.n, count(DISTINCT unit) FILTER (WHERE NOT c.new)) AS before, least(l.n, count(DISTINCT unit)) AS after
-    FROM active a CROSS JOIN LATERAL (
-            SELECT leaves FROM suspensions WHERE execution_id = $1 AND suspension_number = a.suspension_number LIMIT 1) u
-        CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(u.leaves) AS (keys text[], name text, "distinct" text, n int8))
+    FROM asked a
+        CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(a.leaves) AS (keys text[], name text, "distinct" text, n int8))
             WITH ORDINALITY AS l (keys, name, counted, n, place)
         LEFT JOIN LATERAL (
             SELECT c.new, CASE l.counted WHEN 'distinct_waitpoints' THEN ARRAY[c.waitpoint_key]

@@ -109,38 +109,42 @@ pub(super) async fn observe(backend: &PostgresBackend, handle: &Handle) -> Resul
     }
     if word::<SuspensionEnd>(first, "resumed_by")? == SuspensionEnd::TimedOutAutoResume {
         let suspension = SuspensionId::from_uuid(first.try_get("suspension_id")?);
-        return Ok(vec![ResumeSignal::timeout(&suspension, instant(first, "closed_at")?)]);
+        return Ok(vec![ResumeSignal::timeout(&suspension, instant(first, "timed_out_at")?)]);
     }
     let leaves = leaves(first)?;
-    let mut signals = Vec::new();
+    let (mut accepted, mut signals) = (Vec::new(), Vec::new());
     for row in &rows {
-        signals.extend(counted(row, &leaves)?);
+        let Some((seen, signal)) = accepted_signal(row)? else { break };
+        accepted.push(seen);
+        signals.push(signal);
     }
-    Ok(signals)
+    // What was kept may go on behind the signal that fulfilled the condition. More signals never undo it.
+    let counts: Vec<usize> = (1..=accepted.len()).collect();
+    let fulfilled = counts.partition_point(|count| !ConditionLeaf::all_hold(&leaves, &accepted[..*count])) + 1;
+    let counted = |(seen, signal)| leaves.iter().any(|leaf| leaf.matches(&seen)).then_some(signal);
+    Ok(accepted.into_iter().zip(signals).take(fulfilled).filter_map(counted).collect())
 }
 
-/// The signal of a row, if there is one and it counts for the condition.
-fn counted(row: &PgRow, leaves: &[ConditionLeaf]) -> Result<Option<ResumeSignal>, PgError> {
+/// The signal of a row, if there is one: as conditions see it, and as workers do.
+fn accepted_signal(row: &PgRow) -> Result<Option<(ConditionSignal, ResumeSignal)>, PgError> {
     let Some(signal_id) = row.try_get::<Option<Uuid>, _>("signal_id")? else { return Ok(None) };
-    let seen = ConditionSignal {
-        waitpoint_key: row.try_get("waitpoint_key")?,
+    let signal = ResumeSignal {
         signal_id: SignalId::from_uuid(signal_id),
         signal_name: row.try_get("signal_name")?,
+        signal_category: row.try_get("signal_category")?,
         source_type: row.try_get("source_type")?,
         source_identity: row.try_get("source_identity")?,
-    };
-    if !leaves.iter().any(|leaf| leaf.matches(&seen)) {
-        return Ok(None);
-    }
-    Ok(Some(ResumeSignal {
-        signal_id: seen.signal_id,
-        signal_name: seen.signal_name,
-        signal_category: row.try_get("signal_category")?,
-        source_type: seen.source_type,
-        source_identity: seen.source_identity,
         correlation_id: row.try_get("correlation_id")?,
         accepted_at: instant(row, "accepted_at")?,
         payload: row.try_get("payload")?,
         payload_encoding: row.try_get("payload_encoding")?,
-    }))
+    };
+    let seen = ConditionSignal {
+        waitpoint_key: row.try_get("waitpoint_key")?,
+        signal_id: signal.signal_id,
+        signal_name: signal.signal_name.clone(),
+        source_type: signal.source_type.clone(),
+        source_identity: signal.source_identity.clone(),
+    };
+    Ok(Some((seen, signal)))
 }

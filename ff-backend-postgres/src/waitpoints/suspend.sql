@@ -64,10 +64,10 @@ decided AS MATERIALIZED (
 ),
 described AS (
     INSERT INTO suspensions (suspension_number, key_expires_at, lease_epoch, lease_ms, attempt_index, suspension_id, lease_id,
-        waitpoint_id, attempt_id, satisfied, execution_id, worker_instance_id, idempotency_key, requested_by,
-        continuation_pointer, leaves)
+        attempt_id, satisfied, execution_id, worker_instance_id, idempotency_key, requested_by, continuation_pointer,
+        waitpoint_ids, leaves)
     SELECT number, now + least(greatest(timeout_at - now, 0) + 60000, $23), lease_epoch, $24, attempt_index, $8, lease_id,
-        ($9::uuid[])[1], attempt_id, satisfied, id, worker_instance_id, $21, $16, $19, $12::text::jsonb
+        attempt_id, satisfied, id, worker_instance_id, $21, $16, $19, $9, $12::text::jsonb
     FROM decided RETURNING *
 ),
 answer AS MATERIALIZED (SELECT * FROM described UNION ALL SELECT * FROM known),
@@ -96,19 +96,19 @@ released AS (
     FROM decided WHERE NOT satisfied
 ),
 opened AS (
-    INSERT INTO waitpoints (created_at, activated_at, suspension_number, place, waitpoint_id, attempt_id, execution_id,
+    INSERT INTO waitpoints (created_at, activated_at, suspension_number, waitpoint_id, attempt_id, execution_id,
         waitpoint_key, token_kid, token_fingerprint)
-    SELECT now, now, number, place, a.id, attempt_id, $1, name, kid, fingerprint FROM decided, asked a
+    SELECT now, now, number, a.id, attempt_id, $1, name, kid, fingerprint FROM decided, asked a
     ON CONFLICT ON CONSTRAINT waitpoints_pkey
-        DO UPDATE SET activated_at = excluded.activated_at, suspension_number = excluded.suspension_number, place = excluded.place
+        DO UPDATE SET activated_at = excluded.activated_at, suspension_number = excluded.suspension_number
 ),
 named AS MATERIALIZED (
     SELECT array_agg(id ORDER BY place) AS ids, array_agg(name ORDER BY place) AS names,
         array_agg(kid ORDER BY place) AS kids
     FROM (SELECT id, name, kid, place FROM asked WHERE EXISTS (SELECT FROM decided)
-        UNION ALL SELECT w.waitpoint_id, w.waitpoint_key, w.token_kid, w.place
-        FROM known k CROSS JOIN LATERAL (SELECT * FROM waitpoints
-            WHERE execution_id = $1 AND suspension_number = k.suspension_number ORDER BY place LIMIT 1000) w) w
+        UNION ALL SELECT i.id, w.waitpoint_key, w.token_kid, i.place
+        FROM known k CROSS JOIN unnest(k.waitpoint_ids) WITH ORDINALITY AS i (id, place) CROSS JOIN LATERAL (
+            SELECT * FROM waitpoints WHERE execution_id = $1 AND waitpoint_id = i.id LIMIT 1) w) w
 )
 SELECT
     CASE WHEN j.id IS NOT NULL THEN j.verdict WHEN NOT EXISTS (SELECT FROM ring) THEN 'ring'

@@ -143,8 +143,9 @@ async fn staged(stage: &Stage, vector: &Vector) -> (ExecutionId, Vec<(String, Pe
     run(
         &mut session,
         format!(
-            "UPDATE waitpoints SET suspension_number = 1, place = 2 WHERE execution_id = '{id}' AND place IS NULL; \
-             UPDATE suspensions SET leaves = '{}' WHERE execution_id = '{id}'",
+            "UPDATE waitpoints SET suspension_number = 1 WHERE execution_id = '{id}'; \
+             UPDATE suspensions SET leaves = '{}', waitpoint_ids = ARRAY( \
+                 SELECT waitpoint_id FROM waitpoints WHERE execution_id = '{id}') WHERE execution_id = '{id}'",
             vector.leaves
         ),
     )
@@ -190,7 +191,8 @@ async fn the_golden_vectors_hold_for_signals_that_were_kept() {
         let mut waitpoints = vec![WaitpointBinding::pending(opened.waitpoint_id)];
         let others = vector.condition.waitpoint_keys().into_iter().filter(|key| *key != first.waitpoint_key);
         waitpoints.extend(others.map(WaitpointBinding::fresh_with_key));
-        let args = SuspendArgs { waitpoints, ..suspension(WaitpointBinding::fresh(), vector.condition.clone()) };
+        let mut args = suspension(WaitpointBinding::fresh(), vector.condition.clone());
+        args.waitpoints = waitpoints;
         // Only the signals of one waitpoint can have come, and its suspension has to be a legal one.
         if vector.signals.iter().all(|seen| seen.waitpoint_key == first.waitpoint_key) && args.check().is_ok() {
             for seen in &vector.signals {

@@ -99,6 +99,7 @@ fn reads(info: ExecutionInfo, current_lease: Option<LeaseSummary>) -> Reads {
         current_attempt: info.current_attempt,
         lease_status: if current_lease.is_some() { LeaseStatus::Live } else { LeaseStatus::None },
         current_lease,
+        current_waitpoint: None,
         created_at: info.created_at,
         last_mutation_at: info.last_mutation_at,
         total_attempt_count: info.total_attempt_count,

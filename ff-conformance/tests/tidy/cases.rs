@@ -38,6 +38,7 @@ const CASE_FILES: &[&str] = &[
     "routing",
     "grants",
     "redemptions",
+    "void_grants",
     "explanations",
     "priorities",
     "worker_capabilities",
@@ -45,6 +46,7 @@ const CASE_FILES: &[&str] = &[
     "waits",
     "batches",
     "claim_batches",
+    "held_batches",
     "hand_overs",
     "waitpoints",
     "suspends",
@@ -58,6 +60,7 @@ const CASE_FILES: &[&str] = &[
     "subscriptions",
     "arguments",
     "errors",
+    "refusals",
     "capabilities",
     "boot",
     "loops",
@@ -65,6 +68,7 @@ const CASE_FILES: &[&str] = &[
     "clocks",
     "durability",
     "round_trips",
+    "passes",
     "steering",
 ];
 
