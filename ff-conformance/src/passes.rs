@@ -140,7 +140,7 @@ pub async fn scan_costs_a_round_trip_for_each_lane(cx: &Cx) -> Verdict {
         |got: &Vec<(u64, u32)>| matches!(got.as_slice(), [_, (works @ 1..=3, 4), (1, 0)] if *works > 0),
     );
     check!(cx, "FF-CON-005", costs, bounded);
-    for (scanner, most) in [(ScannerKind::Retention, 2), (ScannerKind::EventRetention, 3)] {
+    for (scanner, most) in [(ScannerKind::Retention, 2), (ScannerKind::EventRetention, 4)] {
         counted.turns_of_scan(scanner).await?;
         let (turns, removed) = counted.turns_of_scan(scanner).await?;
         let bounded = satisfies(format!("is at most {most}"), move |turns: &u64| (1..=most).contains(turns));
