@@ -117,6 +117,7 @@ pub async fn deliver_signal_repeated_after_a_fault_ends_as_one_call(cx: &Cx) -> 
     let (faulty, proxy) = cx.proxied("faulty").await?;
     let direct = cx.client("direct").await?;
     faulty.deliver_signal(suspended(cx, &direct).await?.signal()?).await?;
+    cx.claimed(&direct, "next").await?;
     for fault in FAULTS {
         let old = suspended(cx, &direct).await?;
         let signal = old.signal()?;
@@ -131,6 +132,8 @@ pub async fn deliver_signal_repeated_after_a_fault_ends_as_one_call(cx: &Cx) -> 
         let log = if arrived { "satisfied, deduped" } else { "satisfied" };
         check!(cx, "FF-DUR-003", signal_log(&cx.dump().await?, &old.id()), reads(log));
         check!(cx, "FF-WPT-008", direct.observe_signals(&old.receipt).await?.len(), equals(1));
+        // Out of the way of the next claim.
+        cx.claimed(&direct, "next").await?;
     }
     Ok(())
 }
