@@ -41,6 +41,7 @@ pub fn apply(state: &mut State, op: &Op, now: TimestampMs, mint: &mut dyn Mint) 
     outcome
 }
 
+#[expect(clippy::too_many_lines, reason = "one arm for each operation, and nothing else")]
 fn dispatch(state: &mut State, op: &Op, now: TimestampMs, mint: &mut dyn Mint) -> Outcome {
     match op {
         Op::CreateExecution(args) => executions::create_execution(state, args, now).map(Answer::CreateExecution),

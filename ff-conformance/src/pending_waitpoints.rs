@@ -1,14 +1,14 @@
 //! Cases of pending waitpoints: opened by a holder, filled before the suspension, taken up by it.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ff_core::{
-    CountKind, DeliverSignalResult, ResumeCondition, SignalEffect, SuspendArgs, SuspendOutcome, SuspensionId,
-    SuspensionReasonCode, WaitpointBinding,
+    CountKind, DeliverSignalResult, EngineBackend, ResumeCondition, SignalEffect, SuspendArgs, SuspendOutcome,
+    SuspensionId, SuspensionReasonCode, WaitpointBinding,
 };
 
 use crate::{
-    Cx, Stop, TTL, Verdict, answers, check, equals,
+    Claimed, Cx, Stop, TTL, Verdict, answers, check, equals,
     instants::ms,
     is_ok, is_true, refused,
     stages::{completed, held, held_as, lapsed, retrying},
@@ -24,6 +24,20 @@ fn takes_up(door: &Door, keys: &[&str], condition: ResumeCondition) -> SuspendAr
     let fresh = keys.iter().map(|key| WaitpointBinding::fresh_with_key(*key));
     let waitpoints = std::iter::once(WaitpointBinding::pending(door.waitpoint_id)).chain(fresh).collect();
     SuspendArgs::new(SuspensionId::new(), waitpoints, condition, SuspensionReasonCode::WaitingForSignal)
+}
+
+/// A suspend is refused alike by handle and by fence.
+async fn is_refused(
+    cx: &Cx,
+    client: &Arc<dyn EngineBackend>,
+    by: &Claimed,
+    args: SuspendArgs,
+    code: &'static str,
+) -> Verdict {
+    let (id, fence) = (by.payload.execution_id, by.payload.fence);
+    check!(cx, "FF-WPT-021", client.suspend(&by.handle, args.clone()).await, refused(code));
+    check!(cx, "FF-WPT-021", client.suspend_by_triple(id, fence, args).await, refused(code));
+    Ok(())
 }
 
 /// The signal was kept for a suspension to come.
@@ -85,6 +99,13 @@ pub async fn create_waitpoint_needs_the_live_lease(cx: &Cx) -> Verdict {
     for key in ["", "a\0", &"x".repeat(257)] {
         let answer = a.create_waitpoint(&live.handle, key, TTL).await;
         check!(cx, "FF-WPT-020", answer, refused("Validation(InvalidWaitpointKey)"));
+    }
+    for handle in crate::forgeries::foreign(&live)? {
+        let answer = a.create_waitpoint(&handle, "p", TTL).await;
+        check!(cx, "FF-WPT-020", answer, refused("Validation(HandleFromOtherBackend)"));
+    }
+    for handle in crate::forgeries::damaged(&live) {
+        check!(cx, "FF-WPT-020", a.create_waitpoint(&handle, "p", TTL).await, refused("Validation(Corruption)"));
     }
     for life in [Duration::ZERO, Duration::MAX] {
         check!(
@@ -210,7 +231,7 @@ pub async fn a_pending_waitpoint_has_its_attempt_key_and_time(cx: &Cx) -> Verdic
     for (door, condition, code) in
         [(&unknown, any_at("p"), "Contention(WaitpointNotFound)"), (&door, any_at("other"), "Validation(InvalidInput)")]
     {
-        check!(cx, "FF-WPT-021", a.suspend(&claimed.handle, takes_up(door, &[], condition)).await, refused(code));
+        is_refused(cx, &a, &claimed, takes_up(door, &[], condition), code).await?;
     }
     check!(cx, "FF-WPT-021", cx.dump().await?, equals(written));
     let brief = a.create_waitpoint(&claimed.handle, "brief", ms(10)).await?;
@@ -220,24 +241,24 @@ pub async fn a_pending_waitpoint_has_its_attempt_key_and_time(cx: &Cx) -> Verdic
     cx.pass_time(ms(1)).await?;
     check!(cx, "FF-WPT-020", open_at(&a, &door.execution_id).await?, equals("p pending".to_owned()));
     check!(cx, "FF-WPT-020", a.deliver_signal(brief.signal("late")).await, refused("State(WaitpointClosed)"));
-    let late = a.suspend(&claimed.handle, takes_up(&brief, &[], any_at("brief"))).await;
-    check!(cx, "FF-WPT-020", late, refused("State(PendingWaitpointExpired)"));
+    let late = takes_up(&brief, &[], any_at("brief"));
+    is_refused(cx, &a, &claimed, late, "State(PendingWaitpointExpired)").await?;
 
     let old = suspends(cx, &a, claimed, takes_up(&door, &["b"], all_of(vec![any_at("p"), any_at("b")]))).await?;
     for key in ["p", "b"] {
         a.deliver_signal(old.signal_at(key, "go")?).await?;
     }
     let taken = cx.claimed(&a, "next").await?;
-    let twice = a.suspend(&taken.handle, takes_up(&door, &[], any_at("p"))).await;
-    check!(cx, "FF-WPT-021", twice, refused("State(WaitpointNotPending)"));
+    let twice = takes_up(&door, &[], any_at("p"));
+    is_refused(cx, &a, &taken, twice, "State(WaitpointNotPending)").await?;
     let unused = pending(cx, &a, &taken, "unused").await?;
     let failure = ff_core::FailureReason::new("broken");
     a.fail(&taken.handle, failure, ff_core::FailureClass::Transient).await?;
     check!(cx, "FF-WPT-009", open_at(&a, &door.execution_id).await?, equals(String::new()));
     check!(cx, "FF-WPT-009", a.deliver_signal(unused.signal("late")).await, refused("State(WaitpointClosed)"));
     let retry = cx.claimed(&a, "next").await?;
-    let other = a.suspend(&retry.handle, takes_up(&unused, &[], any_at("unused"))).await;
-    check!(cx, "FF-WPT-021", other, refused("Validation(InvalidWaitpointForExecution)"));
+    let other = takes_up(&unused, &[], any_at("unused"));
+    is_refused(cx, &a, &retry, other, "Validation(InvalidWaitpointForExecution)").await?;
     Ok(())
 }
 

@@ -399,7 +399,7 @@ pub async fn a_signal_moves_its_own_execution_only(cx: &Cx) -> Verdict {
 
 /// Deliveries are told as they were made, behind every cursor, each with its signal, waitpoint and sender.
 ///
-/// Covers FF-WPT-027, FF-SUB-003. Needs clock, dump, signal_deliveries, waitpoints.
+/// Covers FF-WPT-027, FF-SUB-003, FF-SUB-006. Needs clock, dump, lease_history, signal_deliveries, waitpoints.
 pub async fn subscribe_signal_delivery_delivers_the_log(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     seeded(cx, &a).await?;
@@ -436,6 +436,11 @@ pub async fn subscribe_signal_delivery_delivers_the_log(cx: &Cx) -> Verdict {
     let foreign = feed::<ff_core::LeaseHistoryEvent>(&a, &all[0].cursor).await;
     let is_refused = matches!(foreign, Err(Stop::Refused(ref error, _)) if error.code() == "Validation(InvalidOffset)");
     check!(cx, "FF-SUB-003", is_refused, is_true());
+    let mut leases = feed::<ff_core::LeaseHistoryEvent>(&a, &StreamCursor::Start).await?;
+    let theirs = taken(&mut leases, 1).await?.remove(0).cursor;
+    let every = ff_core::ScannerFilter::new();
+    let answer = a.subscribe_signal_delivery(theirs, &every).await.map(|_| ());
+    check!(cx, "FF-SUB-006", answer, refused("Validation(InvalidOffset)"));
     let tagless = ff_core::ScannerFilter::new().instance_tag("", "\0");
     let answer = a.subscribe_signal_delivery(StreamCursor::Start, &tagless).await.map(|_| ());
     check!(cx, "FF-SUB-003", answer, refused("Validation(InvalidTagKey)"));

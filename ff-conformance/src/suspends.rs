@@ -40,7 +40,7 @@ pub async fn suspend_is_refused_to_a_receipt_and_to_a_stranger(cx: &Cx) -> Verdi
 
 /// Only the holder of the live lease can suspend, by handle or by fence; who is refused writes nothing.
 ///
-/// Covers FF-WPT-021. Needs clock, dump, operator_control, waitpoints.
+/// Covers FF-WPT-021, FF-WPT-020. Needs clock, dump, operator_control, waitpoints.
 pub async fn suspend_needs_the_live_lease(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     seeded(cx, &a).await?;
@@ -69,9 +69,26 @@ pub async fn suspend_needs_the_live_lease(cx: &Cx) -> Verdict {
     ] {
         check!(cx, "FF-WPT-021", a.suspend_by_triple(id, fence, waits_for_any()).await, refused(code));
     }
+    let sealed = |payload: &ff_core::HandlePayload| -> Result<_, Stop> {
+        Ok(payload.seal(BackendTag::try_new(a.backend_label())?, HandleKind::Fresh))
+    };
+    let mut nobody = live.payload.clone();
+    nobody.execution_id = unknown;
+    let mut forger = live.payload.clone();
+    forger.fence = forged;
+    for (handle, code) in [
+        (sealed(&nobody)?, "NotFound(Execution)"),
+        (ended.handle.clone(), "Contention(ExecutionNotActive)"),
+        (lapsed.handle.clone(), "State(LeaseExpired)"),
+        (revoked.handle.clone(), "State(LeaseRevoked)"),
+        (sealed(&forger)?, "State(StaleLease)"),
+    ] {
+        check!(cx, "FF-WPT-021", a.suspend(&handle, waits_for_any()).await, refused(code));
+        check!(cx, "FF-WPT-020", a.create_waitpoint(&handle, "p", TTL).await, refused(code));
+    }
     let mut other_index = live.payload.clone();
     other_index.attempt_index = AttemptIndex(7);
-    let other_index = other_index.seal(BackendTag::try_new(a.backend_label())?, HandleKind::Fresh);
+    let other_index = sealed(&other_index)?;
     let answer = a.suspend(&other_index, waits_for_any()).await;
     check!(cx, "FF-WPT-021", answer, refused("Validation(InvalidLeaseForSuspend)"));
     check!(cx, "FF-WPT-021", cx.dump().await?, equals(written));
@@ -218,6 +235,8 @@ pub async fn suspend_refuses_arguments_that_do_not_fit(cx: &Cx) -> Verdict {
         (waits_for(&[long.as_str()], any_at(&long)), "Validation(InvalidWaitpointKey)"),
         (waits_for_any().resume_policy(flagged), "Validation(InvalidPolicyJson)"),
     ] {
+        let (id, fence) = (claimed.payload.execution_id, claimed.payload.fence);
+        check!(cx, "FF-WPT-021", a.suspend_by_triple(id, fence, args.clone()).await, refused(code));
         check!(cx, "FF-WPT-021", a.suspend(&claimed.handle, args).await, refused(code));
     }
     check!(cx, "FF-WPT-021", cx.dump().await?, equals(written));
@@ -239,6 +258,9 @@ pub async fn a_waitpoint_id_is_used_once(cx: &Cx) -> Verdict {
     let mut args = waits_for(&["a"], all_of(vec![any_at("a"), any_at("b")]));
     args.waitpoints.push(used);
     let written = cx.dump().await?;
+    let (id, fence) = (taken.payload.execution_id, taken.payload.fence);
+    let by_fence = a.suspend_by_triple(id, fence, args.clone()).await;
+    check!(cx, "FF-WPT-021", by_fence, refused("Conflict(WaitpointAlreadyExists)"));
     check!(cx, "FF-WPT-021", a.suspend(&taken.handle, args).await, refused("Conflict(WaitpointAlreadyExists)"));
     check!(cx, "FF-WPT-021", cx.dump().await?, equals(written));
     Ok(())

@@ -65,7 +65,8 @@ pub trait Waitpoints: Send + Sync + 'static {
     /// Suspends as [`Waitpoints::suspend`] does, for a caller that holds the fence of a lease instead of its handle.
     ///
     /// # Errors
-    /// As `suspend` without those of the handle; `Validation(InvalidInput)` for an id of a partition that the store lacks.
+    /// As `suspend` without `Corruption`, `HandleFromOtherBackend`, `AlreadySuspended` and `InvalidLeaseForSuspend`;
+    /// `Validation(InvalidInput)` for an id of a partition that the store lacks.
     ///
     /// # Capability
     /// `waitpoints`.

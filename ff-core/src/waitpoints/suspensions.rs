@@ -52,8 +52,10 @@ words! {
     }
 
     /// What the time-out of a suspension does.
+    #[derive(Default)]
     TimeoutBehavior {
         /// The execution fails for good; retries are not looked at.
+        #[default]
         Fail = "fail",
         /// The execution is cancelled.
         Cancel = "cancel",
@@ -89,12 +91,6 @@ words! {
         Cancelled = "cancelled",
         /// The deadline of the execution came.
         ExecutionDeadline = "execution_deadline",
-    }
-}
-
-impl Default for TimeoutBehavior {
-    fn default() -> Self {
-        Self::Fail
     }
 }
 

@@ -85,7 +85,13 @@ pub(in crate::apply) fn deliver_signal(
         }
         WaitpointState::Pending | WaitpointState::Closed => SignalEffect::BufferedForPendingWaitpoint,
     };
-    let told = match effect {
+    tell(events, row, args, args.signal_id, told(effect), now);
+    Ok(DeliverSignalResult::Accepted { signal_id: args.signal_id, effect })
+}
+
+/// How an accepted signal is told.
+const fn told(effect: SignalEffect) -> SignalDeliveryEffect {
+    match effect {
         SignalEffect::ResumeConditionSatisfied => SignalDeliveryEffect::Satisfied,
         SignalEffect::AppendedToWaitpoint
         | SignalEffect::AppendedToWaitpointDuplicate
@@ -93,9 +99,7 @@ pub(in crate::apply) fn deliver_signal(
         SignalEffect::SignalIgnoredNotInCondition | SignalEffect::SignalIgnoredMatcherFailed => {
             SignalDeliveryEffect::Ignored
         }
-    };
-    tell(events, row, args, args.signal_id, told, now);
-    Ok(DeliverSignalResult::Accepted { signal_id: args.signal_id, effect })
+    }
 }
 
 /// True if the token was signed for this waitpoint by a key that counts, and the waitpoint exists.
