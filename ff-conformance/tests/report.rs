@@ -96,7 +96,44 @@ fn what_did_not_run_makes_a_run_partial_and_what_cannot_run_does_not() {
         }
     };
     assert_eq!(merged(events(ineligible)).footer.verdict, Conclusion::Certified);
-    assert_eq!(merged(events(|event| event.time_factor = 8.0)).footer.verdict, Conclusion::Partial);
+    assert_eq!(merged(events(|event| event.time_factor = 4.0)).footer.verdict, Conclusion::Certified);
+    assert_eq!(merged(events(|event| event.time_factor = 4.1)).footer.verdict, Conclusion::Partial);
+}
+
+/// What cases say of their rules: a pass counts for a rule, a denial and a silence only where nothing passed.
+#[test]
+fn a_rule_is_what_the_best_case_says_of_it_unless_one_breaks_it() {
+    let rule = CASES[0].covers[0];
+    let said = |outcome: fn() -> Outcome| {
+        let covers = |event: &Event| event.case.covers.iter().any(|covered| covered == rule);
+        let all = merged(events(|event| {
+            if covers(event) {
+                event.case.outcome = outcome();
+            }
+        }));
+        let but_one = merged(events(|event| {
+            if covers(event) && !first(event) {
+                event.case.outcome = outcome();
+            }
+        }));
+        (all.requirements[rule], but_one.requirements[rule])
+    };
+    let denied = said(|| Outcome::Denied { op: "list_lanes".to_owned() });
+    assert_eq!(denied, (Status::Denied, Status::Verified));
+    let not_run = said(|| Outcome::NotRun { reason: "no clock control".to_owned() });
+    assert_eq!(not_run, (Status::NotRun, Status::Verified));
+    let errored = said(|| Outcome::Errored { reason: "close".to_owned() });
+    assert_eq!(errored, (Status::NotRun, Status::Verified));
+}
+
+#[test]
+fn a_run_takes_from_its_first_begin_to_its_last_end_and_counts_every_answer() {
+    let report = merged(events(|event| {
+        event.started_ms = if first(event) { 5000 } else { 1000 };
+        event.case.ms = Some(if first(event) { 70 } else { 9 });
+    }));
+    assert_eq!(report.run.duration_ms, 4070);
+    assert_eq!(report.coverage.methods["renew"]["ok"], CASES.len() as u64);
 }
 
 #[test]

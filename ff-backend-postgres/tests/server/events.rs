@@ -357,7 +357,8 @@ async fn waiting_subscriptions_hold_no_connection_and_dropped_ones_ask_nothing()
     let listening = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
     let gone = async { while rows(&mut session, listening.to_owned()).await[0].get::<i64, _>(0) > 0 {} };
     tokio::time::timeout(PATIENCE, gone).await.unwrap();
-    // The connections of the pool rest from then on.
+    // What was asked before that is answered soon; the connections of the pool rest from then on.
+    tokio::time::timeout(QUIET, std::future::pending::<()>()).await.unwrap_err();
     let last = "SELECT max(state_change)::text FROM pg_stat_activity WHERE datname = current_database() \
                 AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
     let before = rows(&mut session, last.to_owned()).await[0].get::<Option<String>, _>(0);
