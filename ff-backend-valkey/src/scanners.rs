@@ -166,18 +166,17 @@ impl Pass<'_> {
     /// Removes old events, family by family.
     async fn remove_events(&mut self) -> Result<(), ValkeyError> {
         let keys = &self.backend.keys;
-        for events in EventFamily::ALL.iter().map(|family| stream(keys, *family)) {
-            let names = [keys.root(), events];
-            while self.left() > 0 {
-                let most = self.left().min(ROWS);
-                let call = Call::write("ff_trim_events", &names).arg(age_ms(self.backend.retention.events)).arg(most);
-                let removed: u32 = self.backend.server.call(call).await?;
-                self.examined += removed;
-                self.changed += removed;
-                self.last = Some(ScanPlace::Beginning);
-                if removed < most {
-                    break;
-                }
+        let mut names = vec![keys.root()];
+        names.extend(EventFamily::ALL.iter().map(|family| stream(keys, *family)));
+        while self.left() > 0 {
+            let most = self.left().min(ROWS);
+            let call = Call::write("ff_trim_events", &names).arg(age_ms(self.backend.retention.events)).arg(most);
+            let removed: u32 = self.backend.server.call(call).await?;
+            self.examined += removed;
+            self.changed += removed;
+            self.last = Some(ScanPlace::Beginning);
+            if removed < most {
+                break;
             }
         }
         Ok(())

@@ -92,11 +92,18 @@ pub async fn deep_conditions_hold_with_their_last_part(cx: &Cx) -> Verdict {
     Ok(())
 }
 
-/// Two counts do not feed each other, and senders are pairs that no joined text confuses.
+/// Two counts do not feed each other, a signal counts for each part that takes it, and senders are pairs that no joined
+/// text confuses.
 ///
 /// Covers FF-WPT-005. Needs waitpoints.
 pub async fn counts_count_for_themselves(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
+    let both = all_of(vec![count(2, CountKind::DistinctSignals, &["a", "b"]), any_at("a")]);
+    let old = suspended_with(cx, &a, waits_for(&["a", "b"], both)).await?;
+    let got = effects(&a, &old, &[("a", "x", "u"), ("b", "x", "u")]).await?;
+    check!(cx, "FF-WPT-005", got, equals(vec![APPENDED, SATISFIED]));
+    cx.claimed(&a, "next").await?;
+
     let two = all_of(vec![count(2, CountKind::DistinctSignals, &["a"]), count(2, CountKind::DistinctSignals, &["b"])]);
     let old = suspended_with(cx, &a, waits_for(&["a", "b"], two)).await?;
     let signals = [("a", "x", "u"), ("a", "x", "u"), ("a", "x", "u"), ("b", "x", "u"), ("b", "x", "u")];

@@ -5,7 +5,7 @@
 -- returns: verdict text, waitpoint_id uuid, kid text, expires_at int8, terminal_outcome text,
 --   lifecycle_phase text, lease_epoch int8, attempt_id uuid, timed_out text
 -- verdict: ok, ring if the secrets are of another version, or a refusal: missing, again, deadline, not_active,
---   lease_revoked, lease_expired, stale_lease
+--   lease_revoked, lease_expired, stale_lease, no_key if no key signs
 WITH ring AS MATERIALIZED (SELECT FROM waitpoint_ring WHERE version = $5),
 seen AS MATERIALIZED (SELECT xmin AS version FROM executions WHERE id = $1),
 held AS MATERIALIZED (
@@ -18,8 +18,8 @@ judged AS MATERIALIZED (
         WHEN lifecycle_phase <> 'active' THEN 'not_active'
         WHEN ownership_state = 'lease_revoked' THEN 'lease_revoked'
         WHEN ownership_state = 'lease_expired_reclaimable' OR lease_expires_at <= now THEN 'lease_expired'
-        WHEN lease_id = $2 AND lease_epoch = $3 AND attempt_id = $4 THEN 'ok'
-        ELSE 'stale_lease' END AS verdict
+        WHEN lease_id <> $2 OR lease_epoch <> $3 OR attempt_id <> $4 THEN 'stale_lease'
+        WHEN $6::text IS NULL THEN 'no_key' ELSE 'ok' END AS verdict
     FROM ok
 ),
 known AS MATERIALIZED (

@@ -211,14 +211,15 @@ pub(super) async fn create_waitpoint(
     let (waitpoint_id, store) = (WaitpointId::new(), backend.store().await?);
     let mut keys = backend.keys().signing(store).await?;
     for _ in 0..ATTEMPTS {
-        let minted = keys.mint(&execution_id, &waitpoint_id)?;
+        let minted = keys.mint(&execution_id, &waitpoint_id);
+        let signed_by = minted.as_ref().ok();
         let statement = || {
             fenced(include_str!("create_waitpoint.sql"), &holder)
                 .bind(version(&keys))
-                .bind(minted.kid.as_str())
+                .bind(signed_by.map(|minted| minted.kid.as_str()))
                 .bind(waitpoint_id.as_uuid())
                 .bind(waitpoint_key)
-                .bind(&minted.fingerprint)
+                .bind(signed_by.map(|minted| minted.fingerprint.as_str()))
                 .bind(life_ms)
                 .bind(TimestampMs::MAX.as_ms())
         };
@@ -226,6 +227,9 @@ pub(super) async fn create_waitpoint(
         if verdict == "ring" {
             keys = backend.keys().read(store).await?;
             continue;
+        }
+        if verdict == "no_key" {
+            minted?;
         }
         outcome(&verdict, &row)?;
         let waitpoint_id = WaitpointId::from_uuid(row.try_get("waitpoint_id")?);
