@@ -117,8 +117,9 @@ fn drawn(expected: &Outcome, outcome: &Outcome, now: TimestampMs) -> Option<Jitt
         _ => None,
     };
     let (Some(longest), Some(seen)) = (wait(expected), wait(outcome)) else { return Some(Jitter::NONE) };
-    let factor = (seen * 1_000_000).div_ceil(longest.max(1));
-    (500_000..=1_000_000).contains(&factor).then(|| Jitter::from_bits(factor - 500_000))
+    // The smallest factor that is one and gives the wait; the step itself says whether it does.
+    let factor = (seen * 1_000_000).div_ceil(longest.max(1)).max(500_000);
+    (factor <= 1_000_000).then(|| Jitter::from_bits(factor - 500_000))
 }
 
 /// Every id of an execution that a store mints.

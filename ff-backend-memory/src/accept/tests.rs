@@ -173,6 +173,23 @@ fn jitter_is_what_the_answer_shows_within_its_bounds() {
 }
 
 #[test]
+fn a_wait_that_jitter_shortens_to_nothing_is_legal() {
+    let retry = |wait: i64| {
+        let backoff = Backoff::Exponential { initial_delay_ms: 1, max_delay_ms: 1, multiplier: 1.0, jitter: true };
+        let mut policy = ExecutionPolicy::new();
+        policy.retry_policy = Some(RetryPolicy { backoff, ..RetryPolicy::default() });
+        let mut pair = Pair::new();
+        pair.create(1, policy);
+        let handle = pair.claim().unwrap();
+        let fail = Op::Fail { handle, reason: FailureReason::new("x"), classification: FailureClass::Transient };
+        let delay_until = pair.store.at(wait);
+        let obs = Obs::Answered(Ok(Answer::Fail(FailOutcome::RetryScheduled { delay_until })));
+        matches!(accept(&pair.models[0], &fail, &obs, pair.now()), Judgement::Legal(_))
+    };
+    assert_eq!([-1, 0, 1, 2].map(retry), [false, true, true, false]);
+}
+
+#[test]
 fn an_answer_of_any_instant_of_the_interval_is_legal() {
     let mut pair = Pair::new();
     pair.create(1, ExecutionPolicy::new());
