@@ -117,17 +117,10 @@ fn end_of(outcome: &Outcome) -> String {
         Ok(answer) => answer,
     };
     let some = |found: bool| if found { "some" } else { "none" };
-    let each = |oks: usize, all: usize| {
-        format!(
-            "{}",
-            if oks == all {
-                "all"
-            } else if oks == 0 {
-                "refused"
-            } else {
-                "mixed"
-            }
-        )
+    let each = |oks: usize, all: usize| match oks {
+        oks if oks == all => "all".to_owned(),
+        0 => "refused".to_owned(),
+        _ => "mixed".to_owned(),
     };
     let kind = |handle: &Handle| format!("{:?}", handle.kind());
     match answer {

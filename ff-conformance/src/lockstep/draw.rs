@@ -20,10 +20,8 @@ pub(super) enum Intent {
     Junk,
 }
 
-/// Executions beyond which no further one is created.
-const MOST: usize = 7;
 /// Numbers of executions; a number says nothing about the order of creation.
-const NUMBERS: usize = 64;
+const NUMBERS: u32 = 64;
 
 /// One call under way.
 pub(super) struct Draw<'a> {
@@ -32,6 +30,8 @@ pub(super) struct Draw<'a> {
     pub(super) book: &'a Book,
     pub(super) now: TimestampMs,
     pub(super) intent: Intent,
+    /// Executions beyond which no further one is created.
+    pub(super) most: usize,
 }
 
 impl Draw<'_> {
@@ -45,7 +45,7 @@ impl Draw<'_> {
     }
 
     fn exec() -> impl Iterator<Item = Exec> {
-        (0..NUMBERS).filter_map(|number| u32::try_from(number).ok()).map(Exec)
+        (0..NUMBERS).map(Exec)
     }
 
     fn row(&self, execution: Exec) -> Option<&StoredExecution> {
@@ -64,7 +64,7 @@ impl Draw<'_> {
 
     /// An execution that does not exist, unless there are enough.
     pub(super) fn new_execution(&mut self) -> Exec {
-        if self.state.executions().count() < MOST { self.new_number() } else { self.execution() }
+        if self.state.executions().count() < self.most { self.new_number() } else { self.execution() }
     }
 
     fn new_number(&mut self) -> Exec {

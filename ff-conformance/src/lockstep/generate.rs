@@ -43,6 +43,8 @@ pub(crate) fn generate(mut dice: Dice, recipe: &Recipe) -> Tape {
         mint: SeededMint::new(dice.draw()),
         book: Book::new(LABEL),
         now: BEGIN,
+        // In small worlds things happen again and again to one execution.
+        most: dice.weighted(&[(25, 1), (15, 2), (60, 7)]).unwrap_or(7),
     };
     let mut steps: Vec<Step> = Vec::new();
     for n in 0..recipe.steps {
@@ -71,6 +73,8 @@ struct World {
     mint: SeededMint,
     book: Book,
     now: TimestampMs,
+    /// Executions beyond which no further one is created.
+    most: usize,
 }
 
 impl World {
@@ -108,13 +112,18 @@ impl World {
         let ops: Vec<_> = Operation::ALL
             .iter()
             .filter(|op| recipe.supports.offers(**op))
-            .map(|op| (weight(*op, self.state.executions().count()), *op))
+            .map(|op| match weight(*op, self.state.executions().count() < self.most.min(3)) {
+                weight if weight == 0 || intent == Intent::Enabled => (weight, *op),
+                // Every operation is refused as often as others, however seldom it is wanted.
+                _ => (1, *op),
+            })
             .collect();
         let mut last = None;
         for _ in 0..TRIES.1 {
             let op = dice.weighted(&ops)?;
             for _ in 0..TRIES.0 {
-                let mut draw = Draw { dice, state: &self.state, book: &self.book, now: self.now, intent };
+                let (state, book, most) = (&self.state, &self.book, self.most);
+                let mut draw = Draw { dice, state, book, now: self.now, intent, most };
                 let Some(call) = Call::draw(op, &mut draw) else { break };
                 let Ok(op) = call.resolve(&self.book, self.now) else { break };
                 if self.would_end(&op) == intent {
@@ -156,12 +165,12 @@ const fn has_effect(outcome: &Outcome) -> bool {
     }
 }
 
-/// How often an operation is drawn in a store of so many executions; one without a line of its own is drawn all the
+/// How often an operation is drawn in a store that may lack executions; one without a line of its own is drawn all the
 /// same.
-const fn weight(op: Operation, executions: usize) -> usize {
+const fn weight(op: Operation, lacks: bool) -> usize {
     match op {
         Operation::CreateExecution => {
-            if executions < 3 {
+            if lacks {
                 60
             } else {
                 5
@@ -171,11 +180,8 @@ const fn weight(op: Operation, executions: usize) -> usize {
         Operation::Fail => 14,
         Operation::Complete | Operation::Progress | Operation::ClaimForWorker | Operation::Delay => 8,
         Operation::ReplayExecution => 6,
-        Operation::ClaimExecution
-        | Operation::ClaimResumedExecution
-        | Operation::Renew
-        | Operation::RevokeLease
-        | Operation::CancelExecution => 5,
+        Operation::ClaimResumedExecution => 12,
+        Operation::ClaimExecution | Operation::Renew | Operation::RevokeLease | Operation::CancelExecution => 5,
         Operation::Scan => 7,
         Operation::DescribeExecution
         | Operation::ReadExecutionState
