@@ -11,6 +11,7 @@ use super::{
     look,
     names::Unresolved,
     refs::Book,
+    scanners::scanners,
     tape::{Act, Tape},
     told::{self, told},
     trace::Line,
@@ -159,7 +160,7 @@ impl<'a> Stage<'a> {
         }
         for _ in 0..ROUNDS {
             let mut changed = 0;
-            for &scanner in ScannerKind::ALL {
+            for scanner in scanners() {
                 let mut cursor = None;
                 loop {
                     let limit = PageLimit::new(PASS).map_err(|error| Halt::Errored(error.to_string()))?;
@@ -215,12 +216,17 @@ impl<'a> Stage<'a> {
             self.coverage.note(model, &op, outcome, self.now, label);
         }
         if let (Op::Scan { args, .. }, Ok(Answer::Scan(report))) = (&op, outcome)
-            && matches!(args.scanner, ScannerKind::Retention | ScannerKind::EventRetention)
+            && args.scanner == ScannerKind::Retention
             && report.changed > 0
         {
             self.cx.removed_until_now().await?;
         }
-        self.trace.push(Line::Call { at: self.now, client: name(number), op: op.clone(), obs });
+        self.trace.push(Line::Call {
+            at: self.now,
+            client: name(number),
+            op: Box::new(op.clone()),
+            obs: Box::new(obs),
+        });
         if legal.is_empty() {
             let allowed: Vec<_> = expected.iter().map(|outcome| told(outcome, label)).collect();
             let call = told::call(&op, label);

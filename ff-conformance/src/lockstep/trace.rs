@@ -27,9 +27,9 @@ pub(crate) enum Line {
         /// Who called.
         client: String,
         /// What was asked.
-        op: Op,
+        op: Box<Op>,
         /// What was seen of it.
-        obs: Obs,
+        obs: Box<Obs>,
     },
 }
 
@@ -74,7 +74,7 @@ pub fn recheck(text: &str) -> Result<Result<usize, Disagreement>, String> {
             }
         }
         if legal.is_empty() {
-            let got = match &obs {
+            let got = match &*obs {
                 Obs::Answered(outcome) => told(outcome, label),
                 other => format!("{other:?}"),
             };
