@@ -16,7 +16,9 @@ CREATE TABLE store (
     version       integer NOT NULL,
     oldest_client integer NOT NULL,
     partitions    integer
-        CONSTRAINT store_partitions CHECK (partitions BETWEEN 1 AND 65535)
+        CONSTRAINT store_partitions CHECK (partitions BETWEEN 1 AND 65535),
+    -- The cluster whose transaction ids the events carry.
+    system_identifier bigint
 );
 
 INSERT INTO store (version, oldest_client) VALUES (1, 1);
@@ -53,6 +55,14 @@ CREATE TABLE executions (
     backoff_max_ms        bigint,
     backoff_multiplier    double precision,
     backoff_saturates_at  bigint,           -- the first retry whose wait is backoff_max_ms
+    signals_max           bigint,           -- null: as many as usual
+    signal_count          bigint,           -- of all its waitpoints; null: none
+    suspension_ms         bigint,           -- how long a suspension lasts that does not say so; null: for ever
+    suspension_number     bigint,           -- of the latest suspension; its columns stay until the next one
+    suspended_at          bigint,
+    suspension_timeout_at bigint,
+    suspension_closed_at  bigint,
+    suspension_delay_ms   bigint,           -- between its resume and the next claim
     progress_updated_at   bigint,
     priority              integer NOT NULL,
     progress_percent      smallint,
@@ -80,6 +90,10 @@ CREATE TABLE executions (
     cancellation_reason   text COLLATE "C",
     cancelled_by          text COLLATE "C",
     progress_message      text COLLATE "C",
+    suspension_behavior   text COLLATE "C", -- what the time-out of a suspension does that does not say so
+    suspension_reason     text COLLATE "C",
+    timeout_behavior      text COLLATE "C",
+    close_reason          text COLLATE "C", -- how the suspension ended, unless the execution ended with it
     retry_categories      text[] COLLATE "C"
 ) WITH (fillfactor = 85);
 

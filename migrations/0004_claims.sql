@@ -16,7 +16,7 @@ CREATE INDEX executions_ready ON executions (set_id, priority DESC, created_at, 
 -- What time alone will change, oldest due instant first.
 CREATE INDEX executions_due ON executions (lane_id, due_at, id) WHERE due_at IS NOT NULL;
 
--- In which lanes which process has claims that wait, until when. Only a hint: a lost row costs a wait of 5 s.
+-- In which lanes which process has claims that wait, until when. Only a hint: a lost row costs a wait of 10 s.
 CREATE UNLOGGED TABLE claim_waiters (
     expires_at bigint NOT NULL,
     process_id uuid   NOT NULL,

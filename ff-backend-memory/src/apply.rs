@@ -8,6 +8,7 @@ mod scanners;
 pub(crate) mod subscriptions;
 #[cfg(test)]
 mod tests;
+mod waitpoints;
 #[cfg(test)]
 pub(crate) mod world;
 
@@ -30,11 +31,13 @@ use crate::{Answer, Each, Mint, Op, Outcome, Place, State, StoredExecution};
 /// The refusal that the contract's documentation names for the operation; `Validation(Corruption)` also for a state
 /// that cannot be.
 pub fn apply(state: &mut State, op: &Op, now: TimestampMs, mint: &mut dyn Mint) -> Outcome {
+    #[cfg(feature = "flaws")]
+    let (heard, now) = flaw::heard(state, op, now);
+    #[cfg(feature = "flaws")]
+    let op = &*heard;
     let outcome = dispatch(state, op, now, mint);
     #[cfg(feature = "flaws")]
-    if outcome.is_err() {
-        flaw::refused(state, op, now);
-    }
+    let outcome = flaw::told(state, op, now, outcome);
     outcome
 }
 
@@ -98,6 +101,30 @@ fn dispatch(state: &mut State, op: &Op, now: TimestampMs, mint: &mut dyn Mint) -
         Op::ExplainUnclaimed { id, capabilities } => {
             grants::explain_unclaimed(state, id, capabilities, now).map(Answer::ExplainUnclaimed)
         }
+        Op::Suspend { handle, args } => {
+            waitpoints::suspend(state, handle, args, now).map(|outcome| Answer::Suspend(Box::new(outcome)))
+        }
+        Op::SuspendByTriple { id, fence, args } => waitpoints::suspend_by_triple(state, id, *fence, args, now)
+            .map(|outcome| Answer::Suspend(Box::new(outcome))),
+        Op::CreateWaitpoint { handle, waitpoint_key, expires_in } => {
+            waitpoints::create_waitpoint(state, handle, waitpoint_key, *expires_in, now, mint)
+                .map(Answer::CreateWaitpoint)
+        }
+        Op::ObserveSignals(handle) => waitpoints::observe_signals(state, handle, now).map(Answer::ObserveSignals),
+        Op::DeliverSignal(args) => waitpoints::deliver_signal(state, args, now).map(Answer::DeliverSignal),
+        Op::ResumeExecution(args) => waitpoints::resume_execution(state, args, now).map(Answer::ResumeExecution),
+        Op::ListSuspended { cursor, limit } => {
+            Ok(Answer::ListSuspended(waitpoints::list_suspended(state, *cursor, *limit, now)))
+        }
+        Op::ListPendingWaitpoints(args) => {
+            waitpoints::list_pending_waitpoints(state, args, now).map(Answer::ListPendingWaitpoints)
+        }
+        Op::SeedWaitpointHmacSecret(args) => {
+            waitpoints::seed_waitpoint_hmac_secret(state, args).map(Answer::SeedWaitpointHmacSecret)
+        }
+        Op::RotateWaitpointHmacSecretAll(args) => {
+            waitpoints::rotate_waitpoint_hmac_secret_all(state, args, now).map(Answer::RotateWaitpointHmacSecretAll)
+        }
         Op::Scan { args, retention } => scanners::scan(state, args, retention, now, mint).map(Answer::Scan),
     }
 }
@@ -146,6 +173,8 @@ fn fence(state: &mut State, handle: &Handle, operation: Operation, now: Timestam
     let verdict = row.record.check_fence(&held.fence, now);
     #[cfg(feature = "flaws")]
     let verdict = flaw::verdict(state, row, &held, operation, now, verdict);
+    #[cfg(feature = "flaws")]
+    let verdict = flaw::fenced(state, (row, handle, &held), operation, now, verdict);
     verdict.map(|()| Fenced::Held(held))
 }
 
@@ -173,6 +202,7 @@ struct Ending<'a> {
 /// Ends an execution for good: attempt, lease event, completion event and indexes in one step.
 fn end(state: &mut State, id: &ExecutionId, ending: &Ending<'_>, now: TimestampMs) -> Result<(), EngineError> {
     let (row, index, events) = state.parts(id)?;
+    row.close_suspension(ending.outcome, ending.completed_at, now);
     row.close_attempt(ending.phase, ending.failure, ending.completed_at);
     if row.record.state.ownership_state == OwnershipState::Leased {
         let (kind, reason) = ending.lease_event;

@@ -16,6 +16,8 @@ use ff_core::{
 };
 use tokio::sync::Notify;
 
+#[cfg(feature = "flaws")]
+use crate::flaw;
 use crate::{
     Clock, Mint, Op, Outcome, RandomMint, State, apply,
     capabilities::{LABEL, capabilities},
@@ -171,6 +173,8 @@ impl MemoryBackend {
     ///
     /// False, and nothing is started, if the `Arc` has clones or the loops run already.
     pub fn with_scanners(self: &mut Arc<Self>, config: ScannerConfig) -> bool {
+        #[cfg(feature = "flaws")]
+        let config = flaw::intervals(self, &config);
         Arc::get_mut(self).is_some() && self.background.set(Background::start(&Arc::downgrade(self), &config)).is_ok()
     }
 
@@ -179,6 +183,18 @@ impl MemoryBackend {
     /// The store stands still meanwhile; `look` must not call a client of it.
     pub fn inspect<R>(&self, look: impl FnOnce(&State) -> R) -> R {
         look(&self.store.parts.lock().unwrap_or_else(PoisonError::into_inner).state)
+    }
+
+    /// True if that fault is planted in the store.
+    #[cfg(feature = "flaws")]
+    pub(crate) fn has(&self, flaw: crate::Flaw) -> bool {
+        self.inspect(|state| state.flaw == Some(flaw))
+    }
+
+    /// How many streams of this client are open.
+    #[cfg(feature = "flaws")]
+    pub(crate) fn streams(&self) -> usize {
+        Arc::strong_count(&self.closed) - 1
     }
 
     /// One step at the store's now, after the store is held.
@@ -198,7 +214,10 @@ impl MemoryBackend {
         if state.events.written() != written {
             self.store.told.notify_waiters();
         }
-        if state.index.calls() != calls {
+        let wakes = state.index.calls() != calls;
+        #[cfg(feature = "flaws")]
+        let wakes = wakes && flaw::wakes(state);
+        if wakes {
             self.store.called.notify_waiters();
         }
         done
@@ -231,7 +250,10 @@ impl MemoryBackend {
     }
 
     fn hold(&self) -> Result<MutexGuard<'_, Parts>, EngineError> {
-        if self.closed.load(Ordering::Acquire) {
+        let closed = self.closed.load(Ordering::Acquire);
+        #[cfg(feature = "flaws")]
+        let closed = flaw::closed(self, closed);
+        if closed {
             return Err(EngineError::transport(LABEL, TransportKind::Closed, Applied::No, "the backend was shut down"));
         }
         // A step that panicked may have stopped half-way.
@@ -270,21 +292,35 @@ impl EngineBackend for MemoryBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        capabilities(&self.store.limits)
+        let declared = capabilities(&self.store.limits);
+        #[cfg(feature = "flaws")]
+        let declared = flaw::declared(self, self.closed.load(Ordering::Acquire), declared);
+        declared
     }
 
     async fn ping(&self) -> Result<(), EngineError> {
+        #[cfg(feature = "flaws")]
+        flaw::pinged(&mut self.hold()?.state);
         self.hold().map(drop)
     }
 
     async fn prepare(&self) -> Result<PrepareOutcome, EngineError> {
+        #[cfg(feature = "flaws")]
+        return self.hold().map(|parts| flaw::prepared(&parts.state));
+        #[cfg(not(feature = "flaws"))]
         self.hold().map(|_| PrepareOutcome::NoOp)
     }
 
     async fn shutdown_prepare(&self, grace: Duration) -> Result<(), EngineError> {
+        #[cfg(feature = "flaws")]
+        flaw::shut(self, self.closed.load(Ordering::Acquire))?;
         self.closed.store(true, Ordering::Release);
         self.store.told.notify_waiters();
         self.store.called.notify_waiters();
+        #[cfg(feature = "flaws")]
+        if flaw::survives(self) {
+            return Ok(());
+        }
         if let Some(background) = self.background.get() {
             let _drained = tokio::time::timeout(grace, background.drain()).await;
         }

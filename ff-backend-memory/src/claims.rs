@@ -24,7 +24,10 @@ impl Claims for MemoryBackend {
         capabilities: &CapabilitySet,
         policy: ClaimPolicy,
     ) -> Result<Option<Handle>, EngineError> {
-        let mut wait = Wait::new(policy.max_wait);
+        let patience = policy.max_wait;
+        #[cfg(feature = "flaws")]
+        let patience = crate::flaw::patience(self, patience);
+        let mut wait = Wait::new(patience);
         let op = Op::Claim { lane: lane.clone(), capabilities: capabilities.clone(), policy };
         loop {
             let mut called = pin!(self.called().notified());

@@ -8,7 +8,15 @@ use crate::{MemoryBackend, Op, op::answer};
 #[async_trait]
 impl Leases for MemoryBackend {
     async fn renew(&self, handle: &Handle) -> Result<LeaseRenewal, EngineError> {
-        answer!(self, Renew, Op::Renew { handle: handle.clone() })
+        let op = Op::Renew { handle: handle.clone() };
+        #[cfg(feature = "flaws")]
+        if let Some(outcome) = crate::flaw::late_renewal(self, &op).await {
+            return outcome.and_then(|answer| match answer {
+                crate::Answer::Renew(renewal) => Ok(renewal),
+                other => Err(other.misplaced()),
+            });
+        }
+        answer!(self, Renew, op)
     }
 
     async fn renew_many(&self, handles: &[Handle]) -> Result<Vec<Result<LeaseRenewal, EngineError>>, EngineError> {

@@ -48,6 +48,7 @@ mod op;
 mod scanners;
 mod state;
 mod subscriptions;
+mod waitpoints;
 
 pub use accept::{Interval, Judgement, Obs, accept};
 pub use apply::apply;
@@ -57,4 +58,4 @@ pub use clock::{Clock, ManualClock};
 pub use flaw::Flaw;
 pub use mint::{Mint, RandomMint, SeededMint};
 pub use op::{Answer, Each, Op, Outcome};
-pub use state::{AttemptRecord, KeyRecord, Place, State, StoredExecution};
+pub use state::{AttemptRecord, FirstSuspension, KeyRecord, Mailbox, Place, SignalRecord, State, StoredExecution};

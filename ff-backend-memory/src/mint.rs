@@ -1,6 +1,6 @@
 //! Ids and draws that the contract leaves open.
 
-use ff_core::{AttemptId, GrantKey, Jitter, LeaseId};
+use ff_core::{AttemptId, GrantKey, Jitter, LeaseId, WaitpointId};
 use uuid::{Builder, Uuid};
 
 /// Where ids and draws come from.
@@ -14,11 +14,14 @@ pub trait Mint: Send {
     /// What redeems a new grant.
     fn grant_key(&mut self) -> GrantKey;
 
+    /// The id of a new pending waitpoint.
+    fn waitpoint_id(&mut self) -> WaitpointId;
+
     /// The factor of one back-off.
     fn jitter(&mut self) -> Jitter;
 }
 
-/// Lease ids and grant keys that nobody can guess; attempt ids, which prove nothing, are only unique.
+/// Lease ids and grant keys that nobody can guess; ids of attempts and waitpoints, which prove nothing, are only unique.
 #[derive(Clone, Copy, Debug)]
 pub struct RandomMint {
     attempts: SeededMint,
@@ -49,6 +52,10 @@ impl Mint for RandomMint {
 
     fn grant_key(&mut self) -> GrantKey {
         GrantKey::new()
+    }
+
+    fn waitpoint_id(&mut self) -> WaitpointId {
+        self.attempts.waitpoint_id()
     }
 
     fn jitter(&mut self) -> Jitter {
@@ -95,6 +102,10 @@ impl Mint for SeededMint {
 
     fn grant_key(&mut self) -> GrantKey {
         GrantKey::from_uuid(self.uuid())
+    }
+
+    fn waitpoint_id(&mut self) -> WaitpointId {
+        WaitpointId::from_uuid(self.uuid())
     }
 
     fn jitter(&mut self) -> Jitter {

@@ -3,13 +3,17 @@
 use ff_core::{
     AttemptIndex, CancelExecutionArgs, CancelExecutionResult, CapabilitySet, ChangePriorityArgs, ChangePriorityResult,
     ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimPolicy,
-    ClaimResumedExecutionArgs, CompleteArgs, CreateExecutionArgs, CreateExecutionResult, EngineError, ExecutionId,
-    ExecutionInfo, ExecutionSnapshot, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseRenewal,
-    ListAttemptsPage, ListExecutionsPage, ListLanesPage, Operation, PageLimit, PublicState, ReclaimToken,
-    ReplayExecutionArgs, ReplayExecutionResult, RetentionConfig, RevokeLeaseArgs, RevokeLeaseResult, ScanArgs,
-    ScanReport, SetExecutionTagArgs, TimestampMs, UnclaimedReason,
+    ClaimResumedExecutionArgs, CompleteArgs, CreateExecutionArgs, CreateExecutionResult, DeliverSignalArgs,
+    DeliverSignalResult, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, FailOutcome, FailureClass,
+    FailureReason, Handle, LaneId, LeaseFence, LeaseRenewal, ListAttemptsPage, ListExecutionsPage, ListLanesPage,
+    ListPendingWaitpointsArgs, ListPendingWaitpointsResult, ListSuspendedPage, Operation, PageLimit, PendingWaitpoint,
+    PublicState, ReclaimToken, ReplayExecutionArgs, ReplayExecutionResult, ResumeExecutionArgs, ResumeExecutionResult,
+    ResumeSignal, RetentionConfig, RevokeLeaseArgs, RevokeLeaseResult, RotateWaitpointHmacSecretAllArgs,
+    RotateWaitpointHmacSecretAllResult, ScanArgs, ScanReport, SeedOutcome, SeedWaitpointHmacSecretArgs,
+    SetExecutionTagArgs, SuspendArgs, SuspendOutcome, SuspendedCursor, TimestampMs, UnclaimedReason,
 };
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// One call of the contract with its arguments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -159,6 +163,50 @@ pub enum Op {
         /// What the worker offers.
         capabilities: CapabilitySet,
     },
+    /// Give the lease back until signals arrive.
+    Suspend {
+        /// The lease.
+        handle: Handle,
+        /// The suspension.
+        args: Box<SuspendArgs>,
+    },
+    /// The same without a handle.
+    SuspendByTriple {
+        /// The execution.
+        id: ExecutionId,
+        /// The lease.
+        fence: LeaseFence,
+        /// The suspension.
+        args: Box<SuspendArgs>,
+    },
+    /// Open a mailbox before the suspension.
+    CreateWaitpoint {
+        /// The lease.
+        handle: Handle,
+        /// The name that conditions call it by.
+        waitpoint_key: String,
+        /// How long it waits for a suspension.
+        expires_in: Duration,
+    },
+    /// Read the signals that ended the last suspension.
+    ObserveSignals(Handle),
+    /// Deliver a signal to a waitpoint.
+    DeliverSignal(Box<DeliverSignalArgs>),
+    /// End a suspension from outside.
+    ResumeExecution(ResumeExecutionArgs),
+    /// Page over what is suspended.
+    ListSuspended {
+        /// The last entry of the page before.
+        cursor: Option<SuspendedCursor>,
+        /// The size of the page.
+        limit: PageLimit,
+    },
+    /// Page over the open waitpoints of an execution.
+    ListPendingWaitpoints(ListPendingWaitpointsArgs),
+    /// Install the first signing key.
+    SeedWaitpointHmacSecret(SeedWaitpointHmacSecretArgs),
+    /// Install the next signing key.
+    RotateWaitpointHmacSecretAll(RotateWaitpointHmacSecretAllArgs),
     /// One bounded pass of periodic work.
     Scan {
         /// Which work, where, and how much.
@@ -204,6 +252,16 @@ impl Op {
             Self::ClaimFromReclaim(_) => Operation::ClaimFromReclaim,
             Self::ClaimResumedExecution(_) => Operation::ClaimResumedExecution,
             Self::ExplainUnclaimed { .. } => Operation::ExplainUnclaimed,
+            Self::Suspend { .. } => Operation::Suspend,
+            Self::SuspendByTriple { .. } => Operation::SuspendByTriple,
+            Self::CreateWaitpoint { .. } => Operation::CreateWaitpoint,
+            Self::ObserveSignals(_) => Operation::ObserveSignals,
+            Self::DeliverSignal(_) => Operation::DeliverSignal,
+            Self::ResumeExecution(_) => Operation::ResumeExecution,
+            Self::ListSuspended { .. } => Operation::ListSuspended,
+            Self::ListPendingWaitpoints(_) => Operation::ListPendingWaitpoints,
+            Self::SeedWaitpointHmacSecret(_) => Operation::SeedWaitpointHmacSecret,
+            Self::RotateWaitpointHmacSecretAll(_) => Operation::RotateWaitpointHmacSecretAll,
             Self::Scan { .. } => Operation::Scan,
         }
     }
@@ -262,6 +320,27 @@ pub enum Answer {
     ClaimExecution(ClaimExecutionResult),
     /// Of `explain_unclaimed`.
     ExplainUnclaimed(Option<UnclaimedReason>),
+    /// Of `suspend` and `suspend_by_triple`; holds tokens, so it is not written down.
+    #[serde(skip)]
+    Suspend(Box<SuspendOutcome>),
+    /// Of `create_waitpoint`; holds a token, so it is not written down.
+    #[serde(skip)]
+    CreateWaitpoint(PendingWaitpoint),
+    /// Of `observe_signals`.
+    ObserveSignals(Vec<ResumeSignal>),
+    /// Of `deliver_signal`.
+    DeliverSignal(DeliverSignalResult),
+    /// Of `resume_execution`.
+    ResumeExecution(ResumeExecutionResult),
+    /// Of `list_suspended`.
+    ListSuspended(ListSuspendedPage),
+    /// Of `list_pending_waitpoints`.
+    ListPendingWaitpoints(ListPendingWaitpointsResult),
+    /// Of `seed_waitpoint_hmac_secret`.
+    SeedWaitpointHmacSecret(SeedOutcome),
+    /// Of `rotate_waitpoint_hmac_secret_all`; no tape rotates, so it is not written down.
+    #[serde(skip)]
+    RotateWaitpointHmacSecretAll(RotateWaitpointHmacSecretAllResult),
     /// Of `scan`.
     Scan(ScanReport),
 }

@@ -8,6 +8,9 @@ use crate::{MemoryBackend, Op, op::answer};
 #[async_trait]
 impl Scanners for MemoryBackend {
     async fn scan(&self, args: ScanArgs) -> Result<ScanReport, EngineError> {
-        answer!(self, Scan, Op::Scan { args, retention: self.retention() })
+        let client = self;
+        #[cfg(feature = "flaws")]
+        let client = &crate::flaw::scanning(client);
+        answer!(client, Scan, Op::Scan { args, retention: self.retention() })
     }
 }

@@ -2,6 +2,7 @@
 
 mod events;
 mod index;
+mod mailbox;
 mod shared;
 
 use std::{
@@ -12,8 +13,8 @@ use std::{
 
 use ff_core::{
     AttemptId, AttemptIndex, AttemptInfo, AttemptPhase, AttemptType, CapabilitySet, CompletionEvent, EngineError,
-    ExecutionId, ExecutionRecord, LaneId, LeaseEpoch, LeaseHistoryEvent, LeaseId, Limits, Namespace, Operation,
-    OperatorEvent, RetryRule, ScanPlace, TimestampMs, WorkerId, WorkerInstanceId,
+    ExecutionId, ExecutionRecord, Keyring, LaneId, LeaseEpoch, LeaseHistoryEvent, LeaseId, Limits, Namespace,
+    Operation, OperatorEvent, RetryRule, ScanPlace, SignalDeliveryEvent, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
 use crate::capabilities::LABEL;
@@ -21,6 +22,7 @@ use crate::capabilities::LABEL;
 pub(crate) use events::{CompletionEntry, Events, LeaseEntry, Log};
 pub use index::Place;
 pub(crate) use index::{Index, Rank};
+pub use mailbox::{FirstSuspension, Mailbox, SignalRecord};
 pub(crate) use shared::Shared;
 
 /// One execution with everything that belongs to it.
@@ -60,6 +62,8 @@ pub struct StoredExecution {
     pub place: Place,
     /// Its attempts, by index.
     pub attempts: Vec<AttemptRecord>,
+    /// What was delivered to it, and where.
+    pub mailbox: Mailbox,
 }
 
 /// One attempt of an execution.
@@ -149,6 +153,7 @@ pub struct State {
     pub(crate) index: Shared<Index>,
     pub(crate) keys: Shared<BTreeMap<Namespace, BTreeMap<String, KeyRecord>>>,
     pub(crate) events: Shared<Events>,
+    pub(crate) keyring: Shared<Keyring>,
     /// How many ids were minted that nobody has seen when they were.
     pub(crate) unseen: u64,
     #[cfg(feature = "flaws")]
@@ -172,6 +177,7 @@ impl State {
             index: Shared::default(),
             keys: Shared::default(),
             events: Shared::default(),
+            keyring: Shared::default(),
             unseen: 0,
             #[cfg(feature = "flaws")]
             flaw: None,
@@ -230,6 +236,17 @@ impl State {
         self.events.operator_events()
     }
 
+    /// What was delivered to waitpoints of all executions, in the order in which it was written.
+    pub fn signal_events(&self) -> impl Iterator<Item = SignalDeliveryEvent> {
+        self.events.signal_deliveries()
+    }
+
+    /// The keys that sign the tokens of waitpoints.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
     /// Everything as text: equal texts mean equal states.
     #[must_use]
     pub fn dump(&self) -> String {
@@ -240,6 +257,7 @@ impl State {
     }
 
     fn write_dump(&self, out: &mut String) -> fmt::Result {
+        writeln!(out, "signing {:?}", self.keyring)?;
         for lane in self.lanes() {
             writeln!(out, "lane {lane:?}")?;
         }
@@ -265,6 +283,7 @@ impl State {
             for attempt in &row.attempts {
                 writeln!(out, "attempt {id} {attempt:?}")?;
             }
+            row.mailbox.write_dump(out, &id)?;
         }
         for event in self.lease_events() {
             writeln!(out, "lease_event {event:?}")?;
@@ -274,6 +293,9 @@ impl State {
         }
         for event in self.operator_events() {
             writeln!(out, "operator_event {event:?}")?;
+        }
+        for event in self.signal_events() {
+            writeln!(out, "signal_event {event:?}")?;
         }
         Ok(())
     }

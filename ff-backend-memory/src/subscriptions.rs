@@ -5,10 +5,13 @@ use std::{collections::VecDeque, pin::pin};
 use async_trait::async_trait;
 use ff_core::{
     CompletionBackend, CompletionEvent, CompletionStream, CompletionSubscription, Delivered, EngineError,
-    LeaseHistorySubscription, OperatorSubscription, ScannerFilter, StreamCursor, Subscription, Subscriptions,
+    LeaseHistorySubscription, OperatorSubscription, ScannerFilter, SignalDeliverySubscription, StreamCursor,
+    Subscription, Subscriptions,
 };
 use futures::{StreamExt, stream::try_unfold};
 
+#[cfg(feature = "flaws")]
+use crate::flaw;
 use crate::{
     MemoryBackend,
     apply::subscriptions::{Family, cursor, page, resolve},
@@ -37,6 +40,14 @@ impl Subscriptions for MemoryBackend {
         cursor: StreamCursor,
         filter: &ScannerFilter,
     ) -> Result<OperatorSubscription, EngineError> {
+        subscribe(self, &cursor, filter)
+    }
+
+    async fn subscribe_signal_delivery(
+        &self,
+        cursor: StreamCursor,
+        filter: &ScannerFilter,
+    ) -> Result<SignalDeliverySubscription, EngineError> {
         subscribe(self, &cursor, filter)
     }
 }
@@ -70,7 +81,12 @@ fn subscribe<E: Family>(
     filter: &ScannerFilter,
 ) -> Result<Subscription<E>, EngineError> {
     filter.check()?;
-    let passed = client.look(|state| resolve::<E>(state, from))?;
+    #[cfg(feature = "flaws")]
+    let filter = &flaw::filtered(client, filter);
+    let passed = client.look(|state| resolve::<E>(state, from));
+    #[cfg(feature = "flaws")]
+    let passed = flaw::begun(client, passed);
+    let passed = passed?;
     let client = client.handle();
     let reader = Reader { client, filter: filter.clone(), passed, page: VecDeque::new(), cursor: cursor::<E>(passed) };
     Ok(Box::pin(try_unfold(reader, Reader::next)))
@@ -86,10 +102,12 @@ impl<E: Family> Reader<E> {
             // Registered before the look: what is told after it wakes this reader.
             let mut told = pin!(self.client.told().notified());
             told.as_mut().enable();
-            let (page, passed) = self
-                .client
-                .look(|state| page::<E>(state, self.passed, &self.filter))
-                .map_err(|error| error.interrupting(&self.cursor))?;
+            let next = self.client.look(|state| page::<E>(state, self.passed, &self.filter));
+            #[cfg(feature = "flaws")]
+            if next.is_err() && flaw::ends_silently(&self.client) {
+                return Ok(None);
+            }
+            let (page, passed) = next.map_err(|error| error.interrupting(&self.cursor))?;
             if passed == self.passed {
                 told.await;
             }

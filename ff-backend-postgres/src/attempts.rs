@@ -107,7 +107,8 @@ async fn complete(backend: &PostgresBackend, handle: &Handle, payload: Option<Ve
             fenced(include_str!("attempts/complete.sql"), &holder).bind(holder.attempt_index).bind(payload.as_deref())
         })
         .await?;
-    outcome(&verdict, &row).map(drop)
+    outcome(&verdict, &row)?;
+    backend.wake_subscribers(&row)
 }
 
 async fn complete_many(
@@ -121,7 +122,10 @@ async fn complete_many(
         Ok(Completion { holder: backend.holder(&args.handle)?, payload: args.payload })
     };
     let items: Vec<_> = batch.into_iter().map(completion).collect();
-    let answer = |verdict: &str, row: &PgRow| outcome(verdict, row).map(drop);
+    let answer = |verdict: &str, row: &PgRow| {
+        outcome(verdict, row)?;
+        backend.wake_subscribers(row)
+    };
     backend.store().await?.decide_each(Operation::CompleteMany, &items, completing, answer).await
 }
 
@@ -157,6 +161,7 @@ async fn complete_and_claim(
     };
     let (verdict, row) = store.decide(statement).await?;
     outcome(&verdict, &row)?;
+    backend.wake_subscribers(&row)?;
     let mut look = match row.try_get("took")? {
         "taken" => Look::Taken(claimer.handle(&row)?),
         "none" => Look::None(None),
@@ -194,6 +199,7 @@ async fn fail(
         .await?;
     outcome(&verdict, &row)?;
     backend.wake(&row)?;
+    backend.wake_subscribers(&row)?;
     if row.try_get("terminal")? {
         return Ok(FailOutcome::TerminalFailed);
     }
@@ -208,7 +214,8 @@ async fn cancel(backend: &PostgresBackend, handle: &Handle, reason: &str) -> Res
         .await?
         .decide(|| fenced(include_str!("attempts/cancel.sql"), &holder).bind(holder.attempt_index).bind(reason))
         .await?;
-    outcome(&verdict, &row).map(drop)
+    outcome(&verdict, &row)?;
+    backend.wake_subscribers(&row)
 }
 
 async fn delay(backend: &PostgresBackend, handle: &Handle, delay_until: TimestampMs) -> Result<(), PgError> {

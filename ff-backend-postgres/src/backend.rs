@@ -17,11 +17,12 @@ use uuid::Uuid;
 
 use crate::{
     capabilities::{LABEL, capabilities, durability},
-    claims::Wakes,
     config,
     error::PgError,
+    notify::Wakes,
     subscriptions::Hub,
     tx::{GRACE, Sender},
+    waitpoints::Keys,
 };
 
 /// The version of the schema that this client is written for.
@@ -42,6 +43,7 @@ pub struct PostgresBackend {
     background: OnceLock<Background>,
     hub: Arc<Hub>,
     wakes: Arc<Wakes>,
+    keys: Keys,
 }
 
 impl PostgresBackend {
@@ -110,14 +112,16 @@ impl PostgresBackend {
             Ok::<_, PgError>((sender, durability))
         };
         let (sender, durability) = opened.await.map_err(|error| error.at(Operation::Connect))?;
+        let wakes = Wakes::new();
         let mut backend = Arc::new(Self {
             sender: Arc::new(sender),
             partitions: config.partitions,
             capabilities: capabilities(config.partitions, durability),
             checked: OnceCell::new_with(Some(())),
             observer,
-            hub: Hub::new(),
-            wakes: Wakes::new(),
+            hub: Hub::new(Arc::clone(&wakes)),
+            wakes,
+            keys: Keys::default(),
             retention: config.retention,
             background: OnceLock::new(),
         });
@@ -134,6 +138,7 @@ impl PostgresBackend {
     /// of its durability.
     #[must_use]
     pub fn from_pool(pool: PgPool, partitions: PartitionConfig) -> Arc<Self> {
+        let wakes = Wakes::new();
         Arc::new(Self {
             sender: Arc::new(Sender::new(pool, BackendTimeouts::default().request)),
             partitions,
@@ -142,8 +147,9 @@ impl PostgresBackend {
             observer: Observer::new(LABEL),
             retention: RetentionConfig::default(),
             background: OnceLock::new(),
-            hub: Hub::new(),
-            wakes: Wakes::new(),
+            hub: Hub::new(Arc::clone(&wakes)),
+            wakes,
+            keys: Keys::default(),
         })
     }
 
@@ -210,10 +216,22 @@ impl PostgresBackend {
         &self.wakes
     }
 
+    pub(crate) const fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// Wakes the claims that wait in the lane of a row that was written, if the statement saw any.
     pub(crate) fn wake(&self, row: &PgRow) -> Result<(), PgError> {
         if let Some(lane) = row.try_get::<Option<&str>, _>("awaited")? {
             self.wakes.wake(lane, &self.sender);
+        }
+        Ok(())
+    }
+
+    /// Wakes who waits for executions to end, if the statement ended one and saw that somebody does.
+    pub(crate) fn wake_subscribers(&self, row: &PgRow) -> Result<(), PgError> {
+        if row.try_get("listened")? {
+            self.wakes.wake_subscribers(&self.sender);
         }
         Ok(())
     }
@@ -296,6 +314,10 @@ async fn check_store(sender: &Sender, partitions: PartitionConfig) -> Result<Dur
         sender.rows(|| sqlx::query(include_str!("backend/set_partitions.sql")).bind(count)).await?;
         row = read_store(sender).await?;
     }
+    let cluster: Option<i64> = row.try_get("system_identifier")?;
+    if cluster.is_some() && read_cluster(sender).await?.is_some_and(|here| Some(here) != cluster) {
+        return Err(unfit("the store was restored from another server, where its cursors were made", MIGRATE_HERE));
+    }
     let stored: i32 = row.try_get("partitions")?;
     if stored != count {
         let remedy = format!("configure {stored}");
@@ -331,6 +353,16 @@ async fn read_store(sender: &Sender) -> Result<PgRow, PgError> {
     Ok(row)
 }
 
+/// The cluster of the session, if the role may know.
+async fn read_cluster(sender: &Sender) -> Result<Option<i64>, PgError> {
+    match sender.row(|| sqlx::query(include_str!("backend/read_cluster.sql"))).await {
+        Err(error) if error.has_code(&["42501"]) => Ok(None),
+        answer => Ok(answer?.map(|row| row.try_get("system_identifier")).transpose()?),
+    }
+}
+
+const MIGRATE_HERE: &str = "run `ff-conformance migrate --url …`, which lets its events go on from here";
+
 const MIGRATE: &str = "run `ff-conformance migrate --url …` or `sqlx migrate run`";
 
 fn unfit(found: &str, remedy: &str) -> PgError {
@@ -342,13 +374,13 @@ async fn migrate(
     schema: &str,
     partitions: PartitionConfig,
 ) -> Result<PrepareOutcome, PgError> {
+    // Held until the connection ends: of many at once, only the one that migrates says so.
+    conn.lock().await?;
     let exists =
         sqlx::query("SELECT FROM pg_namespace WHERE nspname = $1").bind(schema).fetch_optional(&mut *conn).await?;
     if exists.is_none() {
         conn.create_schema_if_not_exists(&config::quoted(schema)).await?;
     }
-    // Held until the connection ends: of many at once, only the one that migrates says so.
-    conn.lock().await?;
     let before = applied(conn).await?;
     // Not `run`: the future of that form may not go to another thread.
     MIGRATOR.run_direct(None, conn, false).await?;
@@ -356,12 +388,27 @@ async fn migrate(
         .bind(i32::from(partitions.count().get()))
         .execute(&mut *conn)
         .await?;
-    let after = applied(conn).await?;
-    Ok(if before == after {
-        PrepareOutcome::NoOp
-    } else {
-        PrepareOutcome::Applied { description: format!("{} migrations applied", after - before) }
-    })
+    let (after, taken) = (applied(conn).await?, take_over(conn).await?);
+    let mut done = Vec::new();
+    if before != after {
+        done.push(format!("{} migrations applied", after - before));
+    }
+    if taken {
+        done.push("events of another server taken over".to_owned());
+    }
+    Ok(if done.is_empty() { PrepareOutcome::NoOp } else { PrepareOutcome::Applied { description: done.join(", ") } })
+}
+
+/// Makes the events of a store this cluster's own; true if they came from another.
+async fn take_over(conn: &mut PgConnection) -> Result<bool, PgError> {
+    let cluster = match sqlx::query(include_str!("backend/read_cluster.sql")).fetch_one(&mut *conn).await {
+        Err(error) if error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("42501")) => {
+            return Ok(false);
+        }
+        row => row?.try_get::<i64, _>("system_identifier")?,
+    };
+    let taken = sqlx::query(include_str!("backend/take_over.sql")).bind(cluster).fetch_one(&mut *conn).await?;
+    Ok(taken.try_get::<i64, _>("taken")? > 0)
 }
 
 /// How many migrations the schema has.

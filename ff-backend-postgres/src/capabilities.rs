@@ -12,6 +12,10 @@ pub(crate) const LABEL: &str = "postgres";
 /// How long a waiting claim sleeps at most between two looks.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
+/// The same where the store knows whom to wake: an idle worker asks less than once in 5 s, its entry in the lane
+/// included.
+pub(crate) const LOOK_AGAIN_UNLESS_WOKEN: Duration = Duration::from_secs(10);
+
 /// What is lost at most when commits do not wait for the log: three times the default `wal_writer_delay`.
 const ASYNCHRONOUS_COMMIT: Duration = Duration::from_millis(600);
 

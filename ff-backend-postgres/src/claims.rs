@@ -1,7 +1,6 @@
 //! `Claims` on PostgreSQL.
 
 mod grants;
-mod wakes;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -16,12 +15,11 @@ use sqlx::{Row, postgres::PgRow};
 use tokio::{sync::broadcast, time::Sleep};
 use uuid::Uuid;
 
-pub(crate) use wakes::Wakes;
-
 use crate::{
     backend::PostgresBackend,
-    capabilities::{LABEL, LOOK_AGAIN},
+    capabilities::{LABEL, LOOK_AGAIN, LOOK_AGAIN_UNLESS_WOKEN},
     error::PgError,
+    notify,
     row::{number, word},
     tx::{ATTEMPTS, Sender, Statement, filtered},
 };
@@ -120,11 +118,13 @@ async fn claim_many(
 pub(crate) struct Wait {
     over: Option<Pin<Box<Sleep>>>,
     woken: Option<broadcast::Receiver<Arc<str>>>,
+    /// How long it sleeps if nothing wakes it.
+    patience: Duration,
 }
 
 impl Wait {
     pub(crate) fn new(wait: Option<Duration>) -> Self {
-        Self { over: wait.map(|wait| Box::pin(tokio::time::sleep(wait))), woken: None }
+        Self { over: wait.map(|wait| Box::pin(tokio::time::sleep(wait))), woken: None, patience: LOOK_AGAIN }
     }
 
     /// Waits for a wake-up or until a row of the lane falls due; false if the wait was over.
@@ -141,17 +141,21 @@ impl Wait {
         let Some(woken) = self.woken.as_mut() else {
             // What came before this is seen by the next look.
             self.woken = Some(backend.wakes().receiver());
-            backend.wakes().enter(lane, store).await?;
-            return Ok(true);
+            return self.enter(backend, lane, store).await;
         };
-        let due = due.unwrap_or(LOOK_AGAIN).clamp(Duration::from_millis(1), LOOK_AGAIN);
+        let due = due.unwrap_or(self.patience).clamp(Duration::from_millis(1), self.patience);
         tokio::select! {
             () = over => return Ok(true),
             () = tokio::time::sleep(due) => {}
-            () = wakes::woken(woken, lane) => {}
+            () = notify::woken(woken, lane) => {}
             () = store.pool().close_event() => {}
         }
-        backend.wakes().enter(lane, store).await?;
+        self.enter(backend, lane, store).await
+    }
+
+    async fn enter(&mut self, backend: &PostgresBackend, lane: &LaneId, store: &Arc<Sender>) -> Result<bool, PgError> {
+        let is_told = backend.wakes().enter(lane, store).await?;
+        self.patience = if is_told { LOOK_AGAIN_UNLESS_WOKEN } else { LOOK_AGAIN };
         Ok(true)
     }
 }
@@ -193,6 +197,21 @@ impl DueRows<'_> {
         };
         Ok(store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?)
     }
+
+    /// Writes down which of those up to the due instant and id `last` are suspensions that timed out; a row as `settle`.
+    pub(crate) async fn settle_suspensions(&self, store: &Sender, last: (i64, &str)) -> Result<PgRow, PgError> {
+        let statement = || {
+            let query = sqlx::query(include_str!("waitpoints/settle_suspensions.sql")).bind(self.lane.as_str());
+            let query = query.bind(self.after.0).bind(self.after.1).bind(self.most);
+            filtered(query, self.filter).bind(last.0).bind(last.1)
+        };
+        Ok(store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?)
+    }
+}
+
+/// True if nobody else held a row that was looked at.
+fn held_all(row: &PgRow) -> Result<bool, PgError> {
+    Ok(row.try_get::<i64, _>("held")? == row.try_get::<i64, _>("seen")?)
 }
 
 /// Writes down what time has done to a lane, as much of it as one claim may; false if others held some of it.
@@ -206,7 +225,12 @@ async fn settle(store: &Sender, lane: &LaneId) -> Result<bool, PgError> {
         filter: &ScannerFilter::new(),
     };
     let row = due.settle(store).await?;
-    Ok(row.try_get::<i64, _>("held")? == row.try_get::<i64, _>("seen")?)
+    let mut alone = held_all(&row)?;
+    if row.try_get::<i64, _>("suspended")? > 0 {
+        let last = (row.try_get("last_due")?, row.try_get("last_id")?);
+        alone &= held_all(&due.settle_suspensions(store, last).await?)?;
+    }
+    Ok(alone)
 }
 
 /// What the looks of one claim have seen so far.

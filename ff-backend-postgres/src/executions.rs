@@ -178,7 +178,7 @@ async fn list_attempts(
 }
 
 /// The rows of a page and one more, which says that there is another page; `statement` takes how many that is.
-async fn page<'q>(
+pub(crate) async fn page<'q>(
     backend: &PostgresBackend,
     limit: PageLimit,
     statement: impl Fn(i64) -> Statement<'q>,
@@ -188,7 +188,7 @@ async fn page<'q>(
 }
 
 /// Cuts the items to the limit; the last that stays is the cursor if there are more.
-fn cut<T: Clone>(items: &mut Vec<T>, limit: PageLimit) -> Option<T> {
+pub(crate) fn cut<T: Clone>(items: &mut Vec<T>, limit: PageLimit) -> Option<T> {
     let limit = usize::from(limit.get());
     let more = items.len() > limit;
     items.truncate(limit);
@@ -199,11 +199,11 @@ fn tags(row: &PgRow) -> Result<BTreeMap<String, String>, PgError> {
     serde_json::from_str(row.try_get("tags")?).map_err(|error| EngineError::corrupt(format!("tags: {error}")).into())
 }
 
-fn json(text: serde_json::Result<String>) -> Result<String, EngineError> {
+pub(crate) fn json(text: serde_json::Result<String>) -> Result<String, EngineError> {
     text.map_err(|error| EngineError::invalid_input(error.to_string()))
 }
 
 /// Milliseconds within the limits of the contract as the number that the store keeps.
-fn signed(ms: u64) -> i64 {
+pub(crate) fn signed(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX)
 }

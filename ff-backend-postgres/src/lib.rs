@@ -10,10 +10,12 @@ mod config;
 mod error;
 mod executions;
 mod leases;
+mod notify;
 mod row;
 mod scanners;
 mod subscriptions;
 mod tx;
+mod waitpoints;
 
 pub use backend::PostgresBackend;
 /// When the background loops run, by the name that it has on PostgreSQL.

@@ -1,9 +1,9 @@
 //! Rows as the contract's types; a word or number that cannot be is `Corruption`.
 
 use ff_core::{
-    AttemptId, AttemptIndex, AttemptInfo, ContentionKind, EngineError, ExecutionRecord, GrantKey, GrantRecord,
-    LeaseEpoch, LeaseId, LeaseRecord, LifecyclePhase, Progress, ReplayExecutionArgs, SetExecutionTagArgs, StateKind,
-    StateVector, TerminalOutcome, TimestampMs,
+    AttemptId, AttemptIndex, AttemptInfo, ConditionLeaf, ContentionKind, EngineError, ExecutionRecord, GrantKey,
+    GrantRecord, LeaseEpoch, LeaseId, LeaseRecord, LifecyclePhase, Progress, ReplayExecutionArgs, SetExecutionTagArgs,
+    StateKind, StateVector, SuspensionId, SuspensionRecord, TerminalOutcome, TimeoutBehavior, TimestampMs, WaitpointId,
 };
 use sqlx::{Row, postgres::PgRow};
 use std::{fmt, str::FromStr};
@@ -35,9 +35,15 @@ pub(crate) fn outcome(verdict: &str, row: &PgRow) -> Result<Outcome, PgError> {
         "not_eligible" => return Err(EngineError::Contention(ContentionKind::ExecutionNotEligible).into()),
         "past_deadline" => return Err(ReplayExecutionArgs::past_deadline().into()),
         "too_many_tags" => return Err(SetExecutionTagArgs::too_many().into()),
-        // The deadline counts from its instant, not from the write that tells of it.
-        "deadline" => (TerminalOutcome::Expired, LifecyclePhase::Terminal),
-        "not_active" => (word(row, "terminal_outcome")?, word(row, "lifecycle_phase")?),
+        // What time has done counts from its instant, not from the write that tells of it.
+        "deadline" | "not_active" => match timed_out(row)? {
+            Some(TimeoutBehavior::Fail) => (TerminalOutcome::Failed, LifecyclePhase::Terminal),
+            Some(TimeoutBehavior::Cancel) => (TerminalOutcome::Cancelled, LifecyclePhase::Terminal),
+            Some(TimeoutBehavior::Expire) => (TerminalOutcome::Expired, LifecyclePhase::Terminal),
+            _ if verdict == "deadline" => (TerminalOutcome::Expired, LifecyclePhase::Terminal),
+            Some(TimeoutBehavior::AutoResumeWithTimeoutSignal) => (TerminalOutcome::None, LifecyclePhase::Runnable),
+            Some(TimeoutBehavior::Escalate) | None => (word(row, "terminal_outcome")?, word(row, "lifecycle_phase")?),
+        },
         other => return Err(EngineError::corrupt(format!("unknown verdict {other:?}")).into()),
     };
     Err(EngineError::Contention(ContentionKind::ExecutionNotActive {
@@ -70,6 +76,7 @@ pub(crate) fn execution(row: &PgRow) -> Result<ExecutionRecord, PgError> {
         execution_deadline_at: maybe_instant(row, "execution_deadline_at")?,
         lease: lease(row)?,
         grant: grant(row)?,
+        suspension: suspension(row)?,
         lease_epoch: LeaseEpoch(number(row, "lease_epoch")?),
         total_attempt_count: number(row, "total_attempt_count")?,
         retry_count: number(row, "retry_count")?,
@@ -86,6 +93,11 @@ pub(crate) fn execution(row: &PgRow) -> Result<ExecutionRecord, PgError> {
         cancelled_by: row.try_get("cancelled_by")?,
         progress: progress(row)?,
     })
+}
+
+/// What the time-out of the suspension has done, if it has come and nobody has written that down.
+fn timed_out(row: &PgRow) -> Result<Option<TimeoutBehavior>, PgError> {
+    row.try_get::<Option<&str>, _>("timed_out")?.map(|_| word(row, "timed_out")).transpose()
 }
 
 /// One attempt at the instant of the statement.
@@ -124,13 +136,17 @@ pub(crate) fn number<T: TryFrom<i64>>(row: &PgRow, column: &str) -> Result<T, Pg
     T::try_from(stored).map_err(|_| EngineError::corrupt(format!("{column}: {stored}")).into())
 }
 
+fn maybe_number<T: TryFrom<i64>>(row: &PgRow, column: &str) -> Result<Option<T>, PgError> {
+    row.try_get::<Option<i64>, _>(column)?.map(|_| number(row, column)).transpose()
+}
+
 /// A text that parses.
 pub(crate) fn word<T: FromStr<Err: fmt::Display>>(row: &PgRow, column: &str) -> Result<T, PgError> {
     let stored: &str = row.try_get(column)?;
     stored.parse().map_err(|error| EngineError::corrupt(format!("{column} {stored:?}: {error}")).into())
 }
 
-fn maybe_instant(row: &PgRow, column: &str) -> Result<Option<TimestampMs>, PgError> {
+pub(crate) fn maybe_instant(row: &PgRow, column: &str) -> Result<Option<TimestampMs>, PgError> {
     Ok(row.try_get::<Option<i64>, _>(column)?.map(TimestampMs::from_ms))
 }
 
@@ -156,6 +172,36 @@ fn grant(row: &PgRow) -> Result<Option<GrantRecord>, PgError> {
         expires_at: instant(row, "grant_expires_at")?,
         redeemed: row.try_get("grant_redeemed")?,
     }))
+}
+
+fn suspension(row: &PgRow) -> Result<Option<SuspensionRecord>, PgError> {
+    let Some(suspension_id) = row.try_get::<Option<Uuid>, _>("suspension_id")? else { return Ok(None) };
+    let ended = row.try_get::<Option<&str>, _>("close_reason")?;
+    Ok(Some(SuspensionRecord {
+        number: number(row, "suspension_number")?,
+        already_satisfied: row.try_get("satisfied")?,
+        suspension_id: SuspensionId::from_uuid(suspension_id),
+        waitpoint_id: WaitpointId::from_uuid(row.try_get("suspension_waitpoint_id")?),
+        attempt_id: AttemptId::from_uuid(row.try_get("suspension_attempt_id")?),
+        lease_epoch: LeaseEpoch(number(row, "suspension_epoch")?),
+        suspended_at: instant(row, "suspended_at")?,
+        timeout_at: maybe_instant(row, "suspension_timeout_at")?,
+        timeout_behavior: word(row, "timeout_behavior")?,
+        reason_code: word(row, "suspension_reason")?,
+        requested_by: word(row, "requested_by")?,
+        continuation_metadata_pointer: row.try_get("continuation_pointer")?,
+        leaves: leaves(row)?,
+        resume_delay_ms: maybe_number(row, "suspension_delay_ms")?,
+        ended: ended
+            .map(|_| Ok::<_, PgError>((word(row, "close_reason")?, instant(row, "suspension_closed_at")?)))
+            .transpose()?,
+    }))
+}
+
+/// The parts of the condition of a suspension.
+pub(crate) fn leaves(row: &PgRow) -> Result<Vec<ConditionLeaf>, PgError> {
+    let stored = row.try_get("leaves")?;
+    serde_json::from_str(stored).map_err(|error| EngineError::corrupt(format!("leaves: {error}")).into())
 }
 
 fn progress(row: &PgRow) -> Result<Option<Progress>, PgError> {

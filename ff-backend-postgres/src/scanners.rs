@@ -35,6 +35,7 @@ async fn scan(backend: &PostgresBackend, args: &ScanArgs) -> Result<ScanReport, 
             ScannerKind::AttemptTimeout => pass.settle("timed_out", place).await?,
             ScannerKind::ExecutionDeadline => pass.settle("expired", place).await?,
             ScannerKind::DelayPromoter => pass.settle("ready", place).await?,
+            ScannerKind::SuspensionTimeout => pass.settle(SUSPENDED, place).await?,
             ScannerKind::Retention => {
                 if !matches!(place, Some(ScanPlace::Key { .. })) {
                     pass.remove_ended(backend.retention().executions, place.as_ref()).await?;
@@ -46,6 +47,9 @@ async fn scan(backend: &PostgresBackend, args: &ScanArgs) -> Result<ScanReport, 
     }
     pass.report()
 }
+
+/// The fate of a suspension that timed out, which has a statement of its own.
+const SUSPENDED: &str = "suspended";
 
 /// One pass under way.
 struct Pass<'a> {
@@ -108,7 +112,11 @@ impl Pass<'_> {
             tells_lapses: true,
             filter: &self.args.filter,
         };
-        let row = due.settle(self.store).await?;
+        let row = if fate == SUSPENDED {
+            due.settle_suspensions(self.store, (i64::MAX, "")).await?
+        } else {
+            due.settle(self.store).await?
+        };
         if self.count(&row, "settled")? {
             let due_at = TimestampMs::from_ms(row.try_get("last_due")?);
             self.last = Some(ScanPlace::Due { lane_id, due_at, execution_id: word(&row, "last_id")? });
@@ -167,6 +175,7 @@ impl Pass<'_> {
             include_str!("subscriptions/remove_lease_events.sql"),
             include_str!("subscriptions/remove_completion_events.sql"),
             include_str!("subscriptions/remove_operator_events.sql"),
+            include_str!("subscriptions/remove_signal_events.sql"),
         ] {
             let statement = || sqlx::query(text).bind(age_ms(age)).bind(self.left());
             let row = self.store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;

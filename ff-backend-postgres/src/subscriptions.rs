@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use ff_core::{
     AttemptIndex, CompletionBackend, CompletionEvent, CompletionStream, CompletionSubscription, Delivered, EngineError,
     EventFamily, LeaseEpoch, LeaseHistoryEvent, LeaseHistorySubscription, LeaseId, Operation, OperatorEvent,
-    OperatorSubscription, ScannerFilter, StreamCursor, Subscription, Subscriptions,
+    OperatorSubscription, ScannerFilter, SignalDeliveryEvent, SignalDeliverySubscription, SignalId, StreamCursor,
+    Subscription, Subscriptions, WaitpointId,
 };
 use futures::{StreamExt, stream::try_unfold};
 use sqlx::{Row, postgres::PgRow};
@@ -54,6 +55,14 @@ impl Subscriptions for PostgresBackend {
         filter: &ScannerFilter,
     ) -> Result<OperatorSubscription, EngineError> {
         subscribe(self, &cursor, filter, Operation::SubscribeOperatorEvents).await
+    }
+
+    async fn subscribe_signal_delivery(
+        &self,
+        cursor: StreamCursor,
+        filter: &ScannerFilter,
+    ) -> Result<SignalDeliverySubscription, EngineError> {
+        subscribe(self, &cursor, filter, Operation::SubscribeSignalDelivery).await
     }
 }
 
@@ -134,6 +143,23 @@ impl Family for OperatorEvent {
     }
 }
 
+impl Family for SignalDeliveryEvent {
+    const NAME: EventFamily = EventFamily::SignalDeliveries;
+    const PAGE: &'static str = include_str!("subscriptions/subscribe_signal_delivery.sql");
+
+    fn read(row: &PgRow) -> Result<Self, PgError> {
+        Ok(Self {
+            execution_id: word(row, "execution_id")?,
+            namespace: word(row, "namespace")?,
+            waitpoint_id: WaitpointId::from_uuid(row.try_get("waitpoint_id")?),
+            signal_id: SignalId::from_uuid(row.try_get("signal_id")?),
+            source_identity: row.try_get("source_identity")?,
+            effect: word(row, "effect")?,
+            at: instant(row, "at")?,
+        })
+    }
+}
+
 /// One subscription; between two pages it holds no connection.
 struct Reader<E> {
     store: Arc<Sender>,
@@ -178,9 +204,11 @@ async fn resolve(store: &Sender, cursor: &StreamCursor, family: EventFamily) -> 
             .bind(given.as_ref().map(|place| &place.old))
             .bind(given.as_ref().and_then(|place| place.new.as_ref()))
             .bind(given.as_ref().map(|place| place.passed))
+            .bind(given.as_ref().map(|place| place.epoch))
     };
     let row = store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
-    let oldest = Place::oldest(row.try_get("before_xid")?);
+    let epoch = row.try_get("epoch")?;
+    let oldest = Place::oldest(epoch, row.try_get("before_xid")?);
     if !row.try_get::<bool, _>("known")? {
         return Err(EngineError::foreign_cursor(LABEL, family).into());
     }
@@ -188,7 +216,7 @@ async fn resolve(store: &Sender, cursor: &StreamCursor, family: EventFamily) -> 
         Some(_) if !row.try_get::<bool, _>("works")? => Err(EngineError::cursor_too_old(&oldest.cursor(family)).into()),
         Some(place) => Ok(place),
         None if *cursor == StreamCursor::Start => Ok(oldest),
-        None => Ok(Place::behind(row.try_get("snapshot")?, row.try_get("newest")?)),
+        None => Ok(Place::behind(epoch, row.try_get("snapshot")?, row.try_get("newest")?)),
     }
 }
 
@@ -214,12 +242,12 @@ impl<E: Family> Reader<E> {
         let place = &self.place;
         let statement = || {
             let query = sqlx::query(E::PAGE).bind(&place.old).bind(&place.new).bind(place.passed);
-            filtered(query.bind(place.floor).bind(PAGE as i64), &self.filter)
+            filtered(query.bind(place.floor).bind(PAGE as i64).bind(place.epoch), &self.filter)
         };
         let rows = self.store.rows(statement).await?;
         let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         if !first.try_get::<bool, _>("works")? {
-            let oldest = Place::oldest(first.try_get("before_xid")?);
+            let oldest = Place::oldest(first.try_get("epoch")?, first.try_get("before_xid")?);
             return Err(EngineError::cursor_too_old(&oldest.cursor(E::NAME)).into());
         }
         let resumed = self.place.new.is_some();

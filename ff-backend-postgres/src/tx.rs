@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use ff_core::{CredentialSource, EngineError, Namespace, Operation, ScannerFilter};
 use ff_observe::{Metrics, PoolUse};
 use sqlx::{
-    ConnectOptions, PgPool, Postgres, Row,
+    ConnectOptions, Connection, PgPool, Postgres, Row,
     pool::PoolConnection,
     postgres::{PgArguments, PgRow},
     query::Query,
@@ -19,6 +19,9 @@ use crate::{capabilities::LABEL, config, error::PgError};
 
 /// How often a statement is sent when its row keeps moving between its snapshot and its lock.
 pub(crate) const ATTEMPTS: u32 = 5;
+
+/// How often it is sent before it waits for its turn, where there are turns.
+const HURRIES: u32 = 2;
 
 /// How much longer than the server the client waits, so that the server's own refusal arrives first.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
@@ -99,6 +102,41 @@ impl Sender {
             }
         }
         Err(EngineError::contention().into())
+    }
+
+    /// The same where many may want one execution at once: if its row keeps moving, it is locked first, so that the
+    /// statement sees it as it is. Nobody is turned away then, each has its turn.
+    pub(crate) async fn decide_in_turn<'q>(
+        &self,
+        id: &str,
+        statement: impl Fn() -> Statement<'q>,
+    ) -> Result<(String, PgRow), PgError> {
+        for _ in 0..HURRIES {
+            let row = self.row(&statement).await?.ok_or(sqlx::Error::RowNotFound)?;
+            let verdict: String = row.try_get("verdict")?;
+            if verdict != "again" {
+                return Ok((verdict, row));
+            }
+        }
+        let row = self.alone(id, statement()).await?;
+        Ok((row.try_get("verdict")?, row))
+    }
+
+    /// The first row of a statement behind the lock of an execution.
+    async fn alone(&self, id: &str, statement: Statement<'_>) -> Result<PgRow, PgError> {
+        let mut conn = self.acquire().await?;
+        let step = async {
+            let mut step = conn.begin().await?;
+            sqlx::query("SELECT FROM executions WHERE id = $1 FOR NO KEY UPDATE").bind(id).execute(&mut *step).await?;
+            let row = statement.fetch_one(&mut *step).await?;
+            step.commit().await?;
+            Ok(row)
+        };
+        if let Ok(answer) = tokio::time::timeout(self.answer_within, step).await {
+            return answer;
+        }
+        conn.close_on_drop();
+        Err(PgError::Silent(self.answer_within))
     }
 
     /// What a statement with a row for each item answers for each item of a batch, those that were not refused before;

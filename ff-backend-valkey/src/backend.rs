@@ -24,6 +24,7 @@ use crate::{
     library,
     reply::Items,
     subscriptions::Hub,
+    waitpoints::Ring,
 };
 
 /// The label in handles, logs and reports.
@@ -37,6 +38,7 @@ pub struct ValkeyBackend {
     pub(crate) server: Arc<Server>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) wakes: Wakes,
+    pub(crate) ring: Ring,
     pub(crate) keys: Keys,
     pub(crate) limits: Limits,
     durability: Durability,
@@ -119,6 +121,7 @@ impl ValkeyBackend {
             server: Arc::new(Server::new(client, timeouts, count).signing(credentials)),
             hub: Hub::new(Keys::of(0)),
             wakes: Wakes::new(&Keys::of(0)),
+            ring: Ring::default(),
             keys: Keys::of(0),
             limits: Limits::of_partitions(count),
             durability: Durability::None,

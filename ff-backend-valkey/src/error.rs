@@ -3,8 +3,8 @@
 use std::fmt;
 
 use ff_core::{
-    Applied, ContentionKind, CredentialError, EngineError, ReplayExecutionArgs, SetExecutionTagArgs, StateKind,
-    TransportKind,
+    Applied, ConflictKind, ContentionKind, CredentialError, DeliverSignalArgs, EngineError, ReplayExecutionArgs,
+    SetExecutionTagArgs, StateKind, SuspendArgs, TransportKind, WaitpointRecord,
 };
 use redis::{ErrorKind, RedisError};
 
@@ -69,7 +69,10 @@ impl ValkeyError {
     /// The same for a request that only looked: nothing was applied, whatever happened to it.
     pub(crate) fn of_a_look(self) -> Self {
         match self {
-            Self::Sent(error) => Self::Unsent(error),
+            Self::Sent(error) => match server_code(&error).and_then(refusal) {
+                Some(refusal) => Self::Refused(refusal),
+                None => Self::Unsent(error),
+            },
             other => other,
         }
     }
@@ -118,6 +121,20 @@ pub(crate) fn refusal(code: &str) -> Option<EngineError> {
         "NOT_ELIGIBLE" => EngineError::Contention(ContentionKind::ExecutionNotEligible),
         "PAST_DEADLINE" => ReplayExecutionArgs::past_deadline(),
         "TOO_MANY_TAGS" => SetExecutionTagArgs::too_many(),
+        "NO_SIGNING_KEY" => EngineError::State(StateKind::SigningKeyMissing),
+        "ROTATION_CONFLICT" => EngineError::Conflict(ConflictKind::RotationConflict),
+        "INVALID_LEASE" => SuspendArgs::other_attempt_index(),
+        "TIMEOUT_PAST" => SuspendArgs::timeout_past(),
+        "WAITPOINT_EXISTS" => EngineError::Conflict(ConflictKind::WaitpointAlreadyExists),
+        "WAITPOINT_NOT_FOUND" => WaitpointRecord::not_found(),
+        "WAITPOINT_NOT_PENDING" => EngineError::State(StateKind::WaitpointNotPending),
+        "FOREIGN_WAITPOINT" => WaitpointRecord::of_another_attempt(),
+        "WAITPOINT_EXPIRED" => EngineError::State(StateKind::PendingWaitpointExpired),
+        "WAITPOINT_KEY" => SuspendArgs::key_mismatch(),
+        "NOT_SIGNALABLE" => EngineError::State(StateKind::TargetNotSignalable),
+        "WAITPOINT_CLOSED" => EngineError::State(StateKind::WaitpointClosed),
+        "SIGNAL_LIMIT" => DeliverSignalArgs::too_many(),
+        "NOT_SUSPENDED" => EngineError::State(StateKind::ExecutionNotSuspended),
         _ => return None,
     })
 }
@@ -202,8 +219,23 @@ mod tests {
             ("NOT_ELIGIBLE the execution does not wait", "Contention(ExecutionNotEligible)"),
             ("PAST_DEADLINE the deadline is absolute and has come", "Validation(InvalidInput)"),
             ("TOO_MANY_TAGS the execution has as many labels as it may", "Validation(InvalidInput)"),
+            ("NO_SIGNING_KEY no key is installed", "State(SigningKeyMissing)"),
+            ("ROTATION_CONFLICT the kid stands for another secret", "Conflict(RotationConflict)"),
+            ("INVALID_LEASE the lease is of another attempt", "Validation(InvalidLeaseForSuspend)"),
+            ("TIMEOUT_PAST the time-out has come long ago", "Validation(InvalidInput)"),
+            ("WAITPOINT_EXISTS the execution had a waitpoint of this id", "Conflict(WaitpointAlreadyExists)"),
+            ("WAITPOINT_NOT_FOUND the execution has no such waitpoint", "Contention(WaitpointNotFound)"),
+            ("WAITPOINT_NOT_PENDING a suspension has used the waitpoint", "State(WaitpointNotPending)"),
+            ("FOREIGN_WAITPOINT it is of another attempt", "Validation(InvalidWaitpointForExecution)"),
+            ("WAITPOINT_EXPIRED the time of the waitpoint is up", "State(PendingWaitpointExpired)"),
+            ("WAITPOINT_KEY the condition asks for another key", "Validation(InvalidInput)"),
+            ("NOT_SIGNALABLE the execution has ended", "State(TargetNotSignalable)"),
+            ("WAITPOINT_CLOSED the waitpoint takes no signals any more", "State(WaitpointClosed)"),
+            ("SIGNAL_LIMIT the execution has as many signals as it may", "Validation(SignalLimitExceeded)"),
+            ("NOT_SUSPENDED the execution waits for no signal", "State(ExecutionNotSuspended)"),
         ] {
             assert_eq!(code(ValkeyError::Sent(said(line))), expected);
+            assert_eq!(code(ValkeyError::Sent(said(line)).of_a_look()), expected);
         }
     }
 

@@ -240,7 +240,7 @@ fn create_call(backend: &ValkeyBackend, args: &CreateExecutionArgs) -> Call {
 }
 
 /// Arguments of a create without those of its tags.
-const CREATE_ARGUMENTS: usize = 19;
+const CREATE_ARGUMENTS: usize = 22;
 
 /// The same call with what a create says.
 fn creating(call: Call, args: &CreateExecutionArgs) -> Call {
@@ -264,7 +264,10 @@ fn creating(call: Call, args: &CreateExecutionArgs) -> Call {
         .arg(&args.input_payload)
         .arg(optional(Some(args.policy.replays_max()).filter(|max| *max != Limits::REPLAYS)))
         .arg(optional(args.policy.attempt_timeout_ms()))
-        .arg(optional(args.policy.execution_deadline_ms().filter(|_| args.execution_deadline_at.is_none())));
+        .arg(optional(args.policy.execution_deadline_ms().filter(|_| args.execution_deadline_at.is_none())))
+        .arg(optional(args.policy.suspension_policy.and_then(|suspensions| suspensions.default_timeout_ms)))
+        .arg(args.policy.suspension_policy.map_or("", |suspensions| suspensions.timeout_behavior.as_str()))
+        .arg(optional(args.policy.max_signals_per_execution));
     args.tags.iter().fold(call, |call, (key, value)| call.arg(key).arg(value))
 }
 

@@ -48,6 +48,26 @@ impl Keys {
         self.execution("at", id)
     }
 
+    pub(crate) fn waitpoints(&self, id: &ExecutionId) -> String {
+        self.execution("wp", id)
+    }
+
+    pub(crate) fn signals(&self, id: &ExecutionId) -> String {
+        self.execution("sig", id)
+    }
+
+    pub(crate) fn suspension(&self, id: &ExecutionId) -> String {
+        self.execution("sus", id)
+    }
+
+    pub(crate) fn suspend_keys(&self, id: &ExecutionId) -> String {
+        self.execution("suk", id)
+    }
+
+    pub(crate) fn observed(&self, id: &ExecutionId) -> String {
+        self.execution("obs", id)
+    }
+
     pub(crate) fn ids(&self) -> String {
         self.fixed("ids")
     }
@@ -74,6 +94,19 @@ impl Keys {
 
     pub(crate) fn operator_events(&self) -> String {
         self.fixed("events:operator")
+    }
+
+    pub(crate) fn signal_deliveries(&self) -> String {
+        self.fixed("events:signal")
+    }
+
+    /// The keys that sign the tokens of waitpoints.
+    pub(crate) fn ring(&self) -> String {
+        self.fixed("ring")
+    }
+
+    pub(crate) fn suspended(&self) -> String {
+        self.fixed("suspended")
     }
 
     pub(crate) fn ended(&self) -> String {
@@ -118,6 +151,11 @@ mod tests {
             ("text", keys.text(&id)),
             ("tags", keys.tags(&id)),
             ("attempts", keys.attempts(&id)),
+            ("waitpoints", keys.waitpoints(&id)),
+            ("signals", keys.signals(&id)),
+            ("suspension", keys.suspension(&id)),
+            ("suspend_keys", keys.suspend_keys(&id)),
+            ("observed", keys.observed(&id)),
             ("ids", keys.ids()),
             ("lanes", keys.lanes()),
             ("idempotency", keys.idempotency()),
@@ -125,6 +163,9 @@ mod tests {
             ("lease_history", keys.lease_history()),
             ("completions", keys.completions()),
             ("operator_events", keys.operator_events()),
+            ("signal_deliveries", keys.signal_deliveries()),
+            ("ring", keys.ring()),
+            ("suspended", keys.suspended()),
             ("ended", keys.ended()),
             ("due", keys.due(&lane)),
             ("sets", keys.sets(&lane)),

@@ -16,6 +16,7 @@ mod library;
 mod reply;
 mod scanners;
 mod subscriptions;
+mod waitpoints;
 
 pub use backend::ValkeyBackend;
 pub use library::{LIBRARY_VERSION, library};

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 use ff_core::{
     AttemptIndex, AttemptInfo, AttemptPhase, AttemptState, BlockingReason, CapabilitySet, ContentionKind,
     EligibilityState, EngineError, ExecutionId, ExecutionRecord, GrantRecord, LeaseEpoch, LeaseRecord, LifecyclePhase,
-    OwnershipState, Progress, StateVector, TerminalOutcome, TimestampMs,
+    OwnershipState, Progress, StateVector, SuspensionRecord, TerminalOutcome, TimestampMs,
 };
 use redis::Value;
 
@@ -43,6 +43,15 @@ impl Items {
     pub(crate) fn parsed<T: FromStr>(&mut self) -> Result<T, ValkeyError> {
         let text = self.text()?;
         text.parse().map_err(|_| ValkeyError::Reply(format!("{text:?} was not expected")))
+    }
+
+    /// What a text says; the empty text is none.
+    pub(crate) fn optional<T: FromStr>(&mut self) -> Result<Option<T>, ValkeyError> {
+        let text = self.text()?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        text.parse().map(Some).map_err(|_| ValkeyError::Reply(format!("{text:?} was not expected")))
     }
 
     pub(crate) fn instant(&mut self) -> Result<TimestampMs, ValkeyError> {
@@ -257,6 +266,30 @@ impl Row {
         }))
     }
 
+    /// The suspension while it is open, without what its waitpoints ask for.
+    fn suspension(&self, state: &StateVector) -> Result<Option<SuspensionRecord>, EngineError> {
+        if state.lifecycle_phase != LifecyclePhase::Suspended {
+            return Ok(None);
+        }
+        Ok(Some(SuspensionRecord {
+            number: self.required("sq")?,
+            suspension_id: self.required("si")?,
+            waitpoint_id: self.required("sw")?,
+            attempt_id: self.required("ai")?,
+            lease_epoch: LeaseEpoch(self.count("e")?),
+            suspended_at: self.instant("sa")?,
+            timeout_at: self.optional_instant("st")?,
+            timeout_behavior: self.required("sb")?,
+            reason_code: self.required("sr")?,
+            requested_by: self.required("sy")?,
+            continuation_metadata_pointer: None,
+            leaves: Vec::new(),
+            resume_delay_ms: None,
+            already_satisfied: false,
+            ended: None,
+        }))
+    }
+
     /// How the input is encoded.
     pub(crate) fn encoding(&self) -> Result<Option<String>, EngineError> {
         self.optional("en")
@@ -271,6 +304,7 @@ impl Row {
     /// The stored execution, with the free text that belongs to it.
     pub(crate) fn record(&self, execution_id: ExecutionId, mut text: Self) -> Result<ExecutionRecord, EngineError> {
         let total_attempt_count = self.count("n")?;
+        let state = state(&self.required::<String>("s")?)?;
         let progress = match self.optional_instant("pu")? {
             None => None,
             Some(updated_at) => {
@@ -284,7 +318,8 @@ impl Row {
             execution_kind: self.required("k")?,
             creator_identity: self.optional("cr")?,
             priority: self.required("p")?,
-            state: state(&self.required::<String>("s")?)?,
+            suspension: self.suspension(&state)?,
+            state,
             delay_until: self.optional_instant("d")?,
             execution_deadline_at: self.optional_instant("x")?,
             lease: self.lease(total_attempt_count)?,
@@ -330,6 +365,12 @@ pub(crate) fn state(word: &str) -> Result<StateVector, EngineError> {
     if letters.next().is_none() { Ok(vector) } else { Err(EngineError::corrupt(format!("state {word:?}"))) }
 }
 
+/// The letter of a blocking reason.
+pub(crate) fn reason_letter(reason: BlockingReason) -> &'static str {
+    let at = BlockingReason::ALL.iter().position(|other| *other == reason).unwrap_or_default();
+    BLOCKING.get(at..=at).unwrap_or_default()
+}
+
 fn dimension<T: Copy>(letters: &str, values: &[T], letter: Option<char>, word: &str) -> Result<T, EngineError> {
     letter
         .and_then(|letter| letters.find(letter))
@@ -368,6 +409,10 @@ mod tests {
                 "backoff_retry",
                 StateVector::delayed(BlockingReason::WaitingForRetryBackoff, AttemptState::PendingRetryAttempt),
             ),
+            (
+                "delayed_resumed",
+                StateVector::delayed(BlockingReason::WaitingForResumeDelay, AttemptState::AttemptInterrupted),
+            ),
             ("leased", StateVector::leased()),
             ("revoked", StateVector::revoked()),
             ("succeeded", StateVector::terminal(TerminalOutcome::Success, AttemptState::AttemptTerminal)),
@@ -379,6 +424,14 @@ mod tests {
         ] {
             let line = lua.lines().find_map(|line| line.trim().strip_prefix(&format!("{name} = \""))).unwrap();
             assert_eq!(state(line.trim_end_matches("\",")).unwrap(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_suspended_row_says_by_its_letter_what_it_waits_for() {
+        for reason in BlockingReason::ALL {
+            let word = format!("su-{}-i", reason_letter(*reason));
+            assert_eq!(state(&word).unwrap(), StateVector::suspended(*reason));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ff_core::{EngineError, Jitter, ScanArgs, ScanPlace, ScanReport, ScannerKind, Scanners};
+use ff_core::{EngineError, EventFamily, Jitter, ScanArgs, ScanPlace, ScanReport, ScannerKind, Scanners};
 
 use crate::{
     backend::{LABEL, ValkeyBackend},
@@ -11,6 +11,7 @@ use crate::{
     executions::execution_id,
     fcall::{Call, namespace},
     reply::Items,
+    subscriptions::stream,
 };
 
 /// Rows that one call settles at most, so that none keeps the server for long.
@@ -30,6 +31,7 @@ impl Scanners for ValkeyBackend {
             ScannerKind::AttemptTimeout => pass.settle("timed_out", place).await?,
             ScannerKind::ExecutionDeadline => pass.settle("expired", place).await?,
             ScannerKind::DelayPromoter => pass.settle("ready", place).await?,
+            ScannerKind::SuspensionTimeout => pass.settle("suspended_out", place).await?,
             ScannerKind::Retention => {
                 if !matches!(place, Some(ScanPlace::Key { .. })) {
                     pass.remove_ended(place.as_ref()).await?;
@@ -164,8 +166,8 @@ impl Pass<'_> {
     /// Removes old events, family by family.
     async fn remove_events(&mut self) -> Result<(), ValkeyError> {
         let keys = &self.backend.keys;
-        for stream in [keys.lease_history(), keys.completions(), keys.operator_events()] {
-            let names = [keys.root(), stream];
+        for events in EventFamily::ALL.iter().map(|family| stream(keys, *family)) {
+            let names = [keys.root(), events];
             while self.left() > 0 {
                 let most = self.left().min(ROWS);
                 let call = Call::write("ff_trim_events", &names).arg(age_ms(self.backend.retention.events)).arg(most);

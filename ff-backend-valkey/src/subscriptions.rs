@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use ff_core::{
     AttemptIndex, CompletionBackend, CompletionEvent, CompletionStream, CompletionSubscription, Delivered, EngineError,
     EventFamily, LeaseEpoch, LeaseHistoryEvent, LeaseHistorySubscription, Operation, OperatorEvent,
-    OperatorSubscription, ScannerFilter, StreamCursor, Subscription, Subscriptions,
+    OperatorSubscription, ScannerFilter, SignalDeliveryEvent, SignalDeliverySubscription, StreamCursor, Subscription,
+    Subscriptions,
 };
 use futures::{StreamExt, stream::try_unfold};
 use tokio::sync::watch;
 
-pub(crate) use hub::Hub;
+pub(crate) use hub::{Hub, stream};
 
 use crate::{
     backend::{LABEL, ValkeyBackend},
@@ -51,6 +52,14 @@ impl Subscriptions for ValkeyBackend {
         filter: &ScannerFilter,
     ) -> Result<OperatorSubscription, EngineError> {
         subscribe(self, &cursor, filter, Operation::SubscribeOperatorEvents).await
+    }
+
+    async fn subscribe_signal_delivery(
+        &self,
+        cursor: StreamCursor,
+        filter: &ScannerFilter,
+    ) -> Result<SignalDeliverySubscription, EngineError> {
+        subscribe(self, &cursor, filter, Operation::SubscribeSignalDelivery).await
     }
 }
 
@@ -126,6 +135,22 @@ impl Family for OperatorEvent {
     }
 }
 
+impl Family for SignalDeliveryEvent {
+    const NAME: EventFamily = EventFamily::SignalDeliveries;
+
+    fn read(row: &Row) -> Result<Self, EngineError> {
+        Ok(Self {
+            execution_id: execution_id(&row.required::<String>("x")?)?,
+            namespace: row.required("ns")?,
+            waitpoint_id: row.required("w")?,
+            signal_id: row.required("si")?,
+            source_identity: row.optional("so")?.unwrap_or_default(),
+            effect: row.required("ef")?,
+            at: row.instant("at")?,
+        })
+    }
+}
+
 /// A place in a stream: the id of an event, and how many events were ever written up to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Place {
@@ -186,7 +211,7 @@ async fn subscribe<E: Family>(
     filter.check()?;
     let mut reader = Reader::<E> {
         server: Arc::clone(&backend.server),
-        keys: [backend.keys.root(), hub::stream(&backend.keys, E::NAME)],
+        keys: [backend.keys.root(), stream(&backend.keys, E::NAME)],
         // Joined before the place is resolved: whatever comes behind it is told.
         told: backend.hub.join(E::NAME, &backend.server),
         filter: filter.clone(),

@@ -2,6 +2,8 @@
 
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod waitpoints;
 
 use std::{sync::Arc, time::Duration};
 
@@ -188,11 +190,13 @@ async fn key_names_are_those_of_the_client() {
     let body = r#"
 redis.register_function({ function_name = "ff_names", callback = function(_, args)
   local names = { ff.key.ready("ff:{fp:0}", "a:b", "x,y") }
-  for _, name in ipairs({ "core", "input", "result", "text", "tags", "attempts" }) do
+  local own = { "core", "input", "result", "text", "tags", "attempts", "waitpoints", "signals", "suspension",
+    "suspend_keys", "observed" }
+  for _, name in ipairs(own) do
     names[#names + 1] = name .. " " .. ff.key[name]("ff:{fp:0}", args[1])
   end
   local fixed = { "ids", "lanes", "idempotency", "idempotency_expiry", "lease_history", "completions", "operator_events",
-    "ended" }
+    "signal_deliveries", "ring", "suspended", "ended" }
   for _, name in ipairs(fixed) do names[#names + 1] = name .. " " .. ff.key[name]("ff:{fp:0}") end
   for _, name in ipairs({ "due", "sets" }) do names[#names + 1] = name .. " " .. ff.key[name]("ff:{fp:0}", args[2]) end
   return names

@@ -128,7 +128,7 @@ pub async fn create_executions_does_what_single_creates_do(cx: &Cx) -> Verdict {
     Ok(())
 }
 
-fn id_of(result: &CreateExecutionResult) -> ExecutionId {
+pub(crate) fn id_of(result: &CreateExecutionResult) -> ExecutionId {
     match result {
         CreateExecutionResult::Created { execution_id, .. } | CreateExecutionResult::Duplicate { execution_id } => {
             *execution_id

@@ -312,3 +312,80 @@ pub async fn subscribe_completions_filtered_works_or_is_denied(cx: &Cx) -> Verdi
 pub async fn scan_works_or_is_denied(cx: &Cx) -> Verdict {
     works_or_is_denied(cx, Operation::Scan).await
 }
+
+/// Suspending works if it is declared, and is otherwise denied before anything else.
+///
+/// Covers FF-CAP-001, FF-CAP-002, FF-CAP-003.
+pub async fn suspend_works_or_is_denied(cx: &Cx) -> Verdict {
+    works_or_is_denied(cx, Operation::Suspend).await
+}
+
+/// Suspending by the fence of a lease works if it is declared, and is otherwise denied before anything else.
+///
+/// Covers FF-CAP-001, FF-CAP-002, FF-CAP-003.
+pub async fn suspend_by_triple_works_or_is_denied(cx: &Cx) -> Verdict {
+    works_or_is_denied(cx, Operation::SuspendByTriple).await
+}
+
+/// Opening a waitpoint works if it is declared, and is otherwise denied before anything else.
+///
+/// Covers FF-CAP-001, FF-CAP-002, FF-CAP-003.
+pub async fn create_waitpoint_works_or_is_denied(cx: &Cx) -> Verdict {
+    works_or_is_denied(cx, Operation::CreateWaitpoint).await
+}
+
+/// Reading the signals of a suspension works if it is declared, and is otherwise denied before anything else.
+///
+/// Covers FF-CAP-001, FF-CAP-002, FF-CAP-003.
+pub async fn observe_signals_works_or_is_denied(cx: &Cx) -> Verdict {
+    works_or_is_denied(cx, Operation::ObserveSignals).await
+}
+
+/// Delivering a signal works if it is declared, and is otherwise denied before anything else.
+///
+/// Covers FF-CAP-001, FF-CAP-002, FF-CAP-003.
+pub async fn deliver_signal_works_or_is_denied(cx: &Cx) -> Verdict {
+    works_or_is_denied(cx, Operation::DeliverSignal).await
+}
+
+/// Resuming from outside works if it is declared, and is otherwise denied before anything else.
+///
+/// Covers FF-CAP-001, FF-CAP-002, FF-CAP-003.
+pub async fn resume_execution_works_or_is_denied(cx: &Cx) -> Verdict {
+    works_or_is_denied(cx, Operation::ResumeExecution).await
+}
+
+/// Listing what is suspended works if it is declared, and is otherwise denied before anything else.
+///
+/// Covers FF-CAP-001, FF-CAP-002, FF-CAP-003.
+pub async fn list_suspended_works_or_is_denied(cx: &Cx) -> Verdict {
+    works_or_is_denied(cx, Operation::ListSuspended).await
+}
+
+/// Listing open waitpoints works if it is declared, and is otherwise denied before anything else.
+///
+/// Covers FF-CAP-001, FF-CAP-002, FF-CAP-003.
+pub async fn list_pending_waitpoints_works_or_is_denied(cx: &Cx) -> Verdict {
+    works_or_is_denied(cx, Operation::ListPendingWaitpoints).await
+}
+
+/// Installing the first key works if it is declared, and is otherwise denied before anything else.
+///
+/// Covers FF-CAP-001, FF-CAP-002, FF-CAP-003.
+pub async fn seed_waitpoint_hmac_secret_works_or_is_denied(cx: &Cx) -> Verdict {
+    works_or_is_denied(cx, Operation::SeedWaitpointHmacSecret).await
+}
+
+/// Installing the next key works if it is declared, and is otherwise denied before anything else.
+///
+/// Covers FF-CAP-001, FF-CAP-002, FF-CAP-003.
+pub async fn rotate_waitpoint_hmac_secret_all_works_or_is_denied(cx: &Cx) -> Verdict {
+    works_or_is_denied(cx, Operation::RotateWaitpointHmacSecretAll).await
+}
+
+/// A subscription to deliveries works if it is declared, and is otherwise denied before anything else.
+///
+/// Covers FF-CAP-001, FF-CAP-002, FF-CAP-003.
+pub async fn subscribe_signal_delivery_works_or_is_denied(cx: &Cx) -> Verdict {
+    works_or_is_denied(cx, Operation::SubscribeSignalDelivery).await
+}

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use async_trait::async_trait;
 use ff_core::{
     AttemptId, AttemptIndex, AttemptPhase, AttemptType, CompletionEvent, ExecutionId, LeaseEpoch, LeaseHistoryEvent,
-    OperatorEvent, TimestampMs,
+    OperatorEvent, SignalDeliveryEvent, TimestampMs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -153,6 +153,8 @@ pub struct Dump {
     pub completions: Vec<CompletionEvent>,
     /// What operators did to all executions, oldest first.
     pub operator_events: Vec<OperatorEvent>,
+    /// What was delivered to waitpoints of all executions, oldest first.
+    pub signal_deliveries: Vec<SignalDeliveryEvent>,
     /// All attempts, by execution and index.
     pub attempts: Vec<AttemptFacts>,
     /// One line for each record, index entry and counter of the store, sorted; equal lines mean equal state.

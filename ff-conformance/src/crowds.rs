@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ff_core::{CapabilitySet, CreateExecutionArgs, EngineBackend, ExecutionId};
 use futures::future::join_all;
 
-use crate::{Claimed, Cx, Stop, TTL};
+use crate::{Claimed, Cx, Stop, TTL, check, is_ok};
 
 /// How many creates are under way at a time.
 const AT_A_TIME: usize = 16;
@@ -54,16 +54,21 @@ pub(crate) async fn claim_order_offering(
     Ok(order)
 }
 
-/// `each` claims from every client, all at the same time; those that got something.
+/// `each` claims from every client, all at the same time, of which none is refused; those that got something.
 pub(crate) async fn claims_at_once(
     cx: &Cx,
     clients: &[Arc<dyn EngineBackend>],
     each: usize,
 ) -> Result<Vec<Claimed>, Stop> {
     let claims = clients.iter().flat_map(|client| (0..each).map(move |_| cx.try_claim(client, "worker", TTL)));
-    let answers = join_all(claims.collect::<Vec<_>>()).await;
-    let claimed = answers.into_iter().collect::<Result<Vec<_>, Stop>>()?;
-    Ok(claimed.into_iter().flatten().collect())
+    let mut claimed = Vec::new();
+    for answer in join_all(claims.collect::<Vec<_>>()).await {
+        if let Err(Stop::Refused(error, _)) = &answer {
+            check!(cx, "FF-CLM-007", Err::<(), _>(error.clone()), is_ok());
+        }
+        claimed.extend(answer?);
+    }
+    Ok(claimed)
 }
 
 /// `count` clients with connections of their own.

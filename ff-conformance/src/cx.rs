@@ -146,10 +146,7 @@ impl Cx {
     #[must_use]
     pub fn lacking(&self, control: Control) -> Stop {
         let reason = format!("no {} control", control.as_str());
-        match (self.topology, control) {
-            (Topology::InProcess, Control::Address | Control::Hold) => Stop::Ineligible(reason),
-            _ => Stop::NotRun(reason),
-        }
+        if self.topology.can_have(control) { Stop::NotRun(reason) } else { Stop::Ineligible(reason) }
     }
 
     /// Gives the store back.
@@ -176,6 +173,21 @@ impl Cx {
     ) -> Result<(), Stop> {
         self.recorder.checked(requirement);
         expect::judge(requirement, subject, got, expectation)
+    }
+
+    /// From now on no text of the case may show `secret`: what is called and answered, and what the store tells.
+    pub(crate) fn keep_secret(&self, secret: &str) {
+        self.recorder.keep_secret(secret);
+    }
+
+    /// True if `text` shows a secret of the case.
+    pub(crate) fn shows_a_secret(&self, text: &str) -> bool {
+        self.recorder.shows_a_secret(text)
+    }
+
+    /// Where a call showed a secret of the case, first.
+    pub(crate) fn leak(&self) -> Option<String> {
+        self.recorder.leak()
     }
 
     /// True if a client of the case has called `method`.

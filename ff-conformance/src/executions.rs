@@ -5,7 +5,7 @@ use futures::future::join_all;
 
 use crate::{
     Cx, Verdict, answers, check,
-    crowds::clients,
+    crowds::{claim_order, clients},
     equals,
     instants::{after, before, ms},
     is_none, is_true, satisfies,
@@ -94,8 +94,7 @@ pub async fn create_execution_takes_a_past_delay_for_none(cx: &Cx) -> Verdict {
         let public_state = PublicState::Waiting;
         check!(cx, "FF-EXE-013", answer, answers(CreateExecutionResult::Created { execution_id, public_state }));
         check!(cx, "FF-EXE-003", vector(&cx.info(&a, &execution_id).await?), reads(WAITING));
-        let claimed = cx.claimed(&a, "worker").await?;
-        check!(cx, "FF-EXE-013", claimed.payload.execution_id, equals(execution_id));
+        check!(cx, "FF-EXE-013", claim_order(cx, &a, 1).await?, equals(vec![execution_id]));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ff_core::{EngineBackend, ExecutionId, LeaseId, TimestampMs};
+use ff_core::{EngineBackend, ExecutionId, LeaseId, Namespace, TimestampMs};
 use serde_json::Value;
 
 use crate::{Cx, Stop};
@@ -19,6 +19,12 @@ impl Facts {
     pub(crate) fn in_lane(self, lane: &str) -> Self {
         let name = format!("\"lane_id\":\"{lane}\"");
         Self(self.0.into_iter().map(|line| line.replace(&name, "\"lane_id\":\"<>\"")).collect())
+    }
+
+    /// The same without the name of its namespace.
+    pub(crate) fn of_namespace(self, namespace: &Namespace) -> Self {
+        let name = format!("\"namespace\":\"{namespace}\"");
+        Self(self.0.into_iter().map(|line| line.replace(&name, "\"namespace\":\"<>\"")).collect())
     }
 
     /// What reads and attempts tell of one and not of the other.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Debug, sync::Arc, time::Duration};
 
 use ff_core::{
     CompletionEvent, Delivered, EngineBackend, EngineError, ExecutionId, LeaseHistoryEvent, Namespace, OperatorEvent,
-    ScannerFilter, StreamCursor, Subscription,
+    ScannerFilter, SignalDeliveryEvent, StreamCursor, Subscription,
 };
 use futures::{StreamExt, future::BoxFuture};
 
@@ -74,6 +74,24 @@ impl Family for OperatorEvent {
 
     fn log(dump: &Dump) -> Vec<Self> {
         dump.operator_events.clone()
+    }
+
+    fn of(&self) -> (&ExecutionId, &Namespace) {
+        (&self.execution_id, &self.namespace)
+    }
+}
+
+impl Family for SignalDeliveryEvent {
+    fn subscribe<'a>(
+        client: &'a Arc<dyn EngineBackend>,
+        cursor: &StreamCursor,
+        filter: &'a ScannerFilter,
+    ) -> BoxFuture<'a, Result<Subscription<Self>, EngineError>> {
+        client.subscribe_signal_delivery(cursor.clone(), filter)
+    }
+
+    fn log(dump: &Dump) -> Vec<Self> {
+        dump.signal_deliveries.clone()
     }
 
     fn of(&self) -> (&ExecutionId, &Namespace) {

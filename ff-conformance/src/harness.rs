@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use ff_core::{EngineBackend, EngineError, ScannerConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::Controls;
+use crate::{Control, Controls};
 
 /// Why a harness could not do what it was asked; the case is `errored`, and nothing is said about the backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +61,15 @@ pub enum Topology {
     Single,
     /// Several servers that share the data.
     Cluster,
+}
+
+impl Topology {
+    /// True if a store that lives there can have `control`: in the suite's process nothing has an address, and nothing
+    /// waits inside a store.
+    #[must_use]
+    pub const fn can_have(self, control: Control) -> bool {
+        !matches!((self, control), (Self::InProcess, Control::Address | Control::Hold))
+    }
 }
 
 /// Facts about the store for the report.

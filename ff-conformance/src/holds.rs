@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How long a write may take until it waits behind a hold.
-const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// What a write answered that waited over an instant, and whether it changed anything.
 struct Waited<T> {
@@ -40,7 +40,7 @@ async fn waits<T: Send + 'static>(
     Ok(Waited { answer, unchanged: cx.dump().await?.lines == written })
 }
 
-async fn joined<T>(task: JoinHandle<T>) -> Result<T, Stop> {
+pub(crate) async fn joined<T>(task: JoinHandle<T>) -> Result<T, Stop> {
     task.await.map_err(|error| Stop::Errored(format!("a call of the case: {error}")))
 }
 

@@ -12,11 +12,15 @@ use ff_core::{
     ChangePriorityArgs, ChangePriorityResult, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs,
     ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, CompleteArgs,
     CompletionBackend, CompletionStream, CompletionSubscription, CreateExecutionArgs, CreateExecutionResult,
-    EngineBackend, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, Executions, FailOutcome, FailureClass,
-    FailureReason, Handle, LaneId, LeaseHistorySubscription, LeaseRenewal, Leases, ListAttemptsPage,
-    ListExecutionsPage, ListLanesPage, OperatorSubscription, PageLimit, PrepareOutcome, PublicState, ReclaimToken,
-    ReplayExecutionArgs, ReplayExecutionResult, RevokeLeaseArgs, RevokeLeaseResult, ScanArgs, ScanReport,
-    ScannerFilter, Scanners, SetExecutionTagArgs, StreamCursor, Subscriptions, TimestampMs, UnclaimedReason,
+    DeliverSignalArgs, DeliverSignalResult, EngineBackend, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot,
+    Executions, FailOutcome, FailureClass, FailureReason, Handle, LaneId, LeaseFence, LeaseHistorySubscription,
+    LeaseRenewal, Leases, ListAttemptsPage, ListExecutionsPage, ListLanesPage, ListPendingWaitpointsArgs,
+    ListPendingWaitpointsResult, ListSuspendedPage, OperatorSubscription, PageLimit, PendingWaitpoint, PrepareOutcome,
+    PublicState, ReclaimToken, ReplayExecutionArgs, ReplayExecutionResult, ResumeExecutionArgs, ResumeExecutionResult,
+    ResumeSignal, RevokeLeaseArgs, RevokeLeaseResult, RotateWaitpointHmacSecretAllArgs,
+    RotateWaitpointHmacSecretAllResult, ScanArgs, ScanReport, ScannerFilter, Scanners, SeedOutcome,
+    SeedWaitpointHmacSecretArgs, SetExecutionTagArgs, SignalDeliverySubscription, StreamCursor, Subscriptions,
+    SuspendArgs, SuspendOutcome, SuspendedCursor, TimestampMs, UnclaimedReason, Waitpoints,
 };
 
 use crate::recorder::tell;
@@ -103,6 +107,18 @@ intercepted! {
         claim_resumed_execution(args: ClaimResumedExecutionArgs) -> ClaimResumedExecutionResult;
         explain_unclaimed(id: &ExecutionId, capabilities: &CapabilitySet) -> Option<UnclaimedReason>;
     }
+    Waitpoints {
+        suspend(handle: &Handle, args: SuspendArgs) -> SuspendOutcome;
+        suspend_by_triple(exec_id: ExecutionId, triple: LeaseFence, args: SuspendArgs) -> SuspendOutcome;
+        create_waitpoint(handle: &Handle, waitpoint_key: &str, expires_in: Duration) -> PendingWaitpoint;
+        observe_signals(handle: &Handle) -> Vec<ResumeSignal>;
+        deliver_signal(args: DeliverSignalArgs) -> DeliverSignalResult;
+        resume_execution(args: ResumeExecutionArgs) -> ResumeExecutionResult;
+        list_suspended(cursor: Option<SuspendedCursor>, limit: PageLimit) -> ListSuspendedPage;
+        list_pending_waitpoints(args: ListPendingWaitpointsArgs) -> ListPendingWaitpointsResult;
+        seed_waitpoint_hmac_secret(args: SeedWaitpointHmacSecretArgs) -> SeedOutcome;
+        rotate_waitpoint_hmac_secret_all(args: RotateWaitpointHmacSecretAllArgs) -> RotateWaitpointHmacSecretAllResult;
+    }
     Scanners {
         scan(args: ScanArgs) -> ScanReport;
     }
@@ -127,6 +143,7 @@ intercepted_streams! {
         subscribe_lease_history(cursor: StreamCursor, filter: &ScannerFilter) -> LeaseHistorySubscription;
         subscribe_completion(cursor: StreamCursor, filter: &ScannerFilter) -> CompletionSubscription;
         subscribe_operator_events(cursor: StreamCursor, filter: &ScannerFilter) -> OperatorSubscription;
+        subscribe_signal_delivery(cursor: StreamCursor, filter: &ScannerFilter) -> SignalDeliverySubscription;
     }
     CompletionBackend {
         subscribe_completions() -> CompletionStream;

@@ -6,6 +6,7 @@ mod executions;
 mod leases;
 #[cfg(test)]
 mod tests;
+mod waitpoints;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -15,8 +16,8 @@ use std::{
 
 use ff_core::{
     AttemptIndex, AttemptState, AttemptType, Capability, CompletionEvent, EngineBackend, ExecutionId, ExecutionInfo,
-    ExecutionSnapshot, LaneId, LeaseHistoryEvent, LifecyclePhase, OperatorEvent, OperatorEventKind, PublicState,
-    TimestampMs,
+    ExecutionSnapshot, LaneId, LeaseHistoryEvent, LifecyclePhase, OperatorEvent, OperatorEventKind,
+    PendingWaitpointInfo, PublicState, SignalDeliveryEvent, SuspendedExecutionEntry, TimestampMs,
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -73,6 +74,17 @@ struct Reads {
     snapshot: ExecutionSnapshot,
     state: PublicState,
     result: Option<Vec<u8>>,
+    /// Its open waitpoints, where the store has them.
+    waitpoints: Option<Vec<PendingWaitpointInfo>>,
+}
+
+impl Reads {
+    /// True if the time-out of its suspension has ended it.
+    fn ended_suspended(&self) -> bool {
+        let by_timeout =
+            |text: &Option<String>| text.as_ref().is_some_and(|text| text.starts_with("suspension_timeout:"));
+        by_timeout(&self.info.failure_reason) || by_timeout(&self.info.cancellation_reason)
+    }
 }
 
 /// What a dump tells of one execution, oldest first.
@@ -82,6 +94,7 @@ struct History {
     completions: Vec<CompletionEvent>,
     operators: Vec<OperatorEvent>,
     attempts: Vec<AttemptFacts>,
+    signals: Vec<SignalDeliveryEvent>,
 }
 
 /// The latest run of an execution: what happened since it was created or last replayed.
@@ -131,6 +144,8 @@ struct World {
     ids: Option<Vec<ExecutionId>>,
     /// All lanes, where the store lists them.
     lanes: Option<Vec<LaneId>>,
+    /// All suspended executions, where the store lists them.
+    suspended: Option<Vec<SuspendedExecutionEntry>>,
     reads: Vec<Reads>,
     dump: Option<Dump>,
     /// The dump by execution.
@@ -150,6 +165,9 @@ impl World {
         if client.capabilities().supports.has(Capability::Listings) {
             world.ids = Some(executions::walk(cx, client).await?);
             world.lanes = Some(executions::walk_lanes(cx, client).await?);
+        }
+        if client.capabilities().supports.has(Capability::Waitpoints) {
+            world.suspended = Some(waitpoints::walk(cx, client).await?);
         }
         world.take(dump);
         let known = world.ids.clone().unwrap_or_else(|| world.histories.keys().copied().collect());
@@ -175,6 +193,9 @@ impl World {
         }
         for attempt in &dump.attempts {
             self.histories.entry(attempt.execution_id).or_default().attempts.push(attempt.clone());
+        }
+        for event in &dump.signal_deliveries {
+            self.histories.entry(event.execution_id).or_default().signals.push(event.clone());
         }
         self.dump = Some(dump);
     }
@@ -206,7 +227,8 @@ impl World {
         executions::check(cx, self)?;
         attempts::check(cx, self)?;
         leases::check(cx, self)?;
-        claims::check(cx, self)
+        claims::check(cx, self)?;
+        waitpoints::check(cx, self)
     }
 }
 
@@ -224,7 +246,8 @@ async fn read(cx: &Cx, client: Arc<dyn EngineBackend>, id: ExecutionId, still: b
         let found = (info.is_some(), snapshot.is_some(), state.is_some());
         check!(cx, "FF-EXE-004", (id, found), holds("every read finds it", found == (true, true, true)));
         if let (Some(info), Some(snapshot), Some(state)) = (info, snapshot, state) {
-            return Ok(Reads { info, snapshot, state, result });
+            let waitpoints = waitpoints::open(&client, &info).await?;
+            return Ok(Reads { info, snapshot, state, result, waitpoints });
         }
     }
     Err(Stop::Errored(format!("{id} did not stand still for {MOST_LOOKS} looks")))

@@ -53,6 +53,28 @@ pub(crate) async fn perform(client: &dyn EngineBackend, op: Op) -> Outcome {
         Op::ExplainUnclaimed { id, capabilities } => {
             client.explain_unclaimed(&id, &capabilities).await.map(Answer::ExplainUnclaimed)
         }
+        Op::Suspend { handle, args } => {
+            client.suspend(&handle, *args).await.map(|outcome| Answer::Suspend(Box::new(outcome)))
+        }
+        Op::SuspendByTriple { id, fence, args } => {
+            client.suspend_by_triple(id, fence, *args).await.map(|outcome| Answer::Suspend(Box::new(outcome)))
+        }
+        Op::CreateWaitpoint { handle, waitpoint_key, expires_in } => {
+            client.create_waitpoint(&handle, &waitpoint_key, expires_in).await.map(Answer::CreateWaitpoint)
+        }
+        Op::ObserveSignals(handle) => client.observe_signals(&handle).await.map(Answer::ObserveSignals),
+        Op::DeliverSignal(args) => client.deliver_signal(*args).await.map(Answer::DeliverSignal),
+        Op::ResumeExecution(args) => client.resume_execution(args).await.map(Answer::ResumeExecution),
+        Op::ListSuspended { cursor, limit } => client.list_suspended(cursor, limit).await.map(Answer::ListSuspended),
+        Op::ListPendingWaitpoints(args) => {
+            client.list_pending_waitpoints(args).await.map(Answer::ListPendingWaitpoints)
+        }
+        Op::SeedWaitpointHmacSecret(args) => {
+            client.seed_waitpoint_hmac_secret(args).await.map(Answer::SeedWaitpointHmacSecret)
+        }
+        Op::RotateWaitpointHmacSecretAll(args) => {
+            client.rotate_waitpoint_hmac_secret_all(args).await.map(Answer::RotateWaitpointHmacSecretAll)
+        }
         Op::Scan { args, .. } => client.scan(args).await.map(Answer::Scan),
     }
 }

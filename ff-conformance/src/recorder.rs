@@ -14,6 +14,7 @@ use ff_core::{Capabilities, EngineBackend, EngineError, TimestampMs};
 use futures::FutureExt;
 use serde::{Deserialize, Serialize};
 pub(crate) use tell::tell;
+use tokio::sync::Notify;
 
 use crate::{Intercept, Intercepted};
 
@@ -48,6 +49,8 @@ impl fmt::Display for Call {
 #[derive(Debug, Default)]
 pub struct Recorder {
     record: Mutex<Record>,
+    /// Told whenever a call is answered or given up.
+    ended: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -64,6 +67,10 @@ struct Record {
     panic: Option<(&'static str, String)>,
     sealed: bool,
     store_time: Option<TimestampMs>,
+    /// What no text may show.
+    secrets: Vec<String>,
+    /// The first text that showed one.
+    leak: Option<String>,
 }
 
 impl Recorder {
@@ -88,6 +95,28 @@ impl Recorder {
         self.record().declared.get_or_insert_with(|| backend.capabilities());
         self.hit("connect", "ok");
         Arc::new(Intercepted::new(backend, Recording { recorder: Arc::clone(self), client: name.to_owned() }))
+    }
+
+    /// From now on no text of a call may show `secret`.
+    pub(crate) fn keep_secret(&self, secret: &str) {
+        self.record().secrets.push(secret.to_owned());
+    }
+
+    /// True if `text` shows what must not be shown.
+    pub(crate) fn shows_a_secret(&self, text: &str) -> bool {
+        self.record().secrets.iter().any(|secret| text.contains(secret.as_str()))
+    }
+
+    /// Where a text showed what must not be shown, first.
+    pub(crate) fn leak(&self) -> Option<String> {
+        self.record().leak.clone()
+    }
+
+    /// Notes where `value` shows what must not be shown.
+    fn scan(&self, what: &str, value: &impl Debug) {
+        if !self.record().secrets.is_empty() && self.shows_a_secret(&format!("{value:?}")) {
+            self.record().leak.get_or_insert_with(|| what.to_owned());
+        }
     }
 
     /// How often each requirement was checked.
@@ -118,6 +147,18 @@ impl Recorder {
     #[must_use]
     pub fn under_way(&self) -> Vec<&'static str> {
         self.record().under_way.values().copied().collect()
+    }
+
+    /// Waits until every call that was made has answered or was given up.
+    pub(crate) async fn all_ended(&self) {
+        loop {
+            // Made before the look, or a call that ends between the two would not be told.
+            let ended = self.ended.notified();
+            if self.record().under_way.is_empty() {
+                return;
+            }
+            ended.await;
+        }
     }
 
     /// The method in which the backend panicked first, and what it said.
@@ -182,6 +223,7 @@ struct UnderWay<'a> {
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.recorder.record().under_way.remove(&self.number);
+        self.recorder.ended.notify_waiters();
     }
 }
 
@@ -193,6 +235,7 @@ impl Intercept for Recording {
         call: impl Future<Output = Result<T, EngineError>> + Send,
     ) -> Result<T, EngineError> {
         let text = format!("{method}({})", arguments.join(", "));
+        self.recorder.scan(&format!("the arguments of {method}"), &text);
         let number = self.recorder.begins(&self.client, method, text);
         let _under_way = UnderWay { recorder: &self.recorder, number };
         let answer = match AssertUnwindSafe(call).catch_unwind().await {
@@ -205,10 +248,12 @@ impl Intercept for Recording {
         };
         match &answer {
             Ok(value) => {
+                self.recorder.scan(&format!("the answer of {method}"), value);
                 self.recorder.hit(method, "ok");
                 self.recorder.answered(number, tell(value));
             }
             Err(error) => {
+                self.recorder.scan(&format!("a refusal of {method}"), &(error, error.to_string()));
                 self.recorder.hit(method, &error.code());
                 self.recorder.answered(number, tell(error));
             }
@@ -238,6 +283,22 @@ mod tests {
         assert_eq!(calls.len(), LAST);
         assert_eq!(calls[0].to_string(), "a: call(0) -> yes");
         assert_eq!(calls[LAST - 1].to_string(), format!("a: call({}) -> (no answer)", LAST - 1));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_all_ends_hears_of_the_last() {
+        let recorder = Recorder::new();
+        recorder.all_ended().await;
+        let calls = ["first", "second"].map(|method| UnderWay {
+            recorder: &recorder,
+            number: recorder.begins("a", method, format!("{method}()")),
+        });
+        let mut waits = std::pin::pin!(recorder.all_ended());
+        for call in calls {
+            assert!(futures::poll!(waits.as_mut()).is_pending());
+            drop(call);
+        }
+        assert!(futures::poll!(waits.as_mut()).is_ready());
     }
 
     #[test]

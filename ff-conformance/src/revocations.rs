@@ -193,9 +193,9 @@ pub async fn revoke_lease_against_renewals_takes_it_once(cx: &Cx) -> Verdict {
     for _ in 0..10 {
         let claimed = held(cx, &clients[0]).await?;
         let [a, b, c, d] = &clients;
-        let (first, renewal, second, again) = tokio::join!(
-            a.revoke_lease(revoke(&claimed)),
+        let (renewal, first, second, again) = tokio::join!(
             b.renew(&claimed.handle),
+            a.revoke_lease(revoke(&claimed)),
             c.revoke_lease(revoke(&claimed)),
             d.renew(&claimed.handle)
         );

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ff_core::{
     CapabilitySet, ClaimExecutionArgs, EngineBackend, EngineError, ExecutionId, ExecutionPolicy, Operation, PageLimit,
+    ScanArgs, ScannerKind,
 };
 
 use crate::{
@@ -38,18 +39,27 @@ impl Counted {
         subjects: Vec<S>,
         call: Call<S, T>,
     ) -> Result<Vec<u64>, Stop> {
+        let turns = self.cost(subjects, call).await?;
+        cx.measure(format!("round_trips.{operation}"), turns.iter().copied().max().unwrap_or_default());
+        Ok(turns)
+    }
+
+    /// Round trips of `call` on each of the subjects but the first, whose call has to prepare its statement.
+    pub(crate) async fn cost<S, T>(&self, subjects: Vec<S>, call: Call<S, T>) -> Result<Vec<u64>, Stop> {
         let mut turns = Vec::new();
         for subject in subjects {
             self.proxy.reset();
             call(Arc::clone(&self.client), subject).await?;
             turns.push(self.proxy.turns());
         }
-        if !turns.is_empty() {
-            // The first call had to prepare its statement.
-            turns.remove(0);
-        }
-        cx.measure(format!("round_trips.{operation}"), turns.iter().copied().max().unwrap_or_default());
-        Ok(turns)
+        Ok(turns.into_iter().skip(1).collect())
+    }
+
+    /// Round trips of one pass, and the rows that it changed.
+    pub(crate) async fn turns_of_scan(&self, scanner: ScannerKind) -> Result<(u64, u32), Stop> {
+        self.proxy.reset();
+        let report = self.client.scan(ScanArgs::new(scanner)).await?;
+        Ok((self.proxy.turns(), report.changed))
     }
 
     /// As many executions under live leases as there are calls.

@@ -169,12 +169,7 @@ async fn visited(harness: &dyn Harness, case: &Case, cx: &Cx, recorder: &Recorde
 
 /// A call that is still under way, though its case has ended; one that was given up may take a moment to end.
 async fn unanswered(recorder: &Recorder) -> Option<&'static str> {
-    let ends = async {
-        while !recorder.under_way().is_empty() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let _ = tokio::time::timeout(ANSWER_LIMIT.mul_f64(time_factor()), ends).await;
+    let _ = tokio::time::timeout(ANSWER_LIMIT.mul_f64(time_factor()), recorder.all_ended()).await;
     recorder.under_way().first().copied()
 }
 

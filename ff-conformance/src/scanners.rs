@@ -15,7 +15,9 @@ use crate::{
     instants::{after, ms},
     is_true,
     reads::read_all,
-    refused, satisfies,
+    refused,
+    reservations::{GRANT_TTL, granted},
+    satisfies,
     stages::{backing_off, completed, held, held_as, lapsed, retrying},
     words::{EXPIRED, FAILED, LAPSED, attempt_log, completion_log, lease_log, reads, vector},
 };
@@ -173,6 +175,24 @@ pub async fn scan_makes_due_delays_ready(cx: &Cx) -> Verdict {
     wanted.sort();
     taken.sort();
     check!(cx, "FF-SCN-001", taken, equals(wanted));
+    Ok(())
+}
+
+/// A pass over delays makes work ready whose grant is over, and lets a live grant be.
+///
+/// Covers FF-SCN-001.
+pub async fn scan_makes_ready_what_a_grant_kept(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let id = cx.created_plain(&a).await?;
+    granted(cx, &a, "worker").await?;
+    let delays = || ScanArgs::new(ScannerKind::DelayPromoter);
+    check!(cx, "FF-SCN-001", a.scan(delays()).await, answers(done(0, 0)));
+    cx.pass_time(GRANT_TTL).await?;
+
+    check!(cx, "FF-SCN-001", a.scan(delays()).await, answers(done(1, 1)));
+    check!(cx, "FF-SCN-001", a.scan(delays()).await, answers(done(0, 0)));
+
+    check!(cx, "FF-SCN-001", claim_order(cx, &a, 1).await?, equals(vec![id]));
     Ok(())
 }
 

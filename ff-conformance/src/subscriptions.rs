@@ -37,6 +37,8 @@ async fn delivers_the_log<E: Family>(cx: &Cx, client: &Arc<dyn EngineBackend>) -
     let mut all = feed::<E>(client, &StreamCursor::Start).await?;
     let delivered = events(&taken(&mut all, log.len()).await?);
     check!(cx, "FF-SUB-008", log.is_empty(), equals(false));
+    let all_there = delivered.len() == log.len() && log.iter().all(|event| delivered.contains(event));
+    check!(cx, "FF-SUB-008", all_there, is_true());
     check!(cx, "FF-SUB-002", by_execution(delivered), equals(by_execution(log)));
     Ok(())
 }

@@ -16,6 +16,7 @@ use crate::{
     reservations::{granted, redeems},
     routes::{Route, waiting},
     satisfies,
+    suspensions::{self, Suspended},
 };
 
 /// What a call is about.
@@ -33,6 +34,12 @@ impl Subject for Claimed {
 impl Subject for ClaimExecutionArgs {
     fn id(&self) -> ExecutionId {
         self.grant.execution_id
+    }
+}
+
+impl Subject for Suspended {
+    fn id(&self) -> ExecutionId {
+        self.id()
     }
 }
 
@@ -107,6 +114,18 @@ pub(crate) async fn delayed(cx: &Cx) -> Result<Trial<Claimed>, Stop> {
         trial.direct.delay(&claimed.handle, until).await?;
     }
     Ok(trial)
+}
+
+/// Three executions that are suspended until an operator resumes them.
+pub(crate) async fn suspended(cx: &Cx) -> Result<Trial<Suspended>, Stop> {
+    let (faulty, proxy) = cx.proxied("faulty").await?;
+    let direct = cx.client("direct").await?;
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        made.push(suspensions::suspended(cx, &direct).await?);
+    }
+    let [once, again, warm] = <[_; 3]>::try_from(made).map_err(|_| Stop::Errored("not three".to_owned()))?;
+    Ok(Trial { direct, faulty, proxy, once, again, warm })
 }
 
 /// Three executions that do not exist yet.

@@ -29,6 +29,13 @@ pub(crate) const REPLAY_DUE: &str =
 pub(crate) const EXPIRED: &str = "terminal/unowned/not_applicable/none/expired/attempt_terminal/expired";
 pub(crate) const EXPIRED_UNSTARTED: &str = "terminal/unowned/not_applicable/none/expired/none/expired";
 
+pub(crate) const SUSPENDED: &str =
+    "suspended/unowned/not_applicable/waiting_for_signal/none/attempt_interrupted/suspended";
+pub(crate) const ESCALATED: &str =
+    "suspended/unowned/not_applicable/paused_by_operator/none/attempt_interrupted/suspended";
+pub(crate) const RESUME_DELAYED: &str =
+    "runnable/unowned/not_eligible_until_time/waiting_for_resume_delay/none/attempt_interrupted/delayed";
+
 /// All seven dimensions of a state, in the order of the transition table.
 pub(crate) fn vector(info: &ExecutionInfo) -> String {
     let state = &info.state;
@@ -62,6 +69,13 @@ pub(crate) fn completion_log(dump: &Dump, id: &ExecutionId) -> String {
 pub(crate) fn operator_log(dump: &Dump, id: &ExecutionId) -> String {
     let told = dump.operator_events.iter().filter(|event| event.execution_id == *id);
     joined(told.map(|event| format!("{} {}", event.kind, event.detail)))
+}
+
+/// What was delivered to one execution: to what effect.
+pub(crate) fn signal_log(dump: &Dump, id: &ExecutionId) -> String {
+    joined(
+        dump.signal_deliveries.iter().filter(|event| event.execution_id == *id).map(|event| event.effect.to_string()),
+    )
 }
 
 /// The attempts of one execution: index, why, where it stands, under which epoch.

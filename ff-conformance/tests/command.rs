@@ -58,6 +58,12 @@ fn a_run_on_memory_is_certified_and_writes_its_reports() {
     assert!(std::fs::read_to_string(folder.0.join("report.html")).unwrap().contains("certified"));
     let again = command(&["matrix"], &folder);
     assert_eq!((code(&again), text(&again.stdout).contains("certified")), (Some(0), true));
+    // A folder stands for the reports in it.
+    let there = folder.0.to_str().unwrap();
+    let rendered = command(&["report", "render", there, "--as", "markdown"], &folder);
+    assert_eq!((code(&rendered), text(&rendered.stdout).contains("certified")), (Some(0), true));
+    let verified = text(&command(&["report", "verify", there], &folder).stdout);
+    assert!(verified.starts_with(there) && verified.contains("memory.json: "), "{verified}");
     let file = folder.0.join("memory.json").display().to_string();
     assert_eq!(code(&command(&["report", "diff", &file, &file], &folder)), Some(0));
 }

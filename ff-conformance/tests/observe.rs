@@ -12,8 +12,10 @@ use ff_backend_postgres::PostgresBackend;
 use ff_backend_valkey::ValkeyBackend;
 use ff_conformance::servers::Servers;
 use ff_core::{
-    BackendConfig, CapabilitySet, ClaimPolicy, CreateExecutionArgs, EngineBackend, EngineError, ExecutionId,
-    FailureClass, FailureReason, LaneId, Namespace, PartitionConfig, WorkerId, WorkerInstanceId,
+    BackendConfig, CapabilitySet, ClaimPolicy, CreateExecutionArgs, DeliverSignalArgs, EngineBackend, EngineError,
+    ExecutionId, FailureClass, FailureReason, Handle, Kid, LaneId, Namespace, PartitionConfig, ResumeCondition,
+    RotateWaitpointHmacSecretAllArgs, SeedWaitpointHmacSecretArgs, SignalId, SignalMatcher, SigningSecret, SuspendArgs,
+    SuspendOutcome, SuspensionId, SuspensionReasonCode, WaitpointBinding, WaitpointToken, WorkerId, WorkerInstanceId,
 };
 use ff_observe::Metrics;
 use opentelemetry::metrics::MeterProvider;
@@ -104,8 +106,49 @@ impl Instruments {
     }
 }
 
-/// Lives through successes and refusals with secrets in every place that takes one; the words of the refusals.
-async fn live(engine: &dyn EngineBackend) -> Tried<(ExecutionId, String)> {
+/// What a life leaves to be judged.
+struct Lived {
+    id: ExecutionId,
+    /// The words of refusals and answers.
+    words: String,
+    /// Tokens and keys, as far as nobody may see them.
+    secrets: Vec<String>,
+}
+
+/// Suspends and resumes under a key, with a token that is refused; adds what was said and what nobody may see.
+async fn suspend_and_resume(engine: &dyn EngineBackend, handle: &Handle, id: ExecutionId, lived: &mut Lived) -> Tried {
+    let (first, second) = (SigningSecret::from_bytes([0xa7; 32])?, SigningSecret::from_bytes([0xb7; 32])?);
+    lived.secrets.extend([first.expose_hex(), second.expose_hex()]);
+    let seed = SeedWaitpointHmacSecretArgs::new(Kid::try_new("first")?, first);
+    let rotation = RotateWaitpointHmacSecretAllArgs::new(Kid::try_new("second")?, second, Duration::from_secs(60));
+    let _ = write!(lived.words, "{seed:?} {rotation:?}");
+    engine.seed_waitpoint_hmac_secret(seed).await?;
+    let condition = ResumeCondition::Single { waitpoint_key: "a".to_owned(), matcher: SignalMatcher::Wildcard };
+    let waitpoints = vec![WaitpointBinding::fresh_with_key("a")];
+    let args = SuspendArgs::new(SuspensionId::new(), waitpoints, condition, SuspensionReasonCode::WaitingForSignal);
+    let outcome = engine.suspend(handle, args).await?;
+    let _ = write!(lived.words, "{outcome:?}");
+    let SuspendOutcome::Suspended { details, .. } = outcome else { return Err("nothing was suspended".into()) };
+    let token = details.waitpoint_token;
+    // The first digits are shown by listings.
+    lived.secrets.push(token.expose().split_once(':').ok_or("a token")?.1[16..].to_owned());
+    let signal = |token| {
+        DeliverSignalArgs::new(id, details.waitpoint_id, token, SignalId::new(), "go")
+            .payload(b"planted-payload".to_vec())
+            .source("planted-label", "planted-label")
+    };
+    let cut = WaitpointToken::new(&token.expose()[..token.expose().len() - 1]);
+    let refusal = engine.deliver_signal(signal(cut)).await.err().ok_or("a token that is not valid was taken")?;
+    let _ = write!(lived.words, "{refusal} {refusal:?}");
+    engine.rotate_waitpoint_hmac_secret_all(rotation).await?;
+    let good = signal(token);
+    let _ = write!(lived.words, "{:?}", good.waitpoint_token);
+    engine.deliver_signal(good).await?;
+    Ok(())
+}
+
+/// Lives through successes and refusals with secrets in every place that takes one.
+async fn live(engine: &dyn EngineBackend) -> Tried<Lived> {
     engine.prepare().await?;
     engine.ping().await?;
     let lane = LaneId::try_new("mail")?;
@@ -139,24 +182,21 @@ async fn live(engine: &dyn EngineBackend) -> Tried<(ExecutionId, String)> {
     refusals.extend(engine.progress(&handle, Some(200), Some("planted-message".to_owned())).await.err());
     assert_eq!(refusals.len(), 3);
     let words = refusals.iter().map(|error| format!("{error} {error:?} {handle:?}")).collect();
-    Ok((id, words))
+    let mut lived = Lived { id, words, secrets: Vec::new() };
+
+    let suspended = create().await?;
+    let handle = engine.claim(&lane, &CapabilitySet::default(), policy()?).await?.ok_or("no work")?;
+    suspend_and_resume(engine, &handle, suspended, &mut lived).await?;
+    Ok(lived)
 }
 
 /// Judges what was seen of a life on `backend`.
-fn judge(
-    backend: &str,
-    id: &ExecutionId,
-    refusals: &str,
-    ear: &Ear,
-    instruments: &Instruments,
-    more: &[&str],
-) -> Tried {
+fn judge(backend: &str, lived: &Lived, ear: &Ear, instruments: &Instruments, more: Option<&str>) -> Tried {
+    let (id, refusals) = (lived.id, &lived.words);
     let (names, metrics) = instruments.read()?;
     let heard = ear.0.lock().unwrap_or_else(PoisonError::into_inner);
-    for secret in SECRETS.iter().chain(more) {
-        for (place, text) in
-            [("spans and events", &heard.text), ("metrics", &metrics), ("errors", &refusals.to_owned())]
-        {
+    for secret in SECRETS.into_iter().chain(more).chain(lived.secrets.iter().map(String::as_str)) {
+        for (place, text) in [("spans and events", &heard.text), ("metrics", &metrics), ("errors", refusals)] {
             assert!(!text.contains(secret), "{secret} in the {place}");
         }
         // Bytes are told as numbers.
@@ -173,8 +213,15 @@ fn judge(
     assert!(heard.text.contains("outcome=\"Contention(ExecutionNotActive)\""), "the code of a refusal");
     assert!(metrics.contains("Contention(ExecutionNotActive)") && metrics.contains("retryable"), "{metrics}");
     assert!(metrics.contains("fresh"), "claims by kind");
-    for name in ["ff.operations", "ff.operation.duration", "ff.operations.running", "ff.claims", "ff.pool.connections"]
-    {
+    assert!(metrics.contains("malformed"), "why a token was refused");
+    for name in [
+        "ff.tokens.refused",
+        "ff.operations",
+        "ff.operation.duration",
+        "ff.operations.running",
+        "ff.claims",
+        "ff.pool.connections",
+    ] {
         assert!(names.contains(name), "{name} is not in {names:?}");
     }
     for name in &names {
@@ -199,20 +246,13 @@ async fn postgres_shows_its_operations_and_no_secret() -> Tried {
     PostgresBackend::migrate(&config).await?;
     let metrics = Arc::clone(&instruments.metrics);
     let engine = PostgresBackend::connect_with_metrics(config, PartitionConfig::default(), metrics).await?;
-    let (id, mut words) = live(&*engine).await?;
+    let mut lived = live(&*engine).await?;
     let wrong = url.replace(password.as_deref().unwrap_or("//"), "planted-password");
     if let Err(error) = PostgresBackend::connect(BackendConfig::postgres(wrong)).await {
-        words.push_str(&format!("{error} {error:?}"));
+        lived.words.push_str(&format!("{error} {error:?}"));
     }
     drop(listening);
-    judge(
-        "postgres",
-        &id,
-        &words,
-        &ear,
-        &instruments,
-        password.as_slice().iter().map(String::as_str).collect::<Vec<_>>().as_slice(),
-    )?;
+    judge("postgres", &lived, &ear, &instruments, password.as_deref())?;
     Ok(server.drop_database(&name).await?)
 }
 
@@ -231,13 +271,13 @@ async fn valkey_shows_its_operations_and_no_secret() -> Tried {
     let config = BackendConfig::valkey(format!("redis://ff_observe:planted-password@{place}"));
     let metrics = Arc::clone(&instruments.metrics);
     let engine = ValkeyBackend::connect_with_metrics(config, PartitionConfig::default(), metrics).await?;
-    let (id, mut words) = live(&*engine).await?;
+    let mut lived = live(&*engine).await?;
     let wrong = BackendConfig::valkey(format!("redis://nobody:planted-password@{place}"));
     if let Err(error) = ValkeyBackend::connect(wrong).await {
-        words.push_str(&format!("{error} {error:?}"));
+        lived.words.push_str(&format!("{error} {error:?}"));
     }
     drop(listening);
-    judge("valkey", &id, &words, &ear, &instruments, &[])?;
+    judge("valkey", &lived, &ear, &instruments, None)?;
     redis::cmd("ACL").arg("DELUSER").arg("ff_observe").query_async::<()>(&mut admin).await?;
     Ok(slot.flush().await?)
 }

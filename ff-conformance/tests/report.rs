@@ -3,11 +3,11 @@
 
 use ff_backend_memory::MemoryBackend;
 use ff_conformance::{
-    CASES, Call, Event, FailureKind, Matrix, Outcome, REFUSALS, Report,
+    CASES, Call, Case, Control, Event, FailureKind, Matrix, Outcome, REFUSALS, Report,
     backends::memory::Memory,
     report::{self, Conclusion, Declared, Provenance, Status},
 };
-use ff_core::{EngineBackend, Operation};
+use ff_core::{Capabilities, Capability, EngineBackend, Operation};
 
 /// The events of a whole run on memory; `change` makes it another run.
 fn events(change: impl Fn(&mut Event)) -> Vec<Event> {
@@ -96,7 +96,44 @@ fn what_did_not_run_makes_a_run_partial_and_what_cannot_run_does_not() {
         }
     };
     assert_eq!(merged(events(ineligible)).footer.verdict, Conclusion::Certified);
-    assert_eq!(merged(events(|event| event.time_factor = 8.0)).footer.verdict, Conclusion::Partial);
+    assert_eq!(merged(events(|event| event.time_factor = 4.0)).footer.verdict, Conclusion::Certified);
+    assert_eq!(merged(events(|event| event.time_factor = 4.1)).footer.verdict, Conclusion::Partial);
+}
+
+/// What cases say of their rules: a pass counts for a rule, a denial and a silence only where nothing passed.
+#[test]
+fn a_rule_is_what_the_best_case_says_of_it_unless_one_breaks_it() {
+    let rule = CASES[0].covers[0];
+    let said = |outcome: fn() -> Outcome| {
+        let covers = |event: &Event| event.case.covers.iter().any(|covered| covered == rule);
+        let all = merged(events(|event| {
+            if covers(event) {
+                event.case.outcome = outcome();
+            }
+        }));
+        let but_one = merged(events(|event| {
+            if covers(event) && !first(event) {
+                event.case.outcome = outcome();
+            }
+        }));
+        (all.requirements[rule], but_one.requirements[rule])
+    };
+    let denied = said(|| Outcome::Denied { op: "list_lanes".to_owned() });
+    assert_eq!(denied, (Status::Denied, Status::Verified));
+    let not_run = said(|| Outcome::NotRun { reason: "no clock control".to_owned() });
+    assert_eq!(not_run, (Status::NotRun, Status::Verified));
+    let errored = said(|| Outcome::Errored { reason: "close".to_owned() });
+    assert_eq!(errored, (Status::NotRun, Status::Verified));
+}
+
+#[test]
+fn a_run_takes_from_its_first_begin_to_its_last_end_and_counts_every_answer() {
+    let report = merged(events(|event| {
+        event.started_ms = if first(event) { 5000 } else { 1000 };
+        event.case.ms = Some(if first(event) { 70 } else { 9 });
+    }));
+    assert_eq!(report.run.duration_ms, 4070);
+    assert_eq!(report.coverage.methods["renew"]["ok"], CASES.len() as u64);
 }
 
 #[test]
@@ -173,17 +210,72 @@ fn a_report_that_was_changed_is_not_believed() {
     assert_eq!(report::diff(&dirty, &report), [format!("{}: passed, now failed", CASES[0].path())]);
 }
 
+/// What a backend declares that lacks a capability.
+fn lacking(capability: Capability) -> Declared {
+    let own = MemoryBackend::new().capabilities();
+    Declared::of(&Capabilities { supports: own.supports.without(capability), ..own })
+}
+
+/// Each way to write another outcome into a report, with counts, verdict and requirements that follow from it.
+#[test]
+fn an_outcome_that_contradicts_the_rest_is_not_believed() {
+    let wrong = |change: &dyn Fn(&mut Event)| report::verify(&merged(events(change))).join("\n");
+    let here = |event: &Event, name: &str| event.case.case.ends_with(name);
+    let case = "capabilities::list_lanes_works_or_is_denied";
+    let denied = || Outcome::Denied { op: "list_lanes".to_owned() };
+    let whole = || Some(Declared::of(&MemoryBackend::new().capabilities()));
+    let gated = Capability::of(Operation::ListLanes).unwrap();
+
+    let hidden = wrong(&|event| {
+        event.declared = whole();
+        if here(event, case) {
+            event.case.outcome = denied();
+        }
+    });
+    assert!(hidden.contains("does not say that it lacks list_lanes"), "{hidden}");
+    let undeclared = wrong(&|event| {
+        event.declared = Some(lacking(gated));
+        if here(event, case) {
+            event.case.outcome = denied();
+        }
+    });
+    assert!(undeclared.contains("passed, and the backend says that it lacks"), "{undeclared}");
+    let unable = wrong(&|event| {
+        if first(event) {
+            event.case.outcome = Outcome::Ineligible { reason: "no time".to_owned() };
+        }
+    });
+    assert!(unable.contains("all that it needs can exist there"), "{unable}");
+    let claimed = wrong(&|event| {
+        event.declared = whole();
+        event.methods.entry("list_lanes".to_owned()).or_default().insert("Unavailable(list_lanes)".to_owned(), 1);
+    });
+    assert!(claimed.contains("list_lanes was not available"), "{claimed}");
+    let mut unseen = merged(events(|_| {}));
+    unseen.coverage.methods.remove("renew");
+    assert!(report::verify(&unseen).iter().any(|text| text.contains("has no answer of it")));
+}
+
 /// A report with an outcome of every kind.
 fn motley() -> Report {
+    let path = |wanted: &dyn Fn(&Case) -> bool| CASES.iter().find(|case| wanted(case)).unwrap().path();
     let outcomes = [
-        failure(CASES[0].covers[0]),
-        Outcome::Denied { op: "list_lanes".to_owned() },
-        Outcome::Errored { reason: "close: <script>alert(1)</script>".to_owned() },
-        Outcome::NotRun { reason: "no clock control".to_owned() },
-        Outcome::Ineligible { reason: "no address control".to_owned() },
+        (CASES[0].path(), failure(CASES[0].covers[0])),
+        (CASES[2].path(), Outcome::Errored { reason: "close: <script>alert(1)</script>".to_owned() }),
+        (CASES[3].path(), Outcome::NotRun { reason: "no clock control".to_owned() }),
+        (
+            path(&|case| case.controls.contains(&Control::Address)),
+            Outcome::Ineligible { reason: "no address control".to_owned() },
+        ),
     ];
+    let lanes = Capability::of(Operation::ListLanes).unwrap();
     merged(events(|event| {
-        if let Some((_, outcome)) = CASES.iter().zip(&outcomes).find(|(case, _)| case.path() == event.case.case) {
+        event.declared = Some(lacking(lanes));
+        let needs = Case::find(&event.case.case).is_some_and(|case| case.needs.contains(&lanes));
+        if needs || event.case.case == "capabilities::list_lanes_works_or_is_denied" {
+            event.case.outcome = Outcome::Denied { op: "list_lanes".to_owned() };
+        }
+        if let Some((_, outcome)) = outcomes.iter().find(|(case, _)| *case == event.case.case) {
             event.case.outcome = outcome.clone();
             event.case.measurements.insert("round trips".to_owned(), 1);
             event.case.operations = vec![call(), Call { at_ms: None, answer: None, ..call() }];

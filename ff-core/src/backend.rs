@@ -6,6 +6,7 @@ use async_trait::async_trait;
 
 use crate::{
     Attempts, Capabilities, Claims, CompletionBackend, EngineError, Executions, Leases, Scanners, Subscriptions,
+    Waitpoints,
 };
 
 /// What `prepare` did.
@@ -27,7 +28,7 @@ pub enum PrepareOutcome {
 /// [`crate::Repeat::of`] says.
 #[async_trait]
 pub trait EngineBackend:
-    Executions + Attempts + Leases + Claims + Subscriptions + CompletionBackend + Scanners
+    Executions + Attempts + Leases + Claims + Waitpoints + Subscriptions + CompletionBackend + Scanners
 {
     /// The backend's label in handles, logs and reports, such as `postgres`.
     fn backend_label(&self) -> &'static str;

@@ -25,12 +25,16 @@ pub enum Capability {
     Grants,
     /// Why an execution waits.
     Explanations,
+    /// Suspended work, its signals and their tokens.
+    Waitpoints,
     /// Lease history from a cursor.
     LeaseHistory,
     /// Completions from a cursor.
     Completions,
     /// What operators did, from a cursor.
     OperatorEvents,
+    /// What was delivered to waitpoints, from a cursor.
+    SignalDeliveries,
     /// Periodic work on demand.
     Scanners,
 }
@@ -45,9 +49,11 @@ impl Capability {
         Self::Tags,
         Self::Grants,
         Self::Explanations,
+        Self::Waitpoints,
         Self::LeaseHistory,
         Self::Completions,
         Self::OperatorEvents,
+        Self::SignalDeliveries,
         Self::Scanners,
     ];
 
@@ -62,9 +68,11 @@ impl Capability {
             Self::Tags => "tags",
             Self::Grants => "grants",
             Self::Explanations => "explanations",
+            Self::Waitpoints => "waitpoints",
             Self::LeaseHistory => "lease_history",
             Self::Completions => "completions",
             Self::OperatorEvents => "operator_events",
+            Self::SignalDeliveries => "signal_deliveries",
             Self::Scanners => "scanners",
         }
     }

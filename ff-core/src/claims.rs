@@ -156,7 +156,7 @@ pub trait Claims: Send + Sync + 'static {
     /// same step.
     ///
     /// With `max_wait` an empty look is followed by others until the wait is over: at a wake-up, when a row of the lane
-    /// falls due, and in any case within 5 s.
+    /// falls due, and in any case within 5 s, or 10 s if the store knows that it has somebody to wake.
     /// Every call hands out another lease: if a reply is lost, that lease lapses by itself and the work comes back.
     ///
     /// # Errors

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AttemptIndex, ExecutionId, LeaseEpoch, LeaseId, Namespace, TerminalOutcome, TimestampMs, WorkerInstanceId,
-    state::words,
+    AttemptIndex, ExecutionId, LeaseEpoch, LeaseId, Namespace, SignalId, TerminalOutcome, TimestampMs, WaitpointId,
+    WorkerInstanceId, state::words,
 };
 
 words! {
@@ -16,6 +16,8 @@ words! {
         Completions = "completions",
         /// What operators did.
         OperatorEvents = "operator_events",
+        /// What was delivered to waitpoints.
+        SignalDeliveries = "signal_deliveries",
     }
 
     /// What happened to a lease.
@@ -46,6 +48,8 @@ words! {
         WorkerDelay = "worker_delay",
         /// The holder gave it back until other executions have ended.
         WaitingChildren = "waiting_children",
+        /// The holder gave it back until signals arrive.
+        Suspend = "suspend",
         /// The attempt ran out of its time, and the execution expired with it.
         AttemptTimeout = "attempt_timeout",
         /// The attempt ran out of its time and a retry is due.
@@ -106,6 +110,8 @@ words! {
         Replayed = "replayed",
         /// Took a lease away.
         LeaseRevoked = "lease_revoked",
+        /// Ended a suspension.
+        Resumed = "resumed",
     }
 }
 
@@ -119,8 +125,41 @@ pub struct OperatorEvent {
     /// What was done.
     pub kind: OperatorEventKind,
     /// What it was done with: the source and reason of a cancel as `source: reason`, the new priority in decimal, the
-    /// number of the replay in decimal, the reason of a revocation.
+    /// number of the replay in decimal, the reason of a revocation or of a resume.
     pub detail: String,
+    /// When it was written, by the store's clock.
+    pub at: TimestampMs,
+}
+
+words! {
+    /// What a delivery came to.
+    SignalDeliveryEffect {
+        /// It fulfilled the condition of a suspension.
+        Satisfied = "satisfied",
+        /// It is kept: the condition does not hold yet, or there is none yet.
+        Buffered = "buffered",
+        /// It was delivered before.
+        Deduped = "deduped",
+        /// It is kept, and the condition does not ask for it.
+        Ignored = "ignored",
+    }
+}
+
+/// A signal was delivered to a waitpoint, with a valid token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalDeliveryEvent {
+    /// The execution.
+    pub execution_id: ExecutionId,
+    /// Its namespace.
+    pub namespace: Namespace,
+    /// The waitpoint.
+    pub waitpoint_id: WaitpointId,
+    /// The signal; for `Deduped` the first.
+    pub signal_id: SignalId,
+    /// Who sent it, as the sender says.
+    pub source_identity: String,
+    /// What the delivery came to.
+    pub effect: SignalDeliveryEffect,
     /// When it was written, by the store's clock.
     pub at: TimestampMs,
 }

@@ -89,6 +89,12 @@ uuid_id! {
     AttemptId
     /// What redeems a grant.
     GrantKey
+    /// One suspension, minted by the caller: it makes the suspend repeatable.
+    SuspensionId
+    /// A mailbox of an execution for signals; it is used for one suspension.
+    WaitpointId
+    /// One signal, minted by its sender: it makes the delivery repeatable.
+    SignalId
 }
 
 macro_rules! name_id {

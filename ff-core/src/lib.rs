@@ -10,6 +10,7 @@ mod backend;
 mod background;
 mod capability;
 mod claims;
+mod conditions;
 mod config;
 mod error;
 mod event;
@@ -28,6 +29,7 @@ mod state;
 mod subscriptions;
 mod text;
 mod time;
+mod waitpoints;
 
 pub use async_trait::async_trait;
 pub use attempts::{Attempts, CompleteArgs, FailOutcome, FailureClass, FailureReason, Progress};
@@ -39,6 +41,9 @@ pub use claims::{
     CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant,
     ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, ReclaimToken, UnclaimedReason,
 };
+pub use conditions::{
+    CompositeBody, ConditionLeaf, ConditionSignal, CountKind, ResumeCondition, SignalEffect, SignalMatcher,
+};
 pub use config::{
     BackendConfig, BackendConnection, BackendTimeouts, ClientCertificate, CredentialError, CredentialSource,
     Credentials, PartitionConfig, PostgresConnection, SecretUrl, TlsConfig, ValkeyConnection,
@@ -49,6 +54,7 @@ pub use error::{
 };
 pub use event::{
     CompletionEvent, EventFamily, LeaseEventKind, LeaseHistoryEvent, OperatorEvent, OperatorEventKind, ReleaseReason,
+    SignalDeliveryEffect, SignalDeliveryEvent,
 };
 pub use executions::{
     AttemptInfo, AttemptSummary, CancelExecutionArgs, CancelExecutionResult, CancelSource, ChangePriorityArgs,
@@ -58,15 +64,15 @@ pub use executions::{
 };
 pub use handle::{BackendTag, Handle, HandleKind, HandlePayload, LeaseFence};
 pub use id::{
-    AttemptId, AttemptIndex, ExecutionId, FlowId, GrantKey, IdError, LaneId, LeaseEpoch, LeaseId, Namespace, WorkerId,
-    WorkerInstanceId,
+    AttemptId, AttemptIndex, ExecutionId, FlowId, GrantKey, IdError, LaneId, LeaseEpoch, LeaseId, Namespace, SignalId,
+    SuspensionId, WaitpointId, WorkerId, WorkerInstanceId,
 };
 pub use leases::{LeaseRenewal, Leases, RevokeLeaseArgs, RevokeLeaseResult, RevokeSkip};
 pub use limits::Limits;
 pub use operation::{Operation, Repeat, Stem};
 pub use page::PageLimit;
-pub use policy::{Backoff, ExecutionPolicy, RetryPolicy, RoutingRequirements, TimeoutPolicy};
-pub use record::{ExecutionRecord, GrantRecord, LeaseRecord, Redeeming};
+pub use policy::{Backoff, ExecutionPolicy, RetryPolicy, RoutingRequirements, SuspensionPolicy, TimeoutPolicy};
+pub use record::{ExecutionRecord, GrantRecord, LeaseRecord, Redeeming, SuspensionRecord, WaitpointRecord};
 pub use retry::{Jitter, RetryDecision, RetryRule};
 pub use scanners::{
     RetentionConfig, ScanArgs, ScanCursor, ScanPlace, ScanReport, ScannerConfig, ScannerFilter, ScannerKind, Scanners,
@@ -77,6 +83,16 @@ pub use state::{
 };
 pub use subscriptions::{
     CompletionBackend, CompletionStream, CompletionSubscription, Delivered, LeaseHistorySubscription,
-    OperatorSubscription, StreamCursor, Subscription, Subscriptions,
+    OperatorSubscription, SignalDeliverySubscription, StreamCursor, Subscription, Subscriptions,
 };
 pub use time::TimestampMs;
+pub use waitpoints::{
+    AdditionalWaitpoint, DeliverSignalArgs, DeliverSignalResult, Keyring, Kid, ListPendingWaitpointsArgs,
+    ListPendingWaitpointsResult, ListSuspendedPage, MintedToken, PendingWaitpoint, PendingWaitpointInfo,
+    ResumeExecutionArgs, ResumeExecutionResult, ResumePolicy, ResumeSignal, ResumeTarget,
+    RotateWaitpointHmacSecretAllArgs, RotateWaitpointHmacSecretAllResult, RotateWaitpointHmacSecretEntry,
+    RotateWaitpointHmacSecretOutcome, SeedOutcome, SeedWaitpointHmacSecretArgs, SigningKey, SigningSecret, SuspendArgs,
+    SuspendOutcome, SuspendOutcomeDetails, SuspendedCursor, SuspendedExecutionEntry, SuspensionEnd,
+    SuspensionReasonCode, SuspensionRequester, TimeoutBehavior, TokenFault, WaitpointBinding, WaitpointState,
+    WaitpointToken, Waitpoints,
+};

@@ -61,6 +61,24 @@ impl Limits {
     pub const REPLAYS: u32 = 10;
     /// Reclaims of an execution unless its policy says otherwise.
     pub const RECLAIMS: u32 = 100;
+    /// Bytes of the payload of a signal.
+    pub const SIGNAL_PAYLOAD_BYTES: usize = 64 * 1024;
+    /// Signals of an execution unless its policy says otherwise.
+    pub const SIGNALS: u32 = 10_000;
+    /// Waitpoints of one suspension.
+    pub const WAITPOINTS: usize = 64;
+    /// Leaves of a resume condition, and waitpoint keys of one of its counts.
+    pub const CONDITION_LEAVES: usize = 64;
+    /// Composites within each other in a resume condition.
+    pub const CONDITION_DEPTH: usize = 4;
+    /// Bytes of the id of a signing key.
+    pub const KID_BYTES: usize = 64;
+    /// Bytes of a signing secret.
+    pub const SECRET_BYTES: std::ops::RangeInclusive<usize> = 32..=64;
+    /// How long ago the time-out of a suspension may have come when it begins: 10 min.
+    pub const TIMEOUT_TOLERANCE_MS: u64 = 10 * 60 * 1000;
+    /// The longest life of the idempotency key of a suspension: 7 days.
+    pub const SUSPEND_KEY_MS: u64 = 7 * 24 * 60 * 60 * 1000;
     /// Life of an idempotency key unless the policy says otherwise: 24 h.
     pub const DEDUP_WINDOW_MS: u64 = 24 * 60 * 60 * 1000;
 

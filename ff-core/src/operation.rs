@@ -20,6 +20,8 @@ pub enum Stem {
     Leases,
     /// How a worker gets a lease.
     Claims,
+    /// Suspended work and the signals that it waits for.
+    Waitpoints,
     /// What happened, from a cursor.
     Subscriptions,
     /// The periodic work.
@@ -33,7 +35,8 @@ pub enum Stem {
 pub enum Repeat {
     /// It changes nothing in the first place.
     Reads,
-    /// It returns the first answer (a repeated create says `Duplicate`), and writes and tells nothing.
+    /// It returns the first answer, and writes and tells nothing. A repeated create or delivery says `Duplicate`, and that
+    /// a signal was delivered again is told; a repeated seed or rotation says that it was so.
     Replays,
     /// It sets the same thing again, by the time of the repeat.
     Sets,
@@ -167,6 +170,28 @@ operations! {
         /// Tell why an execution waits.
         ExplainUnclaimed "explain_unclaimed" Reads Explanations,
     }
+    Waitpoints {
+        /// Give the lease back until signals arrive.
+        Suspend "suspend" Replays Waitpoints,
+        /// The same without a handle.
+        SuspendByTriple "suspend_by_triple" Replays Waitpoints,
+        /// Open a mailbox before the suspension.
+        CreateWaitpoint "create_waitpoint" Replays Waitpoints,
+        /// Read the signals that ended the last suspension.
+        ObserveSignals "observe_signals" Reads Waitpoints,
+        /// Deliver a signal to a waitpoint.
+        DeliverSignal "deliver_signal" Replays Waitpoints,
+        /// End a suspension from outside.
+        ResumeExecution "resume_execution" Replays Waitpoints,
+        /// Page over what is suspended.
+        ListSuspended "list_suspended" Reads Waitpoints,
+        /// Page over the open waitpoints of an execution.
+        ListPendingWaitpoints "list_pending_waitpoints" Reads Waitpoints,
+        /// Install the first signing key.
+        SeedWaitpointHmacSecret "seed_waitpoint_hmac_secret" Replays Waitpoints,
+        /// Install the next signing key.
+        RotateWaitpointHmacSecretAll "rotate_waitpoint_hmac_secret_all" Replays Waitpoints,
+    }
     Subscriptions {
         /// What happened to leases, from a cursor.
         SubscribeLeaseHistory "subscribe_lease_history" Reads LeaseHistory,
@@ -174,6 +199,8 @@ operations! {
         SubscribeCompletion "subscribe_completion" Reads Completions,
         /// What operators did, from a cursor.
         SubscribeOperatorEvents "subscribe_operator_events" Reads OperatorEvents,
+        /// What was delivered to waitpoints, from a cursor.
+        SubscribeSignalDelivery "subscribe_signal_delivery" Reads SignalDeliveries,
         /// What ends from now on.
         SubscribeCompletions "subscribe_completions" Reads Completions,
         /// What ends from now on, filtered.

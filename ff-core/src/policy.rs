@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CapabilitySet, EngineError, Limits, TimestampMs, ValidationKind, text::check_name};
+use crate::{CapabilitySet, EngineError, Limits, TimeoutBehavior, TimestampMs, ValidationKind, text::check_name};
 
 /// What the creator of an execution decides in advance.
 ///
@@ -31,6 +31,12 @@ pub struct ExecutionPolicy {
     /// How often the execution may run again after its end; 10 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_replay_count: Option<u32>,
+    /// What holds for suspensions that do not say otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspension_policy: Option<SuspensionPolicy>,
+    /// How many signals the execution takes over its whole life; 10,000 by default, and 0 is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_signals_per_execution: Option<u32>,
     /// What a worker must offer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routing_requirements: Option<RoutingRequirements>,
@@ -129,6 +135,18 @@ pub struct TimeoutPolicy {
     pub max_reclaim_count: Option<u32>,
 }
 
+/// What holds for suspensions that do not say otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SuspensionPolicy {
+    /// Milliseconds from the suspension to its time-out, if it names none; without this, it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_timeout_ms: Option<u64>,
+    /// What the time-out of a suspension does that names no behaviour.
+    #[serde(default)]
+    pub timeout_behavior: TimeoutBehavior,
+}
+
 /// What a worker must offer to get an execution.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -204,6 +222,26 @@ impl ExecutionPolicy {
         self
     }
 
+    /// The same with what holds for suspensions that do not say otherwise.
+    #[must_use]
+    pub fn suspensions(mut self, suspensions: SuspensionPolicy) -> Self {
+        self.suspension_policy = Some(suspensions);
+        self
+    }
+
+    /// The same with another number of signals; 0 is no limit.
+    #[must_use]
+    pub fn max_signals_per_execution(mut self, count: u32) -> Self {
+        self.max_signals_per_execution = Some(count);
+        self
+    }
+
+    /// Signals at most; `None` is no limit.
+    #[must_use]
+    pub fn signals_max(&self) -> Option<u32> {
+        Some(self.max_signals_per_execution.unwrap_or(Limits::SIGNALS)).filter(|most| *most > 0)
+    }
+
     /// Reclaims at most.
     #[must_use]
     pub fn reclaims_max(&self) -> u32 {
@@ -276,6 +314,10 @@ impl ExecutionPolicy {
                 return Err(EngineError::validation(ValidationKind::InvalidPolicyJson, twice));
             }
         }
+        let default_timeout_ms = self.suspension_policy.and_then(|suspensions| suspensions.default_timeout_ms);
+        if default_timeout_ms.is_some_and(|ms| ms == 0 || ms > Limits::DURATION_MS) {
+            return Err(outside("suspension_policy.default_timeout_ms"));
+        }
         let Some(retry) = &self.retry_policy else { return Ok(()) };
         if retry.retryable_categories.len() > Limits::RETRY_CATEGORIES
             || retry.retryable_categories.iter().any(|category| check_name(category, "category").is_err())
@@ -329,7 +371,9 @@ mod tests {
             (r#"{"routing_requirements":{"isolation_level":"vm"}}"#, "isolation_level"),
             (r#"{"retry_policy":{"backoff":{"type":"random"}}}"#, "random"),
             (r#"{"retry_policy":{"backoff":{"type":"exponential","multiplier":0.5}}}"#, "multiplier"),
-            (r#"{"suspension_policy":{}}"#, "suspension_policy"),
+            (r#"{"suspension_policy":{"default_timeout_ms":0}}"#, "suspension_policy.default_timeout_ms"),
+            (r#"{"suspension_policy":{"timeout_behavior":"explode"}}"#, "explode"),
+            (r#"{"suspension_policy":{"resume":true}}"#, "resume"),
             (r#"{"dedup_window_ms":0}"#, "dedup_window_ms"),
             (r#"{"timeout_policy":{"attempt_timeout_ms":0}}"#, "attempt_timeout_ms"),
             (r#"{"max_reclaim_count":1,"timeout_policy":{"max_reclaim_count":1}}"#, "given twice"),

@@ -1,6 +1,10 @@
 //! What a store keeps of an execution, and what readers see of it at an instant.
 
+mod suspensions;
+
 use std::collections::BTreeMap;
+
+pub use suspensions::{SuspensionRecord, WaitpointRecord};
 
 use crate::{
     AttemptId, AttemptIndex, AttemptInfo, AttemptState, AttemptSummary, BlockingReason, CapabilitySet, ContentionKind,
@@ -80,6 +84,8 @@ pub struct ExecutionRecord {
     pub lease: Option<LeaseRecord>,
     /// The latest grant.
     pub grant: Option<GrantRecord>,
+    /// The latest suspension.
+    pub suspension: Option<SuspensionRecord>,
     /// How many leases there have been.
     pub lease_epoch: LeaseEpoch,
     /// How many attempts there have been.
@@ -118,6 +124,7 @@ impl ExecutionRecord {
     pub fn is_past_deadline(&self, now: TimestampMs) -> bool {
         self.state.lifecycle_phase != LifecyclePhase::Terminal
             && self.execution_deadline_at.is_some_and(|deadline| deadline.has_come(now))
+            && self.ended_by_suspension(now).is_none()
     }
 
     /// True if the lease was not given back and has run out.
@@ -138,6 +145,9 @@ impl ExecutionRecord {
         if self.has_lapsed_lease(now) {
             return StateVector::lapsed();
         }
+        if self.open_suspension().is_some() {
+            return self.suspended_at(now);
+        }
         let waits = self.state.eligibility_state == EligibilityState::NotEligibleUntilTime;
         if waits && self.delay_until.is_none_or(|due| due.has_come(now)) {
             return StateVector::eligible(self.state.attempt_state);
@@ -152,7 +162,7 @@ impl ExecutionRecord {
         if self.is_past_deadline(now) {
             self.execution_deadline_at.max(Some(self.created_at))
         } else {
-            self.completed_at
+            self.ended_by_suspension(now).map(|(_, at)| at).or(self.completed_at)
         }
     }
 
@@ -207,6 +217,9 @@ impl ExecutionRecord {
     #[must_use]
     pub fn snapshot(self, tags: BTreeMap<String, String>, now: TimestampMs) -> ExecutionSnapshot {
         let state = self.state_at(now);
+        let is_suspended = state.lifecycle_phase == LifecyclePhase::Suspended;
+        let current_waitpoint =
+            self.suspension.as_ref().filter(|_| is_suspended).map(|suspension| suspension.waitpoint_id);
         let lease_status = match state.ownership_state {
             OwnershipState::Unowned => LeaseStatus::None,
             OwnershipState::Leased => LeaseStatus::Live,
@@ -232,6 +245,7 @@ impl ExecutionRecord {
             current_attempt,
             current_lease,
             lease_status,
+            current_waitpoint,
             created_at: self.created_at,
             last_mutation_at: self.last_mutation_at,
             total_attempt_count: self.total_attempt_count,
@@ -243,36 +257,39 @@ impl ExecutionRecord {
     #[must_use]
     pub fn info(self, input_payload: Vec<u8>, payload_encoding: Option<String>, now: TimestampMs) -> ExecutionInfo {
         let state = self.state_at(now);
+        let completed_at = self.completed_at(now);
+        let current_attempt = self.current_attempt(state);
+        let this = self.settled(now);
         let waits = state.eligibility_state == EligibilityState::NotEligibleUntilTime;
         ExecutionInfo {
-            completed_at: self.completed_at(now),
-            current_attempt: self.current_attempt(state),
-            execution_id: self.execution_id,
-            namespace: self.namespace,
-            lane_id: self.lane_id,
-            priority: self.priority,
-            execution_kind: self.execution_kind,
-            creator_identity: self.creator_identity,
+            completed_at,
+            current_attempt,
+            execution_id: this.execution_id,
+            namespace: this.namespace,
+            lane_id: this.lane_id,
+            priority: this.priority,
+            execution_kind: this.execution_kind,
+            creator_identity: this.creator_identity,
             input_payload,
             payload_encoding,
             state,
             public_state: state.public_state(),
-            delay_until: self.delay_until.filter(|_| waits),
-            execution_deadline_at: self.execution_deadline_at,
-            created_at: self.created_at,
-            started_at: self.started_at,
-            last_transition_at: self.last_transition_at,
-            last_mutation_at: self.last_mutation_at,
-            current_lease_epoch: self.lease_epoch,
-            total_attempt_count: self.total_attempt_count,
-            retry_count: self.retry_count,
-            lease_reclaim_count: self.lease_reclaim_count,
-            replay_count: self.replay_count,
-            failure_reason: self.failure_reason,
-            failure_category: self.failure_category,
-            cancellation_reason: self.cancellation_reason,
-            cancelled_by: self.cancelled_by,
-            progress: self.progress,
+            delay_until: this.delay_until.filter(|_| waits),
+            execution_deadline_at: this.execution_deadline_at,
+            created_at: this.created_at,
+            started_at: this.started_at,
+            last_transition_at: this.last_transition_at,
+            last_mutation_at: this.last_mutation_at,
+            current_lease_epoch: this.lease_epoch,
+            total_attempt_count: this.total_attempt_count,
+            retry_count: this.retry_count,
+            lease_reclaim_count: this.lease_reclaim_count,
+            replay_count: this.replay_count,
+            failure_reason: this.failure_reason,
+            failure_category: this.failure_category,
+            cancellation_reason: this.cancellation_reason,
+            cancelled_by: this.cancelled_by,
+            progress: this.progress,
         }
     }
 
@@ -362,7 +379,7 @@ impl ExecutionRecord {
     #[must_use]
     pub fn attempt_at(&self, attempt: AttemptInfo, now: TimestampMs) -> AttemptInfo {
         let ended_at = self.completed_at(now).filter(|_| self.is_past_deadline(now));
-        attempt.ended_by_deadline(ended_at)
+        self.ended_with_suspension(attempt.ended_by_deadline(ended_at), now)
     }
 
     /// The latest attempt; none before the first claim and while a retry or a replay waits for its own.

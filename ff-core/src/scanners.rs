@@ -22,6 +22,8 @@ words! {
         ExecutionDeadline = "execution_deadline",
         /// Makes ready what a delay, a back-off or a lapsed grant held back.
         DelayPromoter = "delay_promoter",
+        /// Ends suspensions whose time is up, as their behaviour says.
+        SuspensionTimeout = "suspension_timeout",
         /// Removes executions that ended longer ago than the retention, with everything that belongs to them, and
         /// idempotency keys that have lapsed.
         Retention = "retention",
@@ -157,6 +159,8 @@ pub struct ScannerConfig {
     pub execution_deadline: Duration,
     /// Between two passes of the delays; zero disables the loop.
     pub delay_promoter: Duration,
+    /// Between two passes of the suspension time-outs; zero disables the loop.
+    pub suspension_timeout: Duration,
     /// Between two passes of the retention; zero disables the loop.
     pub retention: Duration,
     /// Between two passes of the event retention; zero disables the loop.
@@ -172,6 +176,7 @@ impl Default for ScannerConfig {
             attempt_timeout: Duration::from_secs(2),
             execution_deadline: Duration::from_secs(5),
             delay_promoter: Duration::from_millis(750),
+            suspension_timeout: Duration::from_secs(2),
             retention: Duration::from_secs(60),
             event_retention: Duration::from_secs(60),
             scanner_filter: ScannerFilter::new(),
@@ -194,6 +199,7 @@ impl ScannerConfig {
             ScannerKind::AttemptTimeout => self.attempt_timeout,
             ScannerKind::ExecutionDeadline => self.execution_deadline,
             ScannerKind::DelayPromoter => self.delay_promoter,
+            ScannerKind::SuspensionTimeout => self.suspension_timeout,
             ScannerKind::Retention => self.retention,
             ScannerKind::EventRetention => self.event_retention,
         }

@@ -286,6 +286,19 @@ impl StateVector {
         Self { ownership_state: OwnershipState::LeaseRevoked, ..Self::lapsed() }
     }
 
+    /// The state of an execution that waits for signals, for `reason`.
+    #[must_use]
+    pub const fn suspended(reason: BlockingReason) -> Self {
+        Self {
+            lifecycle_phase: LifecyclePhase::Suspended,
+            ownership_state: OwnershipState::Unowned,
+            eligibility_state: EligibilityState::NotApplicable,
+            blocking_reason: reason,
+            terminal_outcome: TerminalOutcome::None,
+            attempt_state: AttemptState::AttemptInterrupted,
+        }
+    }
+
     /// The state of an execution that ended with `outcome`; `attempt` is `None` if it never started.
     #[must_use]
     pub const fn terminal(outcome: TerminalOutcome, attempt: AttemptState) -> Self {
@@ -356,6 +369,7 @@ mod tests {
         assert!(StateVector::leased().is_legal());
         assert!(StateVector::lapsed().is_legal());
         assert!(StateVector::revoked().is_legal());
+        assert!(StateVector::suspended(BlockingReason::WaitingForSignal).is_legal());
         assert!(StateVector::terminal(TerminalOutcome::Success, AttemptState::AttemptTerminal).is_legal());
         assert!(!StateVector::terminal(TerminalOutcome::None, AttemptState::AttemptTerminal).is_legal());
     }

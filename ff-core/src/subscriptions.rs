@@ -7,7 +7,8 @@ use futures_core::Stream;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CompletionEvent, EngineError, EventFamily, LeaseHistoryEvent, OperatorEvent, ScannerFilter, ValidationKind,
+    CompletionEvent, EngineError, EventFamily, LeaseHistoryEvent, OperatorEvent, ScannerFilter, SignalDeliveryEvent,
+    ValidationKind,
 };
 
 /// A place in a family of events; opaque, of the backend and family that gave it.
@@ -160,6 +161,9 @@ pub type CompletionSubscription = Subscription<CompletionEvent>;
 /// What operators did.
 pub type OperatorSubscription = Subscription<OperatorEvent>;
 
+/// What was delivered to waitpoints.
+pub type SignalDeliverySubscription = Subscription<SignalDeliveryEvent>;
+
 /// What ends, without cursors.
 pub type CompletionStream = Pin<Box<dyn Stream<Item = Result<CompletionEvent, EngineError>> + Send>>;
 
@@ -219,6 +223,19 @@ pub trait Subscriptions: Send + Sync + 'static {
         cursor: StreamCursor,
         filter: &ScannerFilter,
     ) -> Result<OperatorSubscription, EngineError>;
+
+    /// What was delivered to waitpoints, behind `cursor`: one event for each delivery that was accepted or repeated one.
+    ///
+    /// # Errors
+    /// As every method of the trait.
+    ///
+    /// # Capability
+    /// `signal_deliveries`.
+    async fn subscribe_signal_delivery(
+        &self,
+        cursor: StreamCursor,
+        filter: &ScannerFilter,
+    ) -> Result<SignalDeliverySubscription, EngineError>;
 }
 
 /// Completions from now on, for those who need no cursor.

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use ff_core::{
     CancelExecutionResult, ChangePriorityResult, ClaimExecutionResult, ClaimForWorkerOutcome, CompletionStream,
-    CompletionSubscription, CreateExecutionResult, EngineError, ExecutionInfo, ExecutionSnapshot, FailOutcome, Handle,
-    HandleKind, LeaseHistorySubscription, LeaseRenewal, ListAttemptsPage, ListExecutionsPage, ListLanesPage,
-    OperatorSubscription, PrepareOutcome, PublicState, ReplayExecutionResult, RevokeLeaseResult, ScanReport,
+    CompletionSubscription, CreateExecutionResult, DeliverSignalResult, EngineError, ExecutionInfo, ExecutionSnapshot,
+    FailOutcome, Handle, HandleKind, LeaseHistorySubscription, LeaseRenewal, ListAttemptsPage, ListExecutionsPage,
+    ListLanesPage, ListPendingWaitpointsResult, ListSuspendedPage, OperatorSubscription, PendingWaitpoint,
+    PrepareOutcome, PublicState, ReplayExecutionResult, ResumeExecutionResult, ResumeSignal, RevokeLeaseResult,
+    RotateWaitpointHmacSecretAllResult, ScanReport, SeedOutcome, SignalDeliverySubscription, SuspendOutcome,
     UnclaimedReason,
 };
 
@@ -61,7 +63,9 @@ plain! {
     Option<ExecutionSnapshot>, Option<ExecutionInfo>, Option<PublicState>, Option<Vec<u8>>,
     ListExecutionsPage, ListLanesPage, ListAttemptsPage,
     FailOutcome, LeaseRenewal, RevokeLeaseResult, ClaimForWorkerOutcome, Option<UnclaimedReason>,
-    CompletionSubscription, LeaseHistorySubscription, OperatorSubscription, CompletionStream,
+    SuspendOutcome, PendingWaitpoint, Vec<ResumeSignal>, DeliverSignalResult, ResumeExecutionResult,
+    ListSuspendedPage, ListPendingWaitpointsResult, SeedOutcome, RotateWaitpointHmacSecretAllResult,
+    CompletionSubscription, LeaseHistorySubscription, OperatorSubscription, SignalDeliverySubscription, CompletionStream,
 }
 
 /// A backend that connected.

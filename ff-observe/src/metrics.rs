@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use ff_core::{EngineError, Operation};
+use ff_core::{EngineError, Operation, TokenFault};
 use opentelemetry::{
     KeyValue, Value,
     metrics::{Counter, Histogram, Meter, UpDownCounter},
@@ -25,6 +25,7 @@ pub struct Metrics {
     claims: Counter<u64>,
     examined: Counter<u64>,
     changed: Counter<u64>,
+    tokens_refused: Counter<u64>,
 }
 
 /// How a pool stands at one moment.
@@ -57,6 +58,10 @@ impl Metrics {
             claims: meter.u64_counter("ff.claims").with_description("Leases that were handed out").build(),
             examined: meter.u64_counter("ff.scan.examined").with_description("Rows that scans looked at").build(),
             changed: meter.u64_counter("ff.scan.changed").with_description("Rows that scans changed").build(),
+            tokens_refused: meter
+                .u64_counter("ff.tokens.refused")
+                .with_description("Tokens of waitpoints that were not valid")
+                .build(),
             meter: meter.clone(),
         }
     }
@@ -94,6 +99,11 @@ impl Metrics {
         ];
         self.operations.add(1, &attributes);
         self.duration.record(took.as_secs_f64(), &attributes[..2]);
+    }
+
+    pub(crate) fn token_refused(&self, backend: &'static str, fault: TokenFault) {
+        let attributes = [KeyValue::new("backend", backend), KeyValue::new("reason", fault.as_str())];
+        self.tokens_refused.add(1, &attributes);
     }
 
     pub(crate) fn count(&self, backend: &'static str, op: Operation, counted: &Counted) {

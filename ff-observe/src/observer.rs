@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use ff_core::{EngineError, Operation};
+use ff_core::{EngineError, Operation, TokenFault};
 use tracing::{Instrument, Span};
 
 use crate::{Answer, Metrics};
@@ -31,6 +31,13 @@ impl Observer {
     #[must_use]
     pub const fn backend(&self) -> &'static str {
         self.backend
+    }
+
+    /// Counts a token that was not valid by the reason, which its bearer is not told.
+    pub fn token_refused(&self, fault: TokenFault) {
+        if let Some(metrics) = &self.metrics {
+            metrics.token_refused(self.backend, fault);
+        }
     }
 
     /// The instruments, if there are any.
@@ -176,6 +183,16 @@ mod tests {
         let (examined, text) = bench.sum("ff.scan.examined");
         assert_eq!((examined, bench.sum("ff.scan.changed").0), (7, 3));
         assert!(text.contains("retention"), "{text}");
+    }
+
+    #[test]
+    fn tokens_that_are_not_valid_are_counted_by_reason() {
+        let bench = Bench::new();
+        bench.observer.token_refused(TokenFault::Expired);
+        bench.observer.token_refused(TokenFault::Mismatch);
+        let (count, text) = bench.sum("ff.tokens.refused");
+        assert_eq!(count, 2);
+        assert!(text.contains("expired") && text.contains("mismatch"), "{text}");
     }
 
     #[test]

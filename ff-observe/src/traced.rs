@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use ff_core::{
     AttemptIndex, CancelExecutionArgs, CapabilitySet, ChangePriorityArgs, ClaimExecutionArgs, ClaimForWorkerArgs,
-    ClaimPolicy, CompleteArgs, CreateExecutionArgs, ExecutionId, FailureClass, FailureReason, Handle, LaneId,
-    PageLimit, ReplayExecutionArgs, RevokeLeaseArgs, ScanArgs, ScannerFilter, SetExecutionTagArgs, StreamCursor,
-    TimestampMs,
+    ClaimPolicy, CompleteArgs, CreateExecutionArgs, DeliverSignalArgs, ExecutionId, FailureClass, FailureReason,
+    Handle, LaneId, LeaseFence, ListPendingWaitpointsArgs, PageLimit, ReplayExecutionArgs, ResumeExecutionArgs,
+    RevokeLeaseArgs, RotateWaitpointHmacSecretAllArgs, ScanArgs, ScannerFilter, SeedWaitpointHmacSecretArgs,
+    SetExecutionTagArgs, StreamCursor, SuspendArgs, SuspendedCursor, TimestampMs,
 };
 use tracing::{Span, field::display};
 
@@ -47,6 +48,9 @@ traced! {
     ClaimExecutionArgs {
         "execution_id" = grant.execution_id, "worker_id" = worker_id, "worker_instance_id" = worker_instance_id,
     }
+    DeliverSignalArgs { "execution_id" = execution_id }
+    ResumeExecutionArgs { "execution_id" = execution_id }
+    ListPendingWaitpointsArgs { "execution_id" = execution_id }
     // Content, limits, and what could grant a right: nothing of it is shown.
     CapabilitySet {}
     FailureReason {}
@@ -61,6 +65,10 @@ traced! {
     Option<ExecutionId> {}
     Option<LaneId> {}
     Option<AttemptIndex> {}
+    Option<SuspendedCursor> {}
+    SuspendArgs {}
+    SeedWaitpointHmacSecretArgs {}
+    RotateWaitpointHmacSecretAllArgs {}
     str {}
 }
 
@@ -90,6 +98,13 @@ impl Traced for Handle {
             span.record("attempt_index", payload.attempt_index.0);
             span.record("lease_epoch", payload.fence.lease_epoch.0);
         }
+    }
+}
+
+impl Traced for LeaseFence {
+    fn trace(&self, span: &Span, _backend: &str) {
+        // The lease and the attempt would let a reader forge a call.
+        span.record("lease_epoch", self.lease_epoch.0);
     }
 }
 

@@ -6,8 +6,9 @@ ff.write("cancel_execution", function(keys, args)
   local now = ff.now_ms()
   local core = ff.core(keys[5])
   if not core then return ff.not_found() end
-  if core.s == ff.state.cancelled or core.s == ff.state.cancelled_unstarted then return { "done" } end
-  if ff.has_ended(core, now) then return ff.fail("TERMINAL", "the execution ended another way") end
+  local ended = ff.has_ended(core, now) and ff.state_at(core, now)
+  if ended == ff.state.cancelled or ended == ff.state.cancelled_unstarted then return { "done" } end
+  if ended then return ff.fail("TERMINAL", "the execution ended another way") end
   local refusal = args[4] and ff.fence(core, { args[1], args[4], args[5], args[6] }, now)
   if refusal then return refusal end
 

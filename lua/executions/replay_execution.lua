@@ -21,7 +21,8 @@ ff.write("replay_execution", function(keys, args)
   end
 
   local id, at = args[1], ff.int(now)
-  if ff.is_past_deadline(core, now) then ff.expire(keys, id, core, now) end
+  local fate = ff.fate(core, now)
+  if fate then ff.settle(keys, id, core, fate, true, "", now) end
   core.rn = ff.int(ff.count(core.rn) + 1)
   if core.xr then core.x = ff.int(now + tonumber(core.xr)) end
   redis.call("HSET", keys[5], "s", ff.state.eligible_replay, "t", at, "m", at, "x", core.x or "", "rn", core.rn,

@@ -11,6 +11,10 @@
 --   li lease id         ai attempt id               wi worker instance     la acquired_at   le expires_at   lr last_renewed_at
 --   eb the holder operation that ended the latest lease, until the next acquisition
 --   pp progress percent     pu progress told at
+--   dt time-out of a suspension that names none, in ms             db what it does     sm signals at most (10000 if absent)
+--   sq suspensions so far          sn signals so far
+--   si the latest suspension       sw its primary waitpoint        sa suspended_at     st timeout_at
+--   sb its time-out behaviour      sr its reason                   sy its requester   (suspensions.lua tells the rest)
 --   gk grant key            gw its worker           gi its worker instance  ge its expires_at   gr 1 once redeemed
 -- Longer text stands in `<root>:txt:<id>`: failure_reason failure_category cancellation_reason cancelled_by
 -- progress_message retry_categories idempotency_key.

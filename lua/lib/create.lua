@@ -2,8 +2,8 @@
 -- create_execution. args:
 --   1 execution, 2 namespace, 3 lane, 4 kind, 5 priority, 6 delay_until, 7 deadline, 8 required, 9 retry_rule,
 --   10 retry_categories, 11 reclaims_max, 12 creator, 13 encoding, 14 idempotency_key, 15 dedup_window_ms, 16 payload,
---   17 replays_max, 18 attempt_timeout_ms, 19 deadline_after_ms (empty if 7 is given), 20… tag key, tag value
---   (an empty argument is none)
+--   17 replays_max, 18 attempt_timeout_ms, 19 deadline_after_ms (empty if 7 is given), 20 suspension_timeout_ms,
+--   21 what that does, 22 signals_max, 23… tag key, tag value (an empty argument is none)
 
 -- A key that the namespace still holds, or nil.
 local function holder(key, name, now)
@@ -17,7 +17,7 @@ end
 local function columns(args, state, at)
   local row = { "s", state, "ns", args[2], "l", args[3], "k", args[4], "p", args[5], "c", at, "t", at, "m", at }
   local optional = { { "d", 6 }, { "x", 7 }, { "q", 8 }, { "rr", 9 }, { "mr", 11 }, { "cr", 12 }, { "en", 13 },
-    { "mp", 17 }, { "to", 18 }, { "xr", 19 } }
+    { "mp", 17 }, { "to", 18 }, { "xr", 19 }, { "dt", 20 }, { "db", 21 }, { "sm", 22 } }
   for _, field in ipairs(optional) do
     local value = args[field[2]]
     if value ~= "" then
@@ -50,7 +50,7 @@ ff.create = function(keys, args, now)
   redis.call("HSET", keys[2], unpack(columns(args, state, at)))
   if args[10] ~= "" then redis.call("HSET", keys[4], "retry_categories", args[10]) end
   if args[16] ~= "" then redis.call("SET", keys[3], args[16]) end
-  if #args > 19 then redis.call("HSET", keys[5], unpack(args, 20)) end
+  if #args > 22 then redis.call("HSET", keys[5], unpack(args, 23)) end
   redis.call("ZADD", keys[6], 0, id)
   redis.call("ZADD", keys[7], 0, args[3])
 

@@ -15,8 +15,8 @@ end
 
 -- A refusal, or nil if the execution is active.
 ff.inactive = function(core, now)
-  if ff.is_past_deadline(core, now) then return ff.not_active(core, ff.expired_state(core)) end
-  if ff.phase(core) ~= "a" then return ff.not_active(core, core.s) end
+  local state = ff.state_at(core, now)
+  if string.sub(state, 1, 1) ~= "a" then return ff.not_active(core, state) end
   return nil
 end
 
@@ -30,3 +30,5 @@ ff.fence = function(core, args, now)
   if not is_latest(core, args) then return ff.fail("STALE_LEASE", "a newer lease owns the execution") end
   return nil
 end
+
+ff.is_latest = is_latest

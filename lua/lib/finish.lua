@@ -7,6 +7,7 @@ ff.finish = function(keys, id, core, state, outcome, completed_at, ended_by, now
   redis.call("HSET", ff.key.core(keys[1], id),
     "s", state, "t", at, "m", at, "z", ff.int(completed_at), "eb", ended_by)
   ff.unmake_ready(keys[1], id, core)
+  ff.close_suspension(keys[1], id, core, now)
   ff.set_due(keys[1], id, core, nil)
   ff.make_ended(keys[1], id, completed_at)
   ff.tell_completion(keys, id, core, outcome, now)

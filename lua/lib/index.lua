@@ -80,6 +80,23 @@ ff.set_due = function(root, id, core, due)
   end
 end
 
+-- What is suspended orders by the instant of its suspension, then id, in the bytes of one index.
+ff.suspended_member = function(id, suspended_at)
+  return struct.pack(">I6", tonumber(suspended_at)) .. id
+end
+
+ff.suspended_id = function(member)
+  return string.sub(member, 7)
+end
+
+ff.make_suspended = function(root, id, core)
+  redis.call("ZADD", ff.key.suspended(root), 0, ff.suspended_member(id, core.sa))
+end
+
+ff.unmake_suspended = function(root, id, core)
+  redis.call("ZREM", ff.key.suspended(root), ff.suspended_member(id, core.sa))
+end
+
 ff.make_ended = function(root, id, completed_at)
   redis.call("ZADD", ff.key.ended(root), ff.int(completed_at), id)
 end

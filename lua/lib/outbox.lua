@@ -21,6 +21,12 @@ ff.tell_operator = function(stream, id, core, kind, detail, now)
     "x", id, "ns", core.ns, "k", kind, "d", detail, "at", ff.int(now))
 end
 
+-- `stream` is the key of what was delivered to waitpoints.
+ff.tell_signal = function(stream, id, core, waitpoint, signal_id, source, effect, now)
+  redis.call("XADD", stream, "MAXLEN", "~", KEPT, "*",
+    "x", id, "ns", core.ns, "w", waitpoint, "si", signal_id, "so", source, "ef", effect, "at", ff.int(now))
+end
+
 -- How many events a stream ever got, how many of them are gone, and the last id. Only the oldest ever go.
 local function counts(key)
   if redis.call("EXISTS", key) == 0 then return 0, 0, "0-0" end

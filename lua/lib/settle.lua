@@ -1,9 +1,11 @@
 -- settle: what time has done to a row whose due instant has come. `keys` are those of the operation: root, lease
--- history, completions. Fates: expired (the deadline has come), timed_out (the attempt ran out of time), lapsed (so did
--- the lease, and another worker may take over, or else the execution fails), ready (a delay or a grant is over).
+-- history, completions. Fates: expired (the deadline has come), suspended_out (so has the time-out of a suspension),
+-- timed_out (the attempt ran out of time), lapsed (so did the lease, and another worker may take over, or else the
+-- execution fails), ready (a delay or a grant is over).
 
 ff.fate = function(core, now)
   if ff.is_past_deadline(core, now) then return "expired" end
+  if ff.timed_out_state(core, now) then return "suspended_out" end
   if ff.has_lapsed(core, now) then
     if core.ta and tonumber(core.ta) <= tonumber(core.le) then return "timed_out" end
     return "lapsed"
@@ -39,6 +41,8 @@ end
 ff.settle = function(keys, id, core, fate, marks, jitter, now)
   if fate == "expired" then
     ff.expire(keys, id, core, now)
+  elseif fate == "suspended_out" then
+    ff.time_out_suspension(keys, id, core, now)
   elseif fate == "timed_out" then
     time_out(keys, id, core, jitter, now)
   elseif fate == "lapsed" and ff.is_out_of_reclaims(core) then

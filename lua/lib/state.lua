@@ -9,6 +9,7 @@ ff.state = {
   backoff_retry = "rutr-y",
   eligible_interrupted = "runw-i",
   delayed_interrupted = "rutd-i",
+  delayed_resumed = "rutz-i",
   leased = "al---r",
   lapsed = "ae-w-i",
   revoked = "ar-w-i",
@@ -19,6 +20,11 @@ ff.state = {
   expired = "tu--ex",
   expired_unstarted = "tu--e-",
 }
+
+-- One that waits for signals, by the letter of what it waits for.
+ff.suspended_state = function(letter)
+  return "su-" .. letter .. "-i"
+end
 
 ff.phase = function(core)
   return string.sub(core.s, 1, 1)
@@ -35,8 +41,7 @@ end
 
 -- Nothing but time held it back, and its time has come.
 ff.is_eligible = function(core, now)
-  local eligibility = string.sub(core.s, 3, 3)
-  return eligibility == "n" or (eligibility == "t" and (core.d == nil or now >= tonumber(core.d)))
+  return string.sub(ff.state_at(core, now), 3, 3) == "n"
 end
 
 -- The state of a row that waits for nothing but a worker.
@@ -53,13 +58,51 @@ ff.deadline = function(core)
   return tonumber(core.x)
 end
 
-ff.is_past_deadline = function(core, now)
-  return ff.phase(core) ~= "t" and core.x ~= nil and now >= tonumber(core.x)
+-- What a suspension becomes when its time is up, by its behaviour.
+local TIMED_OUT = {
+  fail = ff.state.failed,
+  cancel = ff.state.cancelled,
+  expire = ff.state.expired,
+  auto_resume_with_timeout_signal = ff.state.eligible_interrupted,
+  escalate = ff.suspended_state("o"),
+}
+
+-- That state, if nobody has written it down; at one instant the deadline goes first.
+ff.timed_out_state = function(core, now)
+  if ff.phase(core) ~= "s" or not core.st then return nil end
+  local timeout_at = tonumber(core.st)
+  if now < timeout_at or (core.x and tonumber(core.x) <= timeout_at) then return nil end
+  return TIMED_OUT[core.sb]
 end
 
--- By a transition, or by a deadline that nobody has written down.
+-- When an open suspension times out, or nil.
+ff.timeout_at = function(core, now)
+  if ff.timed_out_state(core, now) then return nil end
+  return core.st
+end
+
+local function is_terminal(state)
+  return state ~= nil and string.sub(state, 1, 1) == "t"
+end
+
+ff.is_past_deadline = function(core, now)
+  return ff.phase(core) ~= "t" and core.x ~= nil and now >= tonumber(core.x)
+    and not is_terminal(ff.timed_out_state(core, now))
+end
+
+-- The state that holds, whether or not somebody has written down what time has done; a lapsed lease is told apart by its
+-- holder's operations alone.
+ff.state_at = function(core, now)
+  if ff.is_past_deadline(core, now) then return ff.expired_state(core) end
+  local state = ff.timed_out_state(core, now)
+  if state then return state end
+  if string.sub(core.s, 3, 3) == "t" and (core.d == nil or now >= tonumber(core.d)) then return ff.eligible_state(core) end
+  return core.s
+end
+
+-- By a transition, or by what time has done and nobody has written down.
 ff.has_ended = function(core, now)
-  return ff.phase(core) == "t" or ff.is_past_deadline(core, now)
+  return is_terminal(ff.state_at(core, now))
 end
 
 ff.has_lapsed = function(core, now)

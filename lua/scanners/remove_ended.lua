@@ -2,7 +2,8 @@
 -- keys: 1 root, 2 ended, 3 ids, 4 idempotency, 5 idempotency_expiry
 -- args: 1 age_ms, 2 most, 3 namespace, 4 tag_key, 5 tag_value (empty: any), 6 after_ended, 7 after_id (empty: none)
 -- returns: seen, removed, last_ended, last_id (of the last one seen; empty: none)
-local PARTS = { "core", "input", "result", "text", "tags", "attempts" }
+local PARTS = { "core", "input", "result", "text", "tags", "attempts", "waitpoints", "signals", "suspension", "suspend_keys",
+  "observed" }
 
 local function forget_key(keys, id, core)
   local key = redis.call("HGET", ff.key.text(keys[1], id), "idempotency_key")

@@ -13,7 +13,8 @@ use ff_core::{
     Leases, ListAttemptsPage, ListExecutionsPage, ListLanesPage, Operation, OperatorSubscription, OrderScope,
     PageLimit, PrepareOutcome, Properties, PublicState, ReclaimToken, ReplayExecutionArgs, ReplayExecutionResult,
     RevokeLeaseArgs, RevokeLeaseResult, ScanArgs, ScanReport, ScannerFilter, Scanners, SetExecutionTagArgs,
-    StreamCursor, Subscriptions, Supports, TimestampMs, UnclaimedReason, WakeUp, async_trait,
+    SignalDeliverySubscription, StreamCursor, Subscriptions, Supports, TimestampMs, UnclaimedReason, WakeUp,
+    async_trait,
 };
 
 use crate::{
@@ -26,16 +27,18 @@ use crate::{
 const RULES: &str = "memory";
 
 /// What a journal does not do.
-const LACKING: [Capability; 10] = [
+const LACKING: [Capability; 12] = [
     Capability::Listings,
     Capability::Batches,
     Capability::OperatorControl,
     Capability::Tags,
     Capability::Grants,
     Capability::Explanations,
+    Capability::Waitpoints,
     Capability::LeaseHistory,
     Capability::Completions,
     Capability::OperatorEvents,
+    Capability::SignalDeliveries,
     Capability::Scanners,
 ];
 
@@ -293,6 +296,14 @@ impl Subscriptions for Journal {
         _filter: &ScannerFilter,
     ) -> Result<OperatorSubscription, EngineError> {
         Err(EngineError::unavailable(Operation::SubscribeOperatorEvents))
+    }
+
+    async fn subscribe_signal_delivery(
+        &self,
+        _cursor: StreamCursor,
+        _filter: &ScannerFilter,
+    ) -> Result<SignalDeliverySubscription, EngineError> {
+        Err(EngineError::unavailable(Operation::SubscribeSignalDelivery))
     }
 }
 

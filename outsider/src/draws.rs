@@ -1,7 +1,7 @@
 //! What a step draws by chance, kept so that it can be taken again.
 
 use ff_backend_memory::Mint;
-use ff_core::{AttemptId, GrantKey, Jitter, LeaseId};
+use ff_core::{AttemptId, GrantKey, Jitter, LeaseId, WaitpointId};
 
 /// Gives out again what was drawn before, then draws.
 #[derive(Default)]
@@ -42,6 +42,10 @@ impl Mint for Draws {
 
     fn grant_key(&mut self) -> GrantKey {
         GrantKey::from_uuid(self.next().as_uuid())
+    }
+
+    fn waitpoint_id(&mut self) -> WaitpointId {
+        WaitpointId::from_uuid(self.next().as_uuid())
     }
 
     fn jitter(&mut self) -> Jitter {

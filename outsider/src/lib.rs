@@ -8,5 +8,6 @@ mod backend;
 mod draws;
 mod journal;
 mod pause;
+mod waitpoints;
 
 pub use journal::Journal;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ff_core::{AttemptId, FailOutcome, GrantKey, Jitter, LeaseId, TimestampMs};
+use ff_core::{AttemptId, FailOutcome, GrantKey, Jitter, LeaseId, TimestampMs, WaitpointId};
 use uuid::Uuid;
 
 use super::shown::shown;
@@ -100,6 +100,10 @@ impl Mint for Replay {
 
     fn grant_key(&mut self) -> GrantKey {
         GrantKey::from_uuid(self.next())
+    }
+
+    fn waitpoint_id(&mut self) -> WaitpointId {
+        WaitpointId::from_uuid(self.next())
     }
 
     fn jitter(&mut self) -> Jitter {

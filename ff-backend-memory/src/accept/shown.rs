@@ -30,7 +30,16 @@ fn of_answer(answer: &Answer, label: &str) -> Vec<Uuid> {
         | Answer::Fail(_)
         | Answer::Renew(_)
         | Answer::ExplainUnclaimed(_)
+        | Answer::Suspend(_)
+        | Answer::ObserveSignals(_)
+        | Answer::DeliverSignal(_)
+        | Answer::ResumeExecution(_)
+        | Answer::ListSuspended(_)
+        | Answer::ListPendingWaitpoints(_)
+        | Answer::SeedWaitpointHmacSecret(_)
+        | Answer::RotateWaitpointHmacSecretAll(_)
         | Answer::Scan(_) => Vec::new(),
+        Answer::CreateWaitpoint(pending) => vec![pending.waitpoint_id.as_uuid()],
         Answer::CreateExecutions(each) => of_each(each),
         Answer::CompleteMany(each) => of_each(each),
         Answer::RenewMany(each) => of_each(each),

@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 use ff_core::{
     AttemptIndex, AttemptPhase, AttemptState, AttemptType, BackendTag, CapabilitySet, ClaimPolicy, EligibilityState,
     EngineError, ExecutionId, FailureClass, Handle, HandleKind, HandlePayload, LaneId, LeaseEpoch, LeaseEventKind,
-    LeaseFence, LeaseRecord, OwnershipState, PageLimit, ReleaseReason, RetryDecision, StateVector, TerminalOutcome,
-    TimestampMs,
+    LeaseFence, LeaseRecord, OwnershipState, PageLimit, ReleaseReason, RetryDecision, StateVector, SuspensionRecord,
+    TerminalOutcome, TimestampMs,
 };
 
 use super::{
@@ -93,6 +93,8 @@ pub(crate) enum Due {
     Expired,
     /// Its attempt ran out of time.
     TimedOut,
+    /// Its suspension ran out of time.
+    SuspensionTimedOut,
     /// Its lease ended once more than its policy allows.
     OutOfReclaims,
     /// A claim may pick it: its lease lapsed.
@@ -109,6 +111,8 @@ pub(crate) fn decide_due(row: &StoredExecution, now: TimestampMs) -> Due {
         matches!(record.state.ownership_state, OwnershipState::LeaseExpiredReclaimable | OwnershipState::LeaseRevoked);
     if record.is_past_deadline(now) {
         Due::Expired
+    } else if record.is_suspension_due(now) {
+        Due::SuspensionTimedOut
     } else if record.has_lapsed_lease(now) {
         let expires_at = record.lease.as_ref().map(|lease| lease.expires_at);
         if row.attempt_timeout_at.is_some() && expires_at >= row.attempt_timeout_at {
@@ -137,6 +141,8 @@ pub(crate) fn promote(
     mint: &mut dyn Mint,
 ) -> Result<(), EngineError> {
     let most = usize::try_from(state.limits.promote_per_claim).unwrap_or(usize::MAX);
+    #[cfg(feature = "flaws")]
+    let most = flaw::promoted_at_once(state, most);
     let ids = state.index.due(lane, now, most);
     #[cfg(feature = "flaws")]
     let ids = flaw::promotable(state, ids, now);
@@ -160,6 +166,7 @@ pub(crate) fn settle(
     match due {
         Due::Expired => expire(state, id, now),
         Due::TimedOut => time_out(state, id, now, mint),
+        Due::SuspensionTimedOut => time_out_suspension(state, id, now),
         Due::OutOfReclaims => give_up(state, id, now),
         Due::Lapsed | Due::Ready => {
             let (row, index, _) = state.parts(id)?;
@@ -195,6 +202,32 @@ fn time_out(state: &mut State, id: &ExecutionId, now: TimestampMs, mint: &mut dy
             end(state, id, &ending, now)
         }
     }
+}
+
+/// Ends a suspension whose time-out has come, as its behaviour says.
+pub(super) fn time_out_suspension(state: &mut State, id: &ExecutionId, now: TimestampMs) -> Result<(), EngineError> {
+    let (row, index, _) = state.parts(id)?;
+    let behavior = row.record.settle_suspension(now);
+    let record = &mut row.record;
+    let outcome = record.state.terminal_outcome;
+    let Some(completed_at) = record.completed_at.filter(|_| outcome != TerminalOutcome::None) else {
+        record.last_transition_at = now;
+        record.last_mutation_at = now;
+        let place = Place::of(row);
+        index.place(row, place);
+        return Ok(());
+    };
+    let reason = behavior.map(SuspensionRecord::timeout_reason).unwrap_or_default();
+    let is_cancelled = outcome == TerminalOutcome::Cancelled;
+    let ending = Ending {
+        outcome,
+        phase: if is_cancelled { AttemptPhase::EndedCancelled } else { AttemptPhase::EndedFailure },
+        failure: Some((reason.as_str(), FailureClass::Timeout.as_str())).filter(|_| !is_cancelled),
+        lease_event: (LeaseEventKind::Expired, None),
+        ended_by: None,
+        completed_at,
+    };
+    end(state, id, &ending, now)
 }
 
 /// Ends an execution whose deadline has come.

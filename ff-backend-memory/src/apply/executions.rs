@@ -14,7 +14,7 @@ use ff_core::{
 use super::each;
 #[cfg(feature = "flaws")]
 use crate::flaw;
-use crate::{Each, KeyRecord, Place, State, StoredExecution, state::Shared};
+use crate::{Each, KeyRecord, Mailbox, Place, State, StoredExecution, state::Shared};
 
 pub(super) fn create_execution(
     state: &mut State,
@@ -92,6 +92,7 @@ fn row_of(args: &CreateExecutionArgs, now: TimestampMs) -> StoredExecution {
         execution_deadline_at: args.execution_deadline_at.or_else(|| after(args.policy.execution_deadline_ms(), now)),
         lease: None,
         grant: None,
+        suspension: None,
         lease_epoch: LeaseEpoch::default(),
         total_attempt_count: 0,
         retry_count: 0,
@@ -126,6 +127,7 @@ fn row_of(args: &CreateExecutionArgs, now: TimestampMs) -> StoredExecution {
         idempotency_key: args.idempotency_key.clone(),
         place: Place::default(),
         attempts: Vec::new(),
+        mailbox: Mailbox::new(&args.policy),
     }
 }
 
@@ -201,7 +203,7 @@ pub(super) fn list_attempts(
 }
 
 /// The first items, and the last of them if more follow.
-fn page<'a, T: Clone + 'a>(mut items: impl Iterator<Item = &'a T>, limit: PageLimit) -> (Vec<T>, Option<T>) {
+pub(super) fn page<'a, T: Clone + 'a>(mut items: impl Iterator<Item = &'a T>, limit: PageLimit) -> (Vec<T>, Option<T>) {
     let taken: Vec<T> = items.by_ref().take(usize::from(limit.get())).cloned().collect();
     let next = taken.last().filter(|_| items.next().is_some()).cloned();
     (taken, next)

@@ -76,7 +76,10 @@ impl Pass<'_> {
             if let ScanPlace::Due { execution_id, .. } = &place {
                 let row = state.row(execution_id)?;
                 let due = decide_due(row, self.now);
-                if matches(self.filter, row) && is_work_of(scanner, due) {
+                let is_work = is_work_of(scanner, due);
+                #[cfg(feature = "flaws")]
+                let is_work = flaw::is_work(state.flaw, row, due, is_work);
+                if matches(self.filter, row) && is_work {
                     if due == Due::Lapsed {
                         write_down_lapse(state, execution_id, self.now)?;
                     }
@@ -149,6 +152,7 @@ const fn is_work_of(scanner: ScannerKind, due: Due) -> bool {
     match due {
         Due::Expired => matches!(scanner, ScannerKind::ExecutionDeadline),
         Due::TimedOut => matches!(scanner, ScannerKind::AttemptTimeout),
+        Due::SuspensionTimedOut => matches!(scanner, ScannerKind::SuspensionTimeout),
         Due::Lapsed | Due::OutOfReclaims => matches!(scanner, ScannerKind::LeaseExpiry),
         Due::Ready => matches!(scanner, ScannerKind::DelayPromoter),
         Due::NotYet => false,
@@ -166,5 +170,7 @@ fn write_down_lapse(state: &mut State, id: &ExecutionId, now: TimestampMs) -> Re
     }
     #[cfg(feature = "flaws")]
     flaw::written_down(state, id)?;
+    #[cfg(feature = "flaws")]
+    flaw::lapse_counted(state, id)?;
     Ok(())
 }

@@ -2,9 +2,11 @@
 
 use ff_core::{
     CompletionEvent, Delivered, EngineError, EventFamily, ExecutionId, LeaseHistoryEvent, Namespace, OperatorEvent,
-    ScannerFilter, StreamCursor,
+    ScannerFilter, SignalDeliveryEvent, StreamCursor,
 };
 
+#[cfg(feature = "flaws")]
+use crate::flaw;
 use crate::{
     State,
     capabilities::LABEL,
@@ -15,7 +17,7 @@ use crate::{
 const PAGE: usize = 256;
 
 /// One family of events, and where a store keeps it.
-pub(crate) trait Family: Sized + Send + 'static {
+pub(crate) trait Family: Sized + Clone + Send + 'static {
     /// Its name.
     const NAME: EventFamily;
     /// What the store keeps of an event.
@@ -79,6 +81,23 @@ impl Family for OperatorEvent {
     }
 }
 
+impl Family for SignalDeliveryEvent {
+    const NAME: EventFamily = EventFamily::SignalDeliveries;
+    type Entry = Self;
+
+    fn log(events: &Events) -> &Log<Self> {
+        &events.signal
+    }
+
+    fn read(entry: &Self) -> Self {
+        entry.clone()
+    }
+
+    fn of(&self) -> (&ExecutionId, &Namespace) {
+        (&self.execution_id, &self.namespace)
+    }
+}
+
 /// How many events of the family lie before `cursor`.
 pub(crate) fn resolve<E: Family>(state: &State, cursor: &StreamCursor) -> Result<usize, EngineError> {
     let log = E::log(&state.events);
@@ -91,6 +110,8 @@ pub(crate) fn resolve<E: Family>(state: &State, cursor: &StreamCursor) -> Result
             passed.ok_or_else(|| EngineError::foreign_cursor(LABEL, E::NAME))?
         }
     };
+    #[cfg(feature = "flaws")]
+    let passed = flaw::resolved(state, cursor, passed);
     check::<E>(state, passed).map(|()| passed)
 }
 
@@ -106,6 +127,8 @@ pub(crate) fn page<E: Family>(
     filter: &ScannerFilter,
 ) -> Result<(Vec<Delivered<E>>, usize), EngineError> {
     check::<E>(state, passed)?;
+    #[cfg(feature = "flaws")]
+    let begin = passed;
     let (mut found, mut passed) = (Vec::new(), passed);
     for entry in E::log(&state.events).behind(passed).take(PAGE) {
         passed += 1;
@@ -114,6 +137,8 @@ pub(crate) fn page<E: Family>(
             found.push(Delivered { cursor: cursor::<E>(passed), event });
         }
     }
+    #[cfg(feature = "flaws")]
+    flaw::delivered(state, begin, &mut found);
     Ok((found, passed))
 }
 

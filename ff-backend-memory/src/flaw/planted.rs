@@ -8,7 +8,7 @@ use ff_core::{
     ScanPlace, StateKind, StateVector, TerminalOutcome, TimestampMs,
 };
 
-use super::Flaw;
+use super::{Flaw, overtaken};
 use crate::{
     MemoryBackend, Op, Place, State, StoredExecution,
     apply::claims::{self, Due},
@@ -48,6 +48,14 @@ pub(crate) fn verdict(
         Some(Flaw::E1) if stale => Err(EngineError::Contention(ContentionKind::LeaseConflict)),
         _ => verdict,
     }
+}
+
+/// E2: how a cancel is refused that comes after the end.
+pub(crate) fn too_late(state: &State) -> EngineError {
+    if state.has(Flaw::E2) {
+        return EngineError::Contention(ContentionKind::ExecutionNotEligible);
+    }
+    EngineError::State(StateKind::Terminal)
 }
 
 /// M09b: whether a repeat is recognised.
@@ -300,10 +308,10 @@ pub(crate) fn remove(state: &mut State, id: &ExecutionId) {
     }
 }
 
-/// M03: a look and a claim of two steps, with room for others in between; `None` without the fault.
+/// M03, CL1: a look and a claim of two steps, with room for others in between; `None` without the fault.
 pub(crate) async fn split_claim(backend: &MemoryBackend, op: &Op) -> Option<Result<Option<Handle>, EngineError>> {
     let Op::Claim { lane, capabilities, policy } = op else { return None };
-    if !backend.inspect(|state| state.has(Flaw::M03)) {
+    if !backend.has(Flaw::M03) && !backend.has(Flaw::Cl1) {
         return None;
     }
     let looked = backend.with_parts(|state, now, mint| {
@@ -319,5 +327,8 @@ pub(crate) async fn split_claim(backend: &MemoryBackend, op: &Op) -> Option<Resu
     for _ in 0..8 {
         tokio::task::yield_now().await;
     }
-    Some(backend.with_parts(|state, now, mint| claims::take(state, &id, policy, lease_ttl, now, mint).map(Some)))
+    Some(backend.with_parts(|state, now, mint| {
+        overtaken(state, &id)?;
+        claims::take(state, &id, policy, lease_ttl, now, mint).map(Some)
+    }))
 }

@@ -1,12 +1,12 @@
-//! Every planted fault shows, and a store without one behaves as a build without the feature.
+//! Planted faults of steps show, and a store without one behaves as a build without the feature.
 
 use std::time::Duration;
 
 use ff_core::{
-    BackendTag, Backoff, CapabilitySet, ChangePriorityArgs, ClaimExecutionArgs, ClaimForWorkerArgs,
-    ClaimForWorkerOutcome, ClaimGrant, ClaimPolicy, Claims, ExecutionPolicy, Executions, FailureClass, FailureReason,
-    Handle, LeaseId, Limits, PageLimit, ReplayExecutionArgs, RetentionConfig, RetryPolicy, RevokeLeaseArgs, ScanArgs,
-    ScannerKind, TimeoutPolicy, TimestampMs, WorkerId, WorkerInstanceId,
+    BackendTag, Backoff, CancelExecutionArgs, CapabilitySet, ChangePriorityArgs, ClaimExecutionArgs,
+    ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant, ClaimPolicy, Claims, ExecutionPolicy, Executions,
+    FailureClass, FailureReason, Handle, LeaseId, Limits, PageLimit, ReplayExecutionArgs, RetentionConfig, RetryPolicy,
+    RevokeLeaseArgs, ScanArgs, ScannerKind, TimeoutPolicy, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
 use super::Flaw;
@@ -196,7 +196,9 @@ fn scans(world: &mut World) -> String {
     }
     let mut log = String::new();
     let done = world.claim().unwrap();
+    let late = CancelExecutionArgs::new(done.decode("memory").unwrap().execution_id, "late");
     log += &format!("{:?}\n", world.apply(&Op::Complete { handle: done, payload: None }));
+    log += &format!("{:?}\n", world.apply(&Op::CancelExecution(late)));
     world.claim().unwrap();
     world.claim().unwrap();
     world.now += TTL_MS;
@@ -247,7 +249,10 @@ fn tape(flaw: Option<Flaw>) -> String {
 #[test]
 fn every_flaw_but_the_race_changes_the_tape() {
     let right = tape(None);
-    for flaw in Flaw::ALL.iter().filter(|flaw| **flaw != Flaw::M03) {
+    // The suite alone shows these: they need clients and reads or suspended work, or make the lane of the tape endless.
+    let beyond = [Flaw::Ex1..=Flaw::Ba9, Flaw::Wp01..=Flaw::Wp27];
+    let shown = |flaw: &&Flaw| **flaw != Flaw::M03 && !beyond.iter().any(|range| range.contains(*flaw));
+    for flaw in Flaw::ALL.iter().filter(shown) {
         assert!(tape(Some(*flaw)) != right, "{flaw} does not show");
     }
     assert_eq!(tape(Some(Flaw::M03)), right, "the race needs two claimers");

@@ -4,7 +4,8 @@ use std::{collections::VecDeque, sync::Arc};
 
 use ff_core::{
     AttemptIndex, CompletionEvent, ExecutionId, LeaseEpoch, LeaseEventKind, LeaseHistoryEvent, LeaseId, Namespace,
-    OperatorEvent, OperatorEventKind, ReleaseReason, TerminalOutcome, TimestampMs, WorkerInstanceId,
+    OperatorEvent, OperatorEventKind, ReleaseReason, SignalDeliveryEvent, TerminalOutcome, TimestampMs,
+    WorkerInstanceId,
 };
 
 use super::StoredExecution;
@@ -15,6 +16,7 @@ pub(crate) struct Events {
     pub(crate) lease: Log<LeaseEntry>,
     pub(crate) completion: Log<CompletionEntry>,
     pub(crate) operator: Log<OperatorEvent>,
+    pub(crate) signal: Log<SignalDeliveryEvent>,
 }
 
 /// One family, oldest first; each event keeps its number when older ones are removed.
@@ -165,7 +167,21 @@ impl Events {
 
     /// How many events of all families were ever written.
     pub(crate) fn written(&self) -> usize {
-        self.lease.written() + self.completion.written() + self.operator.written()
+        self.lease.written() + self.completion.written() + self.operator.written() + self.signal.written()
+    }
+
+    /// Tells the latest event of a lease once more.
+    #[cfg(feature = "flaws")]
+    pub(crate) fn tell_again(&mut self) {
+        self.lease.kept.extend(self.lease.kept.back().cloned());
+    }
+
+    /// Forgets the reason of the latest event of a lease.
+    #[cfg(feature = "flaws")]
+    pub(crate) fn forget_reason(&mut self) {
+        if let Some(entry) = self.lease.kept.back_mut() {
+            entry.reason = None;
+        }
     }
 
     /// True if a lease was told of.
@@ -189,7 +205,8 @@ impl Events {
     pub(crate) fn remove_old(&mut self, is_old: impl Fn(TimestampMs) -> bool, most: usize) -> usize {
         let mut removed = self.lease.remove(most, |entry| is_old(entry.at));
         removed += self.completion.remove(most - removed, |entry| is_old(entry.at));
-        removed + self.operator.remove(most - removed, |event| is_old(event.at))
+        removed += self.operator.remove(most - removed, |event| is_old(event.at));
+        removed + self.signal.remove(most - removed, |event| is_old(event.at))
     }
 
     /// Everything that was told of leases.
@@ -205,5 +222,9 @@ impl Events {
     /// Everything that was told of operators.
     pub(crate) fn operator_events(&self) -> impl Iterator<Item = OperatorEvent> {
         self.operator.iter().cloned()
+    }
+    /// Everything that was told of deliveries.
+    pub(crate) fn signal_deliveries(&self) -> impl Iterator<Item = SignalDeliveryEvent> {
+        self.signal.iter().cloned()
     }
 }

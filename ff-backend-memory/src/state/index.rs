@@ -26,6 +26,8 @@ pub struct Place {
     pub due_at: Option<TimestampMs>,
     /// When it ended.
     pub ended_at: Option<TimestampMs>,
+    /// When it was suspended.
+    pub suspended_at: Option<TimestampMs>,
 }
 
 impl Place {
@@ -38,7 +40,10 @@ impl Place {
         }
         let (ownership, eligibility) = (record.state.ownership_state, record.state.eligibility_state);
         let ended_lease = matches!(ownership, OwnershipState::LeaseExpiredReclaimable | OwnershipState::LeaseRevoked);
-        let event = if ownership == OwnershipState::Leased {
+        let suspension = record.open_suspension();
+        let event = if let Some(suspension) = suspension {
+            suspension.timeout_at
+        } else if ownership == OwnershipState::Leased {
             record.lease.as_ref().map(|lease| lease.expires_at)
         } else if ended_lease && row.is_out_of_reclaims() {
             // Its end is due since the lease ended.
@@ -50,13 +55,14 @@ impl Place {
         };
         let takeable = ended_lease || eligibility == EligibilityState::EligibleNow;
         let due_at = event.into_iter().chain(record.execution_deadline_at).min();
-        Self { ready: takeable && event.is_none(), due_at, ended_at: None }
+        let suspended_at = suspension.map(|suspension| suspension.suspended_at);
+        Self { ready: takeable && event.is_none(), due_at, ended_at: None, suspended_at }
     }
 
     /// Where an execution belongs whose time has come: any claim may pick it until its deadline.
     #[must_use]
     pub const fn promoted(record: &ExecutionRecord) -> Self {
-        Self { ready: true, due_at: record.execution_deadline_at, ended_at: None }
+        Self { ready: true, due_at: record.execution_deadline_at, ended_at: None, suspended_at: None }
     }
 }
 
@@ -73,6 +79,7 @@ pub(crate) struct Index {
     ids: BTreeSet<ExecutionId>,
     lanes: BTreeMap<LaneId, Lane>,
     ended: BTreeSet<(TimestampMs, ExecutionId)>,
+    suspended: BTreeSet<(TimestampMs, ExecutionId)>,
     /// How often a row became ready or got another due instant.
     calls: u64,
 }
@@ -86,6 +93,12 @@ impl Index {
     /// The next instant at which time changes a row of the lane.
     pub(crate) fn next_due(&self, lane: &LaneId) -> Option<TimestampMs> {
         self.lanes.get(lane)?.due.first().map(|(due, _)| *due)
+    }
+
+    /// Makes a lane known.
+    #[cfg(feature = "flaws")]
+    pub(crate) fn know(&mut self, lane: LaneId) {
+        self.lanes.entry(lane).or_default();
     }
 
     /// Makes an execution and its lane known.
@@ -109,6 +122,10 @@ impl Index {
         if old.ended_at != place.ended_at {
             old.ended_at.map(|ended| self.ended.remove(&(ended, id)));
             place.ended_at.map(|ended| self.ended.insert((ended, id)));
+        }
+        if old.suspended_at != place.suspended_at {
+            old.suspended_at.map(|at| self.suspended.remove(&(at, id)));
+            place.suspended_at.map(|at| self.suspended.insert((at, id)));
         }
         if old.ready == place.ready {
             return;
@@ -172,6 +189,15 @@ impl Index {
             execution_id: *id,
         };
         ended.take(most).map(place).collect()
+    }
+
+    /// What is suspended as written, behind a place, by the instant of the suspension and id.
+    pub(crate) fn suspended_behind(
+        &self,
+        behind: Option<(TimestampMs, ExecutionId)>,
+    ) -> impl Iterator<Item = &ExecutionId> {
+        let behind = behind.map_or(Bound::Unbounded, Bound::Excluded);
+        self.suspended.range((behind, Bound::Unbounded)).map(|(_, id)| id)
     }
 
     /// Forgets an execution; its lane stays known.

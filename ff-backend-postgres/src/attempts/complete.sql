@@ -1,7 +1,8 @@
 -- complete: the execution ends with success, by the fence.
 -- $1 id text, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 attempt_index int8,
 -- $6 payload bytea
--- returns: verdict text, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid
+-- returns: verdict text, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid, timed_out text,
+--   listened bool
 -- verdict: ok, replay, or a refusal: missing, again, deadline, not_active, lease_revoked, lease_expired, stale_lease
 WITH seen AS MATERIALIZED (SELECT xmin AS version FROM executions WHERE id = $1),
 held AS MATERIALIZED (SELECT e.xmin AS version, e.* FROM executions e WHERE e.id = $1 FOR NO KEY UPDATE),
@@ -46,5 +47,8 @@ completed AS (
 )
 SELECT
     CASE WHEN j.id IS NOT NULL THEN j.verdict WHEN EXISTS (SELECT FROM held) THEN 'again' ELSE 'missing' END AS verdict,
-    j.terminal_outcome, j.lifecycle_phase, j.lease_epoch, j.attempt_id
+    j.terminal_outcome, j.lifecycle_phase, j.lease_epoch, j.attempt_id,
+    CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)
+        THEN j.timeout_behavior END AS timed_out,
+    coalesce(j.verdict = 'ok' AND EXISTS (SELECT FROM completion_waiters WHERE expires_at > j.now), false) AS listened
 FROM (VALUES (1)) one LEFT JOIN judged j ON true;

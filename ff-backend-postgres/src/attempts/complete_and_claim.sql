@@ -4,7 +4,7 @@
 -- $7 lane_id text, $8 capabilities text[], $9 new_lease_id uuid, $10 new_attempt_id uuid, $11 worker_id text,
 -- $12 worker_instance_id text, $13 ttl_ms int8
 -- returns: verdict text, took text, terminal_outcome text, lifecycle_phase text, id text, kind text, lease_id uuid,
---   attempt_id uuid, attempt_index int8, lease_epoch int8
+--   attempt_id uuid, attempt_index int8, lease_epoch int8, timed_out text, listened bool
 -- verdict: ok, replay, or a refusal: missing, again, deadline, not_active, lease_revoked, lease_expired, stale_lease
 -- took, if verdict is ok or replay: taken, none, or claim if it takes the statements of claim
 -- The first half is complete.sql. The second half chooses as claim.sql does; what an attempt was interrupted of, or a
@@ -105,5 +105,8 @@ SELECT
         ELSE 'none' END AS took,
     j.terminal_outcome, j.lifecycle_phase, t.id, 'fresh' AS kind, $9 AS lease_id,
     CASE WHEN t.id IS NULL THEN j.attempt_id ELSE $10 END AS attempt_id, t.attempt_index,
-    coalesce(t.lease_epoch, j.lease_epoch) AS lease_epoch
+    coalesce(t.lease_epoch, j.lease_epoch) AS lease_epoch,
+    CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)
+        THEN j.timeout_behavior END AS timed_out,
+    coalesce(j.verdict = 'ok' AND EXISTS (SELECT FROM completion_waiters WHERE expires_at > j.now), false) AS listened
 FROM (VALUES (1)) one LEFT JOIN judged j ON true LEFT JOIN taken t ON true;

@@ -1,7 +1,8 @@
 -- complete_many: each execution ends with success, by its own fence.
 -- $1 ids text[], $2 lease_ids uuid[], $3 lease_epochs int8[], $4 attempt_ids uuid[], $5 attempt_indexes int8[],
 -- $6 payloads bytea[]
--- returns: verdict text, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid
+-- returns: verdict text, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid, timed_out text,
+--   listened bool
 -- verdict, a row for each item in its place: ok, replay, or a refusal: missing, again, deadline, not_active,
 -- lease_revoked, lease_expired, stale_lease
 -- Rows are locked in the order of their ids, so that two batches never wait for each other in a circle.
@@ -62,6 +63,9 @@ SELECT
         WHEN j.id IS NOT NULL THEN j.verdict WHEN h.id IS NOT NULL THEN 'again' ELSE 'missing' END AS verdict,
     CASE WHEN f.place < j.place THEN 'success' ELSE j.terminal_outcome END AS terminal_outcome,
     CASE WHEN f.place < j.place THEN 'terminal' ELSE j.lifecycle_phase END AS lifecycle_phase,
-    j.lease_epoch, j.attempt_id
+    j.lease_epoch, j.attempt_id,
+    CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)
+        THEN j.timeout_behavior END AS timed_out,
+    EXISTS (SELECT FROM completion_waiters WHERE expires_at > (SELECT min(now) FROM first)) AS listened
 FROM asked a LEFT JOIN held h ON h.id = a.id LEFT JOIN judged j ON j.place = a.place LEFT JOIN first f ON f.id = a.id
 ORDER BY a.place;

@@ -2,8 +2,8 @@
 -- $1 id text, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 attempt_index int8,
 -- $6 message text, $7 category text, $8 retryable bool, $9 jitter_millionths int8
 -- returns: verdict text, terminal bool, delay_until int8, terminal_outcome text, lifecycle_phase text,
---   lease_epoch int8, attempt_id uuid,
---   awaited text
+--   lease_epoch int8, attempt_id uuid, timed_out text,
+--   awaited text, listened bool
 -- verdict: ok, replay, or a refusal: missing, again, deadline, not_active, lease_revoked, lease_expired, stale_lease
 -- The rule is RetryDecision::of in ff-core.
 WITH seen AS MATERIALIZED (SELECT xmin AS version FROM executions WHERE id = $1),
@@ -74,6 +74,9 @@ SELECT
     CASE WHEN j.verdict = 'replay' THEN j.lifecycle_phase = 'terminal' ELSE d.after_ms IS NULL END AS terminal,
     CASE WHEN j.verdict = 'replay' THEN j.delay_until ELSE d.now + d.after_ms END AS delay_until,
     j.terminal_outcome, j.lifecycle_phase, j.lease_epoch, j.attempt_id,
+    CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)
+        THEN j.timeout_behavior END AS timed_out,
     (SELECT w.lane_id FROM claim_waiters w
-        WHERE j.verdict = 'ok' AND w.lane_id = j.lane_id AND w.expires_at > j.now LIMIT 1) AS awaited
+        WHERE j.verdict = 'ok' AND w.lane_id = j.lane_id AND w.expires_at > j.now LIMIT 1) AS awaited,
+    d.now IS NOT NULL AND d.after_ms IS NULL AND EXISTS (SELECT FROM completion_waiters WHERE expires_at > d.now) AS listened
 FROM (VALUES (1)) one LEFT JOIN judged j ON true LEFT JOIN decided d ON true;

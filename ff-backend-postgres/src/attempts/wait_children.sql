@@ -1,6 +1,6 @@
 -- wait_children: the lease is given back until no inbound edge is open, by the fence.
 -- $1 id text, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 attempt_index int8
--- returns: verdict text, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid,
+-- returns: verdict text, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid, timed_out text,
 --   awaited text
 -- verdict: ok, replay, or a refusal: missing, again, deadline, not_active, lease_revoked, lease_expired, stale_lease
 WITH seen AS MATERIALIZED (SELECT xmin AS version FROM executions WHERE id = $1),
@@ -40,6 +40,8 @@ released AS (
 SELECT
     CASE WHEN j.id IS NOT NULL THEN j.verdict WHEN EXISTS (SELECT FROM held) THEN 'again' ELSE 'missing' END AS verdict,
     j.terminal_outcome, j.lifecycle_phase, j.lease_epoch, j.attempt_id,
+    CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)
+        THEN j.timeout_behavior END AS timed_out,
     (SELECT w.lane_id FROM claim_waiters w
         WHERE j.verdict = 'ok' AND w.lane_id = j.lane_id AND w.expires_at > j.now LIMIT 1) AS awaited
 FROM (VALUES (1)) one LEFT JOIN judged j ON true;

@@ -1,12 +1,13 @@
 -- settle_due: writes down what time has done to the rows of a lane, oldest due instant first, then id.
 -- $1 lane_id text, $2 after_due int8, $3 after_id text, $4 most int8, $5 jitter_millionths int8, $6 fates text[],
 -- $7 marks bool, $8 namespace text, $9 tag_key text, $10 tag_value text
--- returns: seen int8, held int8, settled int8, last_due int8, last_id text
+-- returns: seen int8, held int8, settled int8, suspended int8, last_due int8, last_id text
 -- Only rows of these fates, of this namespace and with this label, as far as not null; $7 tells of a lapsed lease.
 -- Nothing waits: rows are chosen unlocked and settled if nobody holds them and nobody wrote them since the snapshot, so
 -- one reading of the clock holds, and what the snapshot shows of attempts. ANY keeps generic plans on primary keys.
 -- expired: the deadline has come; timed_out: the attempt ran out of time; lapsed: so did the lease, and another worker
--- may take over, or else the execution fails; ready: a delay or a grant is over.
+-- may take over, or else the execution fails; ready: a delay or a grant is over; suspended: left to
+-- settle_suspensions.sql.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
 seen AS MATERIALIZED (
     SELECT id, due_at, xmin AS version FROM executions
@@ -22,6 +23,9 @@ held AS MATERIALIZED (
 ),
 fated AS MATERIALIZED (
     SELECT held.*, now, CASE
+        WHEN lifecycle_phase = 'suspended' AND suspension_timeout_at <= least(now, execution_deadline_at - 1)
+            AND (timeout_behavior IN ('fail', 'cancel', 'expire') OR coalesce(execution_deadline_at > now, true))
+            THEN 'suspended'
         WHEN execution_deadline_at <= now THEN 'expired'
         WHEN ownership_state = 'leased' AND lease_expires_at > now THEN 'later'
         WHEN ownership_state = 'leased' AND attempt_timeout_at <= lease_expires_at THEN 'timed_out'
@@ -108,5 +112,6 @@ completed AS (
 )
 SELECT (SELECT count(*) FROM seen) AS seen, (SELECT count(*) FROM held) AS held,
     (SELECT count(*) FROM judged WHERE fate <> 'later') AS settled,
+    (SELECT count(*) FROM fated WHERE fate = 'suspended') AS suspended,
     (SELECT due_at FROM seen ORDER BY due_at DESC, id DESC LIMIT 1) AS last_due,
     (SELECT id FROM seen ORDER BY due_at DESC, id DESC LIMIT 1) AS last_id;

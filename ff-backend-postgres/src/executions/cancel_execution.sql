@@ -1,21 +1,23 @@
 -- cancel_execution: the execution ends as cancelled, on somebody's authority outside its lease.
 -- $1 id text, $2 source text, $3 reason text, $4 fenced bool, $5 lease_id uuid, $6 lease_epoch int8, $7 attempt_id uuid
--- returns: verdict text, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid
+-- returns: verdict text, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid, timed_out text,
+--   listened bool
 -- verdict: ok, replay, or a refusal: missing, again, terminal, not_active, lease_revoked, lease_expired, stale_lease
 WITH seen AS MATERIALIZED (SELECT xmin AS version FROM executions WHERE id = $1),
 held AS MATERIALIZED (SELECT e.xmin AS version, e.* FROM executions e WHERE e.id = $1 FOR NO KEY UPDATE),
 ok AS MATERIALIZED (SELECT held.*, ff_now_ms() AS now FROM held, seen WHERE held.version = seen.version),
 judged AS MATERIALIZED (
-    SELECT ok.*, CASE
-        WHEN terminal_outcome = 'cancelled' THEN 'replay'
-        WHEN lifecycle_phase = 'terminal' OR execution_deadline_at <= now THEN 'terminal'
+    SELECT timed.*, CASE
+        WHEN terminal_outcome = 'cancelled' OR timed_out = 'cancel' THEN 'replay'
+        WHEN lifecycle_phase = 'terminal' OR execution_deadline_at <= now OR timed_out IN ('fail', 'expire') THEN 'terminal'
         WHEN NOT $4 THEN 'ok'
         WHEN lifecycle_phase <> 'active' THEN 'not_active'
         WHEN ownership_state = 'lease_revoked' THEN 'lease_revoked'
         WHEN ownership_state = 'lease_expired_reclaimable' OR lease_expires_at <= now THEN 'lease_expired'
         WHEN lease_id = $5 AND lease_epoch = $6 AND attempt_id = $7 THEN 'ok'
         ELSE 'stale_lease' END AS verdict
-    FROM ok
+    FROM (SELECT ok.*, CASE WHEN lifecycle_phase = 'suspended'
+        AND suspension_timeout_at <= least(now, execution_deadline_at - 1) THEN timeout_behavior END AS timed_out FROM ok) timed
 ),
 ended AS (
     UPDATE executions e SET
@@ -50,5 +52,6 @@ operated AS (
 )
 SELECT
     CASE WHEN j.id IS NOT NULL THEN j.verdict WHEN EXISTS (SELECT FROM held) THEN 'again' ELSE 'missing' END AS verdict,
-    j.terminal_outcome, j.lifecycle_phase, j.lease_epoch, j.attempt_id
+    j.terminal_outcome, j.lifecycle_phase, j.lease_epoch, j.attempt_id, j.timed_out,
+    coalesce(j.verdict = 'ok' AND EXISTS (SELECT FROM completion_waiters WHERE expires_at > j.now), false) AS listened
 FROM (VALUES (1)) one LEFT JOIN judged j ON true;

@@ -8,6 +8,8 @@ ok AS MATERIALIZED (SELECT held.*, ff_now_ms() AS now FROM held, seen WHERE held
 judged AS MATERIALIZED (
     SELECT ok.*, CASE
         WHEN lifecycle_phase IN ('active', 'terminal') OR execution_deadline_at <= now THEN 'not_eligible'
+        WHEN lifecycle_phase = 'suspended' AND suspension_timeout_at <= now
+            AND timeout_behavior IN ('fail', 'cancel', 'expire') THEN 'not_eligible'
         WHEN priority = $2 THEN 'replay' ELSE 'ok' END AS verdict
     FROM ok
 ),

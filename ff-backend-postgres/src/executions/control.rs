@@ -30,6 +30,7 @@ pub(super) async fn cancel(
         })
         .await?;
     outcome(&verdict, &row)?;
+    backend.wake_subscribers(&row)?;
     Ok(CancelExecutionResult::Cancelled { execution_id: args.execution_id, public_state: PublicState::Cancelled })
 }
 

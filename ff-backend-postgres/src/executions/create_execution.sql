@@ -4,7 +4,8 @@
 -- $12 delay_until int8, $13 execution_deadline_at int8, $14 tokens text[], $15 reclaims_max int8, $16 window_ms int8,
 -- $17 retries_max int8, $18 backoff_initial_ms int8, $19 backoff_max_ms int8, $20 backoff_multiplier float8,
 -- $21 backoff_saturates_at int8, $22 backoff_jitter bool, $23 retry_categories text[], $24 replays_max int8,
--- $25 attempt_timeout_ms int8, $26 deadline_after_ms int8
+-- $25 attempt_timeout_ms int8, $26 deadline_after_ms int8, $27 suspension_ms int8, $28 suspension_behavior text,
+-- $29 signals_max int8
 -- returns: verdict text, execution_id text, delayed bool, awaited text
 -- verdict: created, duplicate, again
 -- The deadline counts from now if deadline_after_ms is given, else execution_deadline_at is the deadline, if any.
@@ -50,13 +51,13 @@ made AS (
         lifecycle_phase, ownership_state, eligibility_state, blocking_reason, terminal_outcome, attempt_state,
         created_at, last_transition_at, last_mutation_at, reclaims_max, retries_max, backoff_initial_ms,
         backoff_max_ms, backoff_multiplier, backoff_saturates_at, backoff_jitter, retry_categories, replays_max,
-        attempt_timeout_ms, deadline_after_ms)
+        attempt_timeout_ms, deadline_after_ms, suspension_ms, suspension_behavior, signals_max)
     SELECT
         $1, $2, $3, s.set_id, $7, NOT delayed, least(CASE WHEN delayed THEN $12 END, coalesce($13, now + $26)),
         CASE WHEN delayed THEN $12 END, coalesce($13, now + $26),
         'runnable', 'unowned', CASE WHEN delayed THEN 'not_eligible_until_time' ELSE 'eligible_now' END,
         CASE WHEN delayed THEN 'waiting_for_delay' ELSE 'waiting_for_worker' END, 'none', 'pending_first_attempt',
-        now, now, now, $15, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26
+        now, now, now, $15, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29
     FROM ok, (SELECT set_id FROM old_set UNION ALL SELECT set_id FROM new_set) s
     RETURNING id
 ),

@@ -5,7 +5,8 @@
 -- $15 reclaims_max int8[], $16 windows_ms int8[], $17 retries_max int8[], $18 backoffs_initial_ms int8[],
 -- $19 backoffs_max_ms int8[], $20 backoff_multipliers float8[], $21 backoffs_saturate_at int8[],
 -- $22 backoff_jitters bool[], $23 retry_categories text[], $24 replays_max int8[], $25 attempt_timeouts_ms int8[],
--- $26 deadlines_after_ms int8[], $27 leads bool[]
+-- $26 deadlines_after_ms int8[], $27 leads bool[], $28 suspensions_ms int8[], $29 suspension_behaviors text[],
+-- $30 signals_max int8[]
 -- returns: verdict text, execution_id text, delayed bool, awaited text
 -- verdict, a row for each item in its place: created, duplicate, again, or follows if it neither leads nor is known
 -- Tokens are sets joined by commas, categories JSON arrays. Of items with one id or key at most one leads: only such are
@@ -17,10 +18,11 @@ WITH asked AS MATERIALIZED (
     SELECT a.*, sha256(convert_to(tokens, 'UTF8')) AS tokens_digest
     FROM unnest($1::text[], $2::text[], $3::text[], $7::int4[], $9::text[], $12::int8[], $13::int8[], $14::text[],
             $15::int8[], $16::int8[], $17::int8[], $18::int8[], $19::int8[], $20::float8[], $21::int8[], $22::bool[],
-            $23::text[], $24::int8[], $25::int8[], $26::int8[], $27::bool[]) WITH ORDINALITY AS a (
+            $23::text[], $24::int8[], $25::int8[], $26::int8[], $27::bool[], $28::int8[], $29::text[], $30::int8[]) WITH ORDINALITY AS a (
         id, namespace, lane_id, priority, key, delay_until, deadline_at, tokens,
         reclaims_max, window_ms, retries_max, initial_ms, max_ms, multiplier, saturates_at, jitter,
-        categories, replays_max, attempt_timeout_ms, deadline_after_ms, leads, place)
+        categories, replays_max, attempt_timeout_ms, deadline_after_ms, leads, suspension_ms, suspension_behavior,
+        signals_max, place)
 ),
 clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
 known AS MATERIALIZED (SELECT id FROM executions WHERE id = ANY ($1)),
@@ -65,7 +67,7 @@ made AS (
         lifecycle_phase, ownership_state, eligibility_state, blocking_reason, terminal_outcome, attempt_state,
         created_at, last_transition_at, last_mutation_at, reclaims_max, retries_max, backoff_initial_ms,
         backoff_max_ms, backoff_multiplier, backoff_saturates_at, backoff_jitter, retry_categories, replays_max,
-        attempt_timeout_ms, deadline_after_ms)
+        attempt_timeout_ms, deadline_after_ms, suspension_ms, suspension_behavior, signals_max)
     SELECT
         id, namespace, lane_id, set_id, priority, NOT delayed, least(CASE WHEN delayed THEN delay_until END, ends_at),
         CASE WHEN delayed THEN delay_until END, ends_at,
@@ -74,7 +76,7 @@ made AS (
         now, now, now, reclaims_max, retries_max, initial_ms, max_ms, multiplier, saturates_at, jitter,
         CASE WHEN categories IS NOT NULL THEN ARRAY(
             SELECT c.item FROM json_array_elements_text(categories::json) WITH ORDINALITY AS c (item, at) ORDER BY at) END,
-        replays_max, attempt_timeout_ms, deadline_after_ms
+        replays_max, attempt_timeout_ms, deadline_after_ms, suspension_ms, suspension_behavior, signals_max
     FROM ok JOIN (SELECT * FROM old_sets UNION ALL SELECT * FROM new_sets) s USING (lane_id, tokens_digest)
     ORDER BY id
     RETURNING id

@@ -55,6 +55,18 @@ impl Planned {
         self.args.policy.execution_deadline_ms().filter(|_| self.args.execution_deadline_at.is_none()).map(signed)
     }
 
+    fn suspension_ms(&self) -> Option<i64> {
+        self.args.policy.suspension_policy.and_then(|suspensions| suspensions.default_timeout_ms).map(signed)
+    }
+
+    fn suspension_behavior(&self) -> Option<&'static str> {
+        self.args.policy.suspension_policy.map(|suspensions| suspensions.timeout_behavior.as_str())
+    }
+
+    fn signals_max(&self) -> Option<i64> {
+        self.args.policy.max_signals_per_execution.map(i64::from)
+    }
+
     fn window_ms(&self) -> i64 {
         signed(self.args.policy.dedup_window_ms.unwrap_or(Limits::DEDUP_WINDOW_MS))
     }
@@ -98,6 +110,9 @@ pub(super) async fn create(
                 .bind(i64::from(args.policy.replays_max()))
                 .bind(args.policy.attempt_timeout_ms().map(signed))
                 .bind(plan.deadline_after_ms())
+                .bind(plan.suspension_ms())
+                .bind(plan.suspension_behavior())
+                .bind(plan.signals_max())
         })
         .await?;
     backend.wake(&row)?;
@@ -226,6 +241,9 @@ fn statement<'q>(plans: &[&'q Planned], leads: &[bool]) -> Statement<'q> {
         .bind(all(plans, |plan| plan.args.policy.attempt_timeout_ms().map(signed)))
         .bind(all(plans, Planned::deadline_after_ms))
         .bind(leads.to_vec())
+        .bind(all(plans, Planned::suspension_ms))
+        .bind(all(plans, Planned::suspension_behavior))
+        .bind(all(plans, Planned::signals_max))
 }
 
 /// One column of a batch.

@@ -9,7 +9,10 @@
 --   started_at int8,
 --   completed_at int8, last_transition_at int8, last_mutation_at int8, failure_reason text, failure_category text,
 --   cancellation_reason text, cancelled_by text, progress_percent int2, progress_message text,
---   progress_updated_at int8, execution_kind text, creator_identity text, now int8
+--   progress_updated_at int8, suspension_id uuid, suspension_waitpoint_id uuid, suspension_attempt_id uuid,
+--   suspension_number int8, satisfied bool, suspension_epoch int8, suspended_at int8, suspension_timeout_at int8, timeout_behavior text, suspension_reason text,
+--   requested_by text, continuation_pointer text, leaves text, suspension_delay_ms int8, close_reason text,
+--   suspension_closed_at int8, execution_kind text, creator_identity text, now int8
 SELECT
     e.id, e.namespace, e.lane_id, e.priority, e.lifecycle_phase, e.ownership_state, e.eligibility_state,
     e.blocking_reason, e.terminal_outcome, e.attempt_state, e.delay_until, e.execution_deadline_at, e.lease_id,
@@ -19,6 +22,13 @@ SELECT
     e.created_at,
     e.started_at, e.completed_at, e.last_transition_at, e.last_mutation_at, e.failure_reason, e.failure_category,
     e.cancellation_reason, e.cancelled_by, e.progress_percent, e.progress_message, e.progress_updated_at,
+    u.suspension_id, u.waitpoint_ids[1] AS suspension_waitpoint_id, u.attempt_id AS suspension_attempt_id,
+    e.suspension_number, u.satisfied,
+    u.lease_epoch AS suspension_epoch, e.suspended_at, e.suspension_timeout_at, e.timeout_behavior, e.suspension_reason,
+    u.requested_by, u.continuation_pointer, u.leaves::text AS leaves, e.suspension_delay_ms, e.close_reason,
+    e.suspension_closed_at,
     i.execution_kind, i.creator_identity, ff_now_ms() AS now
 FROM executions e JOIN execution_inputs i ON i.execution_id = e.id
+    LEFT JOIN LATERAL (
+        SELECT * FROM suspensions WHERE execution_id = e.id AND suspension_number = e.suspension_number LIMIT 1) u ON true
 WHERE e.id = $1;

@@ -1,7 +1,7 @@
 -- renew_many: each lease lapses its ttl_ms from now, by its own fence.
 -- $1 ids text[], $2 lease_ids uuid[], $3 lease_epochs int8[], $4 attempt_ids uuid[], $5 ttls_ms int8[]
 -- returns: verdict text, expires_at int8, terminal_outcome text, lifecycle_phase text, lease_epoch int8,
---   attempt_id uuid
+--   attempt_id uuid, timed_out text
 -- verdict, a row for each item in its place: ok, or a refusal: missing, again, deadline, not_active, lease_revoked,
 -- lease_expired, stale_lease
 -- Rows are locked in the order of their ids, so that two batches never wait for each other in a circle.
@@ -16,6 +16,8 @@ held AS MATERIALIZED (
 clock AS MATERIALIZED (SELECT ff_now_ms() AS now FROM (SELECT count(*) FROM held) all_held),
 judged AS MATERIALIZED (
     SELECT a.place, h.id, h.terminal_outcome, h.lifecycle_phase, h.lease_epoch, h.attempt_id, now,
+        CASE WHEN lifecycle_phase = 'suspended' AND suspension_timeout_at <= least(now, execution_deadline_at - 1)
+            THEN timeout_behavior END AS timed_out,
         least(now + a.ttl_ms, h.attempt_timeout_at) AS expires_at, CASE
         WHEN lifecycle_phase <> 'terminal' AND execution_deadline_at <= now THEN 'deadline'
         WHEN lifecycle_phase <> 'active' THEN 'not_active'
@@ -36,5 +38,5 @@ renewed AS (
 )
 SELECT
     CASE WHEN j.id IS NOT NULL THEN j.verdict WHEN h.id IS NOT NULL THEN 'again' ELSE 'missing' END AS verdict,
-    j.expires_at, j.terminal_outcome, j.lifecycle_phase, j.lease_epoch, j.attempt_id
+    j.expires_at, j.terminal_outcome, j.lifecycle_phase, j.lease_epoch, j.attempt_id, j.timed_out
 FROM asked a LEFT JOIN held h ON h.id = a.id LEFT JOIN judged j ON j.place = a.place ORDER BY a.place;

@@ -1,6 +1,6 @@
 -- revoke_lease: takes a live lease away from its holder; the next claim takes over. A null lease or worker instance is any.
 -- $1 id text, $2 lease_id uuid, $3 worker_instance_id text, $4 reason text
--- returns: verdict text, lease_id uuid, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid,
+-- returns: verdict text, lease_id uuid, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid, timed_out text,
 --   awaited text
 -- verdict: ok, or why there is nothing to take: lease_id_mismatch, different_worker_instance_id, already_revoked,
 --   already_expired, or a refusal: missing, again, deadline, not_active
@@ -40,6 +40,8 @@ operated AS (
 SELECT
     CASE WHEN j.id IS NOT NULL THEN j.verdict WHEN EXISTS (SELECT FROM held) THEN 'again' ELSE 'missing' END AS verdict,
     j.lease_id, j.terminal_outcome, j.lifecycle_phase, j.lease_epoch, j.attempt_id,
+    CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)
+        THEN j.timeout_behavior END AS timed_out,
     (SELECT w.lane_id FROM claim_waiters w
         WHERE j.verdict = 'ok' AND w.lane_id = j.lane_id AND w.expires_at > j.now LIMIT 1) AS awaited
 FROM (VALUES (1)) one LEFT JOIN judged j ON true;

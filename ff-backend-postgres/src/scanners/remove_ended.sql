@@ -21,6 +21,9 @@ held AS MATERIALIZED (
 inputs AS (DELETE FROM execution_inputs WHERE execution_id = ANY (ARRAY(SELECT id FROM held))),
 results AS (DELETE FROM execution_results WHERE execution_id = ANY (ARRAY(SELECT id FROM held))),
 runs AS (DELETE FROM attempts WHERE execution_id = ANY (ARRAY(SELECT id FROM held))),
+signals AS (DELETE FROM signals WHERE execution_id = ANY (ARRAY(SELECT id FROM held))),
+waits AS (DELETE FROM waitpoints WHERE execution_id = ANY (ARRAY(SELECT id FROM held))),
+suspensions AS (DELETE FROM suspensions WHERE execution_id = ANY (ARRAY(SELECT id FROM held))),
 keys AS (DELETE FROM idempotency_keys WHERE execution_id = ANY (ARRAY(SELECT id FROM held))),
 gone AS (DELETE FROM executions WHERE id = ANY (ARRAY(SELECT id FROM held)) RETURNING id)
 SELECT (SELECT count(*) FROM seen) AS seen, (SELECT count(*) FROM gone) AS removed,

@@ -1,6 +1,7 @@
-//! One look in a while for all subscriptions of a backend: it wakes those whose family has something new.
+//! One look in a while, or at a hint, for all subscriptions of a backend: it wakes those whose family has something new.
 
 use std::{
+    future::pending,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -10,10 +11,16 @@ use futures::future::join_all;
 use sqlx::Row;
 use tokio::sync::watch;
 
-use crate::{error::PgError, tx::Sender};
+use crate::{error::PgError, notify::Wakes, tx::Sender};
 
 /// Between two looks: with the look itself, an event is delivered within a second.
 const PERIOD: Duration = Duration::from_millis(900);
+
+/// Between two looks at hints, for each subscription that they wake: so many pages are read at most.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Between two attempts to be told.
+const ENTER_AGAIN: Duration = Duration::from_secs(5);
 
 /// Before the first look everything is new.
 const NOTHING_SEEN: &str = "1:1:";
@@ -23,12 +30,13 @@ const NOTHING_SEEN: &str = "1:1:";
 pub(crate) struct Hub {
     told: [watch::Sender<()>; EventFamily::ALL.len()],
     runs: Mutex<bool>,
+    wakes: Arc<Wakes>,
 }
 
 impl Hub {
-    /// A hub at rest.
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { told: std::array::from_fn(|_| watch::Sender::new(())), runs: Mutex::new(false) })
+    /// A hub at rest, which `wakes` tells of executions that ended.
+    pub(crate) fn new(wakes: Arc<Wakes>) -> Arc<Self> {
+        Arc::new(Self { told: std::array::from_fn(|_| watch::Sender::new(())), runs: Mutex::new(false), wakes })
     }
 
     /// Changes whenever the family may have something new; the hub looks as long as one of these lives.
@@ -44,7 +52,15 @@ impl Hub {
 
     async fn run(self: Arc<Self>, sender: Arc<Sender>) {
         let mut seen = NOTHING_SEEN.to_owned();
+        let completions = &self.told[EventFamily::Completions as usize];
+        let (mut ends, mut entries) = (None, tokio::time::interval(ENTER_AGAIN));
         loop {
+            if completions.is_closed() {
+                ends = None;
+            } else if ends.is_none() {
+                ends = Some(self.wakes.ends());
+                entries.reset_immediately();
+            }
             match poll(&sender, &seen).await {
                 Ok((now, new)) => {
                     seen = now;
@@ -53,8 +69,15 @@ impl Hub {
                 // Each subscription finds out for itself.
                 Err(_) => self.wake(|_| true),
             }
+            let waiting = self.told.iter().map(watch::Sender::receiver_count).sum::<usize>();
+            let pause = PAUSE.saturating_mul(u32::try_from(waiting).unwrap_or(u32::MAX));
             tokio::select! {
                 () = tokio::time::sleep(PERIOD) => {}
+                () = hinted(ends.as_mut(), pause) => {}
+                _ = entries.tick(), if ends.is_some() => {
+                    // Beside the looks: a server that takes no more connections must not hold them up.
+                    tokio::spawn(enter(Arc::clone(&self.wakes), Arc::clone(&sender)));
+                }
                 _ = join_all(self.told.iter().map(watch::Sender::closed)) => {}
             }
             let mut runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,6 +93,19 @@ impl Hub {
             self.told[*family as usize].send_replace(());
         }
     }
+}
+
+/// Waits for a hint, but for `pause` at least.
+async fn hinted(ends: Option<&mut watch::Receiver<()>>, pause: Duration) {
+    let Some(ends) = ends else { return pending().await };
+    tokio::time::sleep(pause).await;
+    // The sender lives as long as the hub.
+    let _ = ends.changed().await;
+}
+
+/// Enters this process; without an entry the hub looks by itself.
+async fn enter(wakes: Arc<Wakes>, sender: Arc<Sender>) {
+    let _ = wakes.enter_ends(&sender).await;
 }
 
 /// What can be seen now, and the families that have something which `seen` did not show.

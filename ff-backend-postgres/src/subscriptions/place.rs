@@ -1,6 +1,7 @@
 //! A place in a log: a step between two snapshots, and how far it was read.
 
 use ff_core::{EngineError, EventFamily, StreamCursor};
+use uuid::Uuid;
 
 use crate::capabilities::LABEL;
 
@@ -11,6 +12,8 @@ use crate::capabilities::LABEL;
 /// found by the next one, however late it was committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
+    /// In which the transactions of the snapshots mean something.
+    pub(super) epoch: Uuid,
     /// Everything in it was delivered.
     pub(super) old: String,
     /// The step that is being read; `None` before a step begins.
@@ -23,13 +26,13 @@ pub(super) struct Place {
 
 impl Place {
     /// Behind everything that `snapshot` shows, where `newest` is the greatest id.
-    pub(super) fn behind(snapshot: String, newest: i64) -> Self {
-        Self { old: snapshot, new: None, passed: 0, floor: newest }
+    pub(super) fn behind(epoch: Uuid, snapshot: String, newest: i64) -> Self {
+        Self { epoch, old: snapshot, new: None, passed: 0, floor: newest }
     }
 
     /// Before the oldest event that is kept; all transactions before `before_xid` are gone.
-    pub(super) fn oldest(before_xid: &str) -> Self {
-        Self::behind(format!("{before_xid}:{before_xid}:"), 0)
+    pub(super) fn oldest(epoch: Uuid, before_xid: &str) -> Self {
+        Self::behind(epoch, format!("{before_xid}:{before_xid}:"), 0)
     }
 
     /// The same step, read up to `id`.
@@ -39,13 +42,14 @@ impl Place {
 
     /// Behind the step.
     pub(super) fn next_step(self) -> Self {
-        Self { old: self.new.unwrap_or(self.old), new: None, passed: 0, floor: self.floor.max(self.passed) }
+        let floor = self.floor.max(self.passed);
+        Self { old: self.new.unwrap_or(self.old), new: None, passed: 0, floor, ..self }
     }
 
     /// The cursor of this place.
     pub(super) fn cursor(&self, family: EventFamily) -> StreamCursor {
-        let Self { old, new, passed, floor } = self;
-        let place = format!("{old}/{}/{passed}/{floor}", new.as_deref().unwrap_or_default());
+        let Self { epoch, old, new, passed, floor } = self;
+        let place = format!("{}/{old}/{}/{passed}/{floor}", epoch.simple(), new.as_deref().unwrap_or_default());
         StreamCursor::seal(LABEL, family, &place)
     }
 
@@ -57,13 +61,14 @@ impl Place {
 
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('/');
+        let epoch = parts.next()?.parse().ok()?;
         let old = snapshot(parts.next()?)?;
         let new = match parts.next()? {
             "" => None,
             text => Some(snapshot(text)?),
         };
         let (passed, floor) = (number(parts.next()?)?, number(parts.next()?)?);
-        parts.next().is_none().then_some(Self { old, new, passed, floor })
+        parts.next().is_none().then_some(Self { epoch, old, new, passed, floor })
     }
 }
 
@@ -91,15 +96,18 @@ fn snapshot(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    const EPOCH: Uuid = Uuid::from_u128(0x67e5_5044_10b1_426f_9247_bb68_0e5f_e0c8);
+
     #[test]
     fn a_place_comes_back_from_its_cursor() {
-        let step = Place { old: "3:9:3,5".to_owned(), new: Some("5:12:5".to_owned()), passed: 7, floor: 4 };
-        for place in [step.clone(), step.clone().next_step(), Place::oldest("1"), step.up_to(11)] {
+        let (old, new) = ("3:9:3,5".to_owned(), Some("5:12:5".to_owned()));
+        let step = Place { epoch: EPOCH, old, new, passed: 7, floor: 4 };
+        for place in [step.clone(), step.clone().next_step(), Place::oldest(EPOCH, "1"), step.up_to(11)] {
             let StreamCursor::At(content) = place.cursor(EventFamily::Completions) else { panic!() };
             assert_eq!(Place::of(&content, EventFamily::Completions), Ok(place));
             assert!(Place::of(&content, EventFamily::LeaseHistory).is_err());
         }
-        assert_eq!(step.next_step(), Place { old: "5:12:5".to_owned(), new: None, passed: 0, floor: 7 });
+        assert_eq!(step.next_step(), Place { floor: 7, ..Place::behind(EPOCH, "5:12:5".to_owned(), 0) });
     }
 
     #[test]
@@ -119,7 +127,9 @@ mod tests {
             "3:9/3:9:/0/0",
             "3:9::/3:9:/0/0",
         ] {
-            assert_eq!(Place::parse(text), None, "{text}");
+            assert_eq!(Place::parse(&format!("{}/{text}", EPOCH.simple())), None, "{text}");
         }
+        assert_eq!(Place::parse("3:9://0/0"), None);
+        assert_eq!(Place::parse("x/3:9://0/0"), None);
     }
 }

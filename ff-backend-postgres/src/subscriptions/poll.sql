@@ -1,6 +1,6 @@
 -- poll: which families have events that `seen` did not show.
 -- $1 seen text
--- returns: seen text, lease_history bool, completions bool, operator_events bool
+-- returns: seen text, lease_history bool, completions bool, operator_events bool, signal_deliveries bool
 -- seen: everything that can be seen now.
 WITH before AS MATERIALIZED (
     SELECT pg_snapshot_xmax(seen) AS xmax, ARRAY(SELECT pg_snapshot_xip(seen)) AS xip
@@ -12,4 +12,6 @@ SELECT pg_current_snapshot()::text AS seen,
     EXISTS (SELECT FROM completion_events WHERE xid >= (SELECT xmax FROM before))
         OR EXISTS (SELECT FROM completion_events WHERE xid = ANY ((SELECT xip FROM before)::xid8[])) AS completions,
     EXISTS (SELECT FROM operator_events WHERE xid >= (SELECT xmax FROM before))
-        OR EXISTS (SELECT FROM operator_events WHERE xid = ANY ((SELECT xip FROM before)::xid8[])) AS operator_events;
+        OR EXISTS (SELECT FROM operator_events WHERE xid = ANY ((SELECT xip FROM before)::xid8[])) AS operator_events,
+    EXISTS (SELECT FROM signal_events WHERE xid >= (SELECT xmax FROM before))
+        OR EXISTS (SELECT FROM signal_events WHERE xid = ANY ((SELECT xip FROM before)::xid8[])) AS signal_deliveries;

@@ -1,14 +1,14 @@
 -- subscribe_lease_history: a page of what happened to leases: what `new` shows and `old` did not, in order of id.
 -- $1 old text, $2 new text, $3 passed int8, $4 floor int8, $5 page int8,
--- $6 namespace text, $7 tag_key text, $8 tag_value text
--- returns: new text, before_xid text, works bool, id int8, at int8, lease_epoch int8, attempt_index int8, lease_id uuid,
+-- $6 epoch uuid, $7 namespace text, $8 tag_key text, $9 tag_value text
+-- returns: new text, epoch uuid, before_xid text, works bool, id int8, at int8, lease_epoch int8, attempt_index int8, lease_id uuid,
 --   execution_id text, namespace text, kind text, worker_instance_id text, reason text, matches bool
 -- Without `new` the step goes up to what can be seen now. One row at least, without an id if there is no event.
 -- Ids up to `passed` were delivered. Ids up to `floor` were drawn before `old` was taken: such an event came late. It
 -- is looked for by its transaction, all others by their id. `+ 0` keeps the planner from the other index.
 WITH step AS MATERIALIZED (
     SELECT $1::text::pg_snapshot AS old, coalesce($2::text::pg_snapshot, pg_current_snapshot()) AS new,
-        before_xid, removed_id
+        epoch, before_xid, removed_id
     FROM event_horizons WHERE family = 'lease_history'
 ),
 late AS MATERIALIZED (
@@ -29,11 +29,11 @@ fresh AS MATERIALIZED (
 page AS MATERIALIZED (
     SELECT * FROM (TABLE late UNION ALL TABLE fresh) both_parts ORDER BY id LIMIT $5
 )
-SELECT s.new::text AS new, s.before_xid::text AS before_xid,
-    s.before_xid <= pg_snapshot_xmin(s.old)
-        OR (s.before_xid <= pg_snapshot_xmin(s.new) AND s.removed_id <= $3) AS works,
+SELECT s.new::text AS new, s.epoch, s.before_xid::text AS before_xid,
+    s.epoch = $6 AND (s.before_xid <= pg_snapshot_xmin(s.old)
+        OR (s.before_xid <= pg_snapshot_xmin(s.new) AND s.removed_id <= $3)) AS works,
     p.id, p.at, p.lease_epoch, p.attempt_index, p.lease_id, p.execution_id, p.namespace, p.kind, p.worker_instance_id, p.reason,
-    ($6::text IS NULL OR p.namespace = $6::text) AND ($7::text IS NULL OR EXISTS (
-        SELECT FROM execution_inputs i WHERE i.execution_id = p.execution_id AND i.tags ->> $7::text = $8::text
+    ($7::text IS NULL OR p.namespace = $7::text) AND ($8::text IS NULL OR EXISTS (
+        SELECT FROM execution_inputs i WHERE i.execution_id = p.execution_id AND i.tags ->> $8::text = $9::text
     )) AS matches
 FROM step s LEFT JOIN page p ON true ORDER BY p.id;

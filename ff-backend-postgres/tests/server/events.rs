@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 
 use ff_backend_postgres::PostgresBackend;
 use ff_core::{
-    CapabilitySet, ClaimPolicy, CompletionEvent, CreateExecutionArgs, Delivered, EngineBackend, EngineError,
-    ExecutionId, LaneId, Namespace, PartitionConfig, ScannerFilter, StreamCursor, Subscription, WorkerId,
-    WorkerInstanceId,
+    CancelExecutionArgs, CapabilitySet, ClaimPolicy, CompleteArgs, CompletionEvent, CreateExecutionArgs, Delivered,
+    EngineBackend, EngineError, ExecutionId, FailOutcome, FailureClass, FailureReason, Handle, LaneId, Namespace,
+    PartitionConfig, PrepareOutcome, ScannerFilter, StreamCursor, Subscription, WorkerId, WorkerInstanceId,
 };
 use futures::StreamExt;
 use sqlx::{PgConnection, Row};
@@ -185,6 +185,24 @@ async fn removed(session: &mut PgConnection, cutoff: i64, limit: u32) -> (i64, i
     (found[0].get("examined"), found[0].get("removed"))
 }
 
+fn worker() -> ClaimPolicy {
+    let (worker, instance) = (WorkerId::try_new("w").unwrap(), WorkerInstanceId::try_new("w-1").unwrap());
+    ClaimPolicy::new(worker, instance, Duration::from_secs(30))
+}
+
+async fn create(backend: &Arc<dyn EngineBackend>, lane: &LaneId) {
+    let id = ExecutionId::solo(lane, PartitionConfig::default());
+    let args = CreateExecutionArgs::new(id, Namespace::try_new("ns").unwrap(), lane.clone(), "kind");
+    backend.create_execution(args).await.unwrap();
+}
+
+/// Waits until nobody is under way who began before the last event, be it in another database of the server.
+async fn until_settled(session: &mut PgConnection) {
+    let settled = "SELECT pg_snapshot_xmin(pg_current_snapshot()) > max(xid) FROM completion_events".to_owned();
+    let waits = async { while !rows(session, settled.clone()).await[0].get::<bool, _>(0) {} };
+    tokio::time::timeout(PATIENCE, waits).await.unwrap();
+}
+
 async fn refused(backend: &Arc<dyn EngineBackend>, cursor: &StreamCursor) -> EngineError {
     let answer = backend.subscribe_completion(cursor.clone(), &ScannerFilter::new()).await;
     answer.map(drop).unwrap_err()
@@ -198,6 +216,7 @@ async fn a_cursor_before_a_removed_event_is_refused_with_the_oldest_that_works()
     for n in 1..=8 {
         run(&mut session, told(n, i64::from(n) * 10)).await;
     }
+    until_settled(&mut session).await;
     let mut feed = completions(&backend, StreamCursor::Start).await;
     let mut cursors = Vec::new();
     for _ in 1..=8 {
@@ -244,6 +263,7 @@ async fn nothing_is_removed_that_an_open_transaction_could_precede() {
     run(&mut open, "COMMIT".to_owned()).await;
     let mut feed = completions(&backend, StreamCursor::Start).await;
     assert_eq!(numbers(&mut feed, 2).await, [1, 2]);
+    until_settled(&mut session).await;
     assert_eq!(removed(&mut session, 100, 100).await, (2, 2));
     database.drop().await;
 }
@@ -252,10 +272,69 @@ async fn nothing_is_removed_that_an_open_transaction_could_precede() {
 async fn a_cursor_that_lies_ahead_of_the_store_is_refused() {
     let database = Database::migrated().await;
     let backend = backend(&database).await;
-    let ahead = StreamCursor::At(b"postgres/completions/9000000000:9000000000:///0/0".to_vec());
-    assert_eq!(refused(&backend, &ahead).await.code(), "Validation(InvalidOffset)");
-    let ahead = StreamCursor::At(b"postgres/completions/9000000000:9000000000://0/0".to_vec());
-    assert_eq!(refused(&backend, &ahead).await.code(), "Validation(InvalidOffset)");
+    let epoch = "SELECT epoch::text FROM event_horizons WHERE family = 'completions'".to_owned();
+    let epoch: String = rows(&mut database.session().await, epoch).await[0].get(0);
+    for place in ["9000000000:9000000000:///0/0", "9000000000:9000000000://0/0"] {
+        let ahead = StreamCursor::At(format!("postgres/completions/{epoch}/{place}").into_bytes());
+        let error = refused(&backend, &ahead).await;
+        assert_eq!((error.code().as_str(), error.oldest_cursor()), ("Validation(InvalidOffset)", None));
+    }
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn events_that_came_from_another_server_are_taken_over() {
+    let database = Database::migrated().await;
+    let open = backend(&database).await;
+    let mut session = database.session().await;
+    for n in 1..=3 {
+        run(&mut session, told(n, 1)).await;
+    }
+    let mut reading = completions(&open, StreamCursor::Start).await;
+    let first = next(&mut reading, PATIENCE).await.unwrap().cursor;
+    let mut waiting = completions(&open, StreamCursor::End).await;
+    // What a dump brings from a server that has done more.
+    let far = "UPDATE store SET system_identifier = 7; \
+               UPDATE completion_events SET xid = (xid::text::bigint + 9000000000)::text::xid8";
+    run(&mut session, far.to_owned()).await;
+
+    let refusal = PostgresBackend::connect(database.config()).await.map(drop).unwrap_err();
+    assert!(refusal.to_string().contains("ff-conformance migrate"), "{refusal}");
+    let PrepareOutcome::Applied { description } = PostgresBackend::migrate(&database.config()).await.unwrap() else {
+        panic!("nothing was done");
+    };
+    assert_eq!(description, "events of another server taken over");
+    assert_eq!(PostgresBackend::migrate(&database.config()).await.unwrap(), PrepareOutcome::NoOp);
+
+    let restored = backend(&database).await;
+    let error = refused(&restored, &first).await;
+    assert_eq!(error.code(), "Validation(InvalidOffset)");
+    for from in [error.oldest_cursor().unwrap(), StreamCursor::Start] {
+        let mut feed = completions(&restored, from).await;
+        assert_eq!(numbers(&mut feed, 3).await, [1, 2, 3]);
+    }
+    let mut later = completions(&restored, StreamCursor::End).await;
+    run(&mut session, told(4, 1)).await;
+    assert_eq!(numbers(&mut later, 1).await, [4]);
+    // A process that was not started again finds out as soon as there is something to read.
+    let error = tokio::time::timeout(PATIENCE, waiting.next()).await.unwrap().unwrap().unwrap_err();
+    assert!(error.oldest_cursor().is_some(), "{error}");
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn an_epoch_that_an_operator_begins_ends_the_cursors_before_it() {
+    let page = include_str!("../../../docs/OPERATIONS.md");
+    let (_, restoring) = page.split_once("\n## Restoring PostgreSQL\n").unwrap();
+    let statement = restoring.split("```").nth(1).unwrap().trim_start_matches("sql").replace("ff.", "");
+    let database = Database::migrated().await;
+    let backend = backend(&database).await;
+    let mut session = database.session().await;
+    run(&mut session, told(1, 1)).await;
+    let cursor = next(&mut completions(&backend, StreamCursor::Start).await, PATIENCE).await.unwrap().cursor;
+    run(&mut session, statement).await;
+    let oldest = refused(&backend, &cursor).await.oldest_cursor().unwrap();
+    assert_eq!(numbers(&mut completions(&backend, oldest).await, 1).await, [1]);
     database.drop().await;
 }
 
@@ -274,7 +353,12 @@ async fn waiting_subscriptions_hold_no_connection_and_dropped_ones_ask_nothing()
                 AND backend_type = 'client backend' AND state <> 'idle'";
     assert_eq!(rows(&mut session, open.to_owned()).await[0].get::<i64, _>(0), 0);
     drop(feeds);
-    // Its hub goes with the last subscription: the connections of the pool rest from then on.
+    // Its hub goes with the last subscription, and so does the connection that listened for it.
+    let listening = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+    let gone = async { while rows(&mut session, listening.to_owned()).await[0].get::<i64, _>(0) > 0 {} };
+    tokio::time::timeout(PATIENCE, gone).await.unwrap();
+    // What was asked before that is answered soon; the connections of the pool rest from then on.
+    tokio::time::timeout(QUIET, std::future::pending::<()>()).await.unwrap_err();
     let last = "SELECT max(state_change)::text FROM pg_stat_activity WHERE datname = current_database() \
                 AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
     let before = rows(&mut session, last.to_owned()).await[0].get::<Option<String>, _>(0);
@@ -289,24 +373,59 @@ async fn a_claim_whose_wake_ups_are_lost_looks_by_itself() {
     let (waiting, writing) = (backend(&database).await, backend(&database).await);
     let mut session = database.session().await;
     let lane = LaneId::try_new("lane").unwrap();
-    let policy = ClaimPolicy::new(
-        WorkerId::try_new("w").unwrap(),
-        WorkerInstanceId::try_new("w-1").unwrap(),
-        Duration::from_secs(30),
-    );
     let none = CapabilitySet::default();
-    let claim = waiting.claim(&lane, &none, policy.max_wait(Duration::from_secs(60)));
+    let claim = waiting.claim(&lane, &none, worker().max_wait(Duration::from_secs(60)));
     let create = async {
         let entered = "SELECT count(*) FROM claim_waiters";
         while rows(&mut session, entered.to_owned()).await[0].get::<i64, _>(0) == 0 {}
         // Nobody knows of the claim any more, so nobody wakes it.
         run(&mut session, "DELETE FROM claim_waiters".to_owned()).await;
-        let id = ExecutionId::solo(&lane, PartitionConfig::default());
-        let args = CreateExecutionArgs::new(id, Namespace::try_new("ns").unwrap(), lane.clone(), "kind");
-        writing.create_execution(args).await.unwrap();
+        create(&writing, &lane).await;
     };
     let both = async { tokio::join!(claim, create).0 };
-    let taken = tokio::time::timeout(PATIENCE, both).await.unwrap().unwrap();
+    let taken = tokio::time::timeout(2 * PATIENCE, both).await.unwrap().unwrap();
     assert!(taken.is_some());
+    database.drop().await;
+}
+
+/// Every way in which an execution ends by somebody's call.
+async fn end(backend: &Arc<dyn EngineBackend>, way: usize, handle: Handle) {
+    let none = CapabilitySet::default();
+    match way {
+        0 => backend.complete(&handle, None).await.unwrap(),
+        1 => backend.complete_many(vec![CompleteArgs::new(handle, None)]).await.unwrap().remove(0).unwrap(),
+        2 => assert!(backend.complete_and_claim(&handle, None, &none, worker()).await.unwrap().is_none()),
+        3 => assert_eq!(
+            backend.fail(&handle, FailureReason::new("broken"), FailureClass::Permanent).await.unwrap(),
+            FailOutcome::TerminalFailed
+        ),
+        4 => backend.cancel(&handle, "enough").await.unwrap(),
+        _ => {
+            let id = handle.decode(backend.backend_label()).unwrap().execution_id;
+            backend.cancel_execution(CancelExecutionArgs::new(id, "enough")).await.map(drop).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_is_told_when_an_execution_ends() {
+    let database = Database::migrated().await;
+    let (reading, writing) = (backend(&database).await, backend(&database).await);
+    let mut session = database.session().await;
+    let lane = LaneId::try_new("lane").unwrap();
+    let mut feed = completions(&reading, StreamCursor::End).await;
+    let entered = "SELECT count(*) FROM completion_waiters";
+    let waits = async { while rows(&mut session, entered.to_owned()).await[0].get::<i64, _>(0) == 0 {} };
+    tokio::time::timeout(PATIENCE, waits).await.unwrap();
+    // Each begins just after the look that found the one before: without hints all of them take a look's period.
+    let all = async {
+        for way in (0..6).cycle().take(24) {
+            create(&writing, &lane).await;
+            let handle = writing.claim(&lane, &CapabilitySet::default(), worker()).await.unwrap().unwrap();
+            end(&writing, way, handle).await;
+            next(&mut feed, PATIENCE).await.unwrap();
+        }
+    };
+    tokio::time::timeout(PATIENCE, all).await.unwrap();
     database.drop().await;
 }

@@ -11,3 +11,4 @@ mod events;
 mod plans;
 mod statements;
 mod store;
+mod waitpoints;

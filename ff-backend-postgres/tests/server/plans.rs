@@ -4,7 +4,7 @@ use sqlx::{PgConnection, Row};
 
 use crate::database::{Database, rows, run};
 
-/// A statement and the indexes of `executions` that it may use.
+/// A statement and the indexes of `executions` that it may use; those of other tables are listed below.
 struct Hot {
     text: &'static str,
     parameters: usize,
@@ -14,6 +14,7 @@ struct Hot {
 const CLAIM: &[&str] = &["executions_pkey", "executions_ready", "executions_due"];
 const RETENTION: &[&str] = &["executions_pkey", "executions_ended"];
 const HOLDER: &[&str] = &["executions_pkey"];
+const SUSPENDED: &[&str] = &["executions_suspended"];
 
 const HOT: &[Hot] = &[
     Hot { text: include_str!("../../src/claims/claim.sql"), parameters: 8, indexes: CLAIM },
@@ -34,10 +35,18 @@ const HOT: &[Hot] = &[
     Hot { text: include_str!("../../src/attempts/cancel.sql"), parameters: 6, indexes: HOLDER },
     Hot { text: include_str!("../../src/attempts/delay.sql"), parameters: 6, indexes: HOLDER },
     Hot { text: include_str!("../../src/attempts/wait_children.sql"), parameters: 5, indexes: HOLDER },
-    Hot { text: include_str!("../../src/executions/create_execution.sql"), parameters: 26, indexes: HOLDER },
-    Hot { text: include_str!("../../src/executions/create_executions.sql"), parameters: 27, indexes: HOLDER },
+    Hot { text: include_str!("../../src/executions/create_execution.sql"), parameters: 29, indexes: HOLDER },
+    Hot { text: include_str!("../../src/executions/create_executions.sql"), parameters: 30, indexes: HOLDER },
     Hot { text: include_str!("../../src/executions/describe_execution.sql"), parameters: 1, indexes: HOLDER },
     Hot { text: include_str!("../../src/executions/list_executions.sql"), parameters: 2, indexes: HOLDER },
+    Hot { text: include_str!("../../src/waitpoints/suspend.sql"), parameters: 24, indexes: HOLDER },
+    Hot { text: include_str!("../../src/waitpoints/create_waitpoint.sql"), parameters: 11, indexes: HOLDER },
+    Hot { text: include_str!("../../src/waitpoints/deliver_signal.sql"), parameters: 16, indexes: HOLDER },
+    Hot { text: include_str!("../../src/waitpoints/observe_signals.sql"), parameters: 2, indexes: HOLDER },
+    Hot { text: include_str!("../../src/waitpoints/resume_execution.sql"), parameters: 3, indexes: HOLDER },
+    Hot { text: include_str!("../../src/waitpoints/list_pending_waitpoints.sql"), parameters: 3, indexes: HOLDER },
+    Hot { text: include_str!("../../src/waitpoints/list_suspended.sql"), parameters: 3, indexes: SUSPENDED },
+    Hot { text: include_str!("../../src/waitpoints/settle_suspensions.sql"), parameters: 9, indexes: CLAIM },
 ];
 
 /// What an index is asked for first.
@@ -46,7 +55,12 @@ fn leading(index: &str) -> &'static str {
         "executions_ready" => "(set_id =",
         "executions_due" => "(lane_id =",
         "executions_ended" => "(completed_at ",
-        "attempts_pkey" => "(execution_id =",
+        "executions_suspended" => "(ROW(suspended_at, id) >",
+        "signals_pkey" => "(waitpoint_id =",
+        "suspensions_pkey" => "(suspension_number =",
+        "attempts_pkey" | "waitpoints_pkey" | "signals_idempotency_key" | "suspensions_idempotency_key" => {
+            "(execution_id ="
+        }
         _ => "(id ",
     }
 }
@@ -60,19 +74,26 @@ async fn plan(session: &mut PgConnection, hot: &Hot) -> Vec<String> {
     lines.iter().map(|row| row.get::<String, _>(0)).collect()
 }
 
-/// Every look at a table of executions or attempts goes by an allowed index, from its first column on.
+/// The tables whose looks are checked, beside `executions`; each has its indexes named after it.
+const OTHERS: [&str; 4] = ["attempts", "suspensions", "waitpoints", "signals"];
+
+/// Every look at a table of executions or of what belongs to them goes by an allowed index, from its first column on; at
+/// signals and suspensions by all that tells one waitpoint's or one suspension's from those of the execution.
 fn check(hot: &Hot, plan: &[String], state: &str) {
     let scans = plan.iter().enumerate().filter(|(_, line)| line.contains("Scan"));
-    let scans = scans.filter(|(_, line)| line.contains(" on executions") || line.contains(" on attempts"));
-    let scans: Vec<_> = scans.collect();
+    let of_others = |line: &str| OTHERS.iter().any(|table| line.contains(&format!(" on {table}")));
+    let scans: Vec<_> = scans.filter(|(_, line)| line.contains(" on executions") || of_others(line)).collect();
     assert!(!scans.is_empty(), "{state}: no look at a table:\n{}", plan.join("\n"));
     for (at, line) in scans {
         let whole = || format!("{state}: {line}\n{}\n{}", hot.text.lines().next().unwrap_or_default(), plan.join("\n"));
         let index = line.split_once(" using ").and_then(|(_, rest)| rest.split(' ').next()).unwrap_or("no index");
-        assert!(index == "attempts_pkey" || hot.indexes.contains(&index), "{}", whole());
+        let own = OTHERS.iter().any(|table| index.starts_with(table));
+        assert!(own || hot.indexes.contains(&index), "{}", whole());
         let condition = plan.get(at + 1).map(|line| line.trim()).unwrap_or_default();
         let asked = condition.strip_prefix("Index Cond: (").unwrap_or_default();
-        assert!(asked.contains(leading(index)) || format!("({asked}").contains(leading(index)), "{}", whole());
+        let from_first = asked.contains(leading(index)) || format!("({asked}").contains(leading(index));
+        // What belongs to an execution that is removed goes all at once.
+        assert!(from_first || asked.contains("execution_id = ANY"), "{}", whole());
     }
 }
 
@@ -96,7 +117,7 @@ fn fill(ready: u32, ended: u32) -> String {
 #[tokio::test]
 async fn hot_statements_go_by_their_indexes() {
     let database = Database::migrated().await;
-    let analyze = "ANALYZE executions, attempts, lane_sets";
+    let analyze = "ANALYZE executions, attempts, lane_sets, suspensions, waitpoints, signals";
     let states = [
         ("never analysed", String::new()),
         ("analysed while empty", analyze.to_owned()),

@@ -30,11 +30,12 @@ pub(crate) struct Hub {
 }
 
 /// The stream of a family.
-pub(super) fn stream(keys: &Keys, family: EventFamily) -> String {
+pub(crate) fn stream(keys: &Keys, family: EventFamily) -> String {
     match family {
         EventFamily::LeaseHistory => keys.lease_history(),
         EventFamily::Completions => keys.completions(),
         EventFamily::OperatorEvents => keys.operator_events(),
+        EventFamily::SignalDeliveries => keys.signal_deliveries(),
     }
 }
 

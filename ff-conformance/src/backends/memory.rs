@@ -59,6 +59,7 @@ pub fn dump(state: &State) -> Dump {
         lease_history: state.lease_events().collect(),
         completions: state.completion_events().collect(),
         operator_events: state.operator_events().collect(),
+        signal_deliveries: state.signal_events().collect(),
         attempts: state.executions().flat_map(attempts).collect(),
         lines,
     }

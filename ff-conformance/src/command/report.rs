@@ -29,7 +29,7 @@ enum Task {
     },
     /// Check that reports can be believed and published.
     Verify {
-        /// The reports.
+        /// The reports, or folders of them.
         #[arg(required = true)]
         reports: Vec<PathBuf>,
     },
@@ -47,7 +47,7 @@ enum Task {
     },
     /// Show reports in other forms: writes `report.md` and `report.html`, or prints one form.
     Render {
-        /// The reports; without them those of the last run in `target/ff-conformance`.
+        /// The reports, or folders of them; without any those of the last run in `target/ff-conformance`.
         reports: Vec<PathBuf>,
         /// Print this form and write nothing; JUnit and badge are those of one report.
         #[arg(long = "as", value_enum)]
@@ -110,9 +110,9 @@ fn write(file: &Path, text: &str) -> Result<(), Invalid> {
 
 fn verify(files: &[PathBuf]) -> Result<ExitCode, Invalid> {
     let mut good = true;
-    for file in files {
+    for file in matrix::named(files)? {
         let text =
-            std::fs::read_to_string(file).map_err(|error| Invalid::new(format!("{}: {error}", file.display())))?;
+            std::fs::read_to_string(&file).map_err(|error| Invalid::new(format!("{}: {error}", file.display())))?;
         let wrong = report::verify_text(&text);
         good &= wrong.is_empty();
         let text = if wrong.is_empty() { "can be believed".to_owned() } else { wrong.join("\n  ") };

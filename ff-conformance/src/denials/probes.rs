@@ -1,5 +1,7 @@
 //! The calls with which the suite asks for each operation that a capability gates.
 
+mod waitpoints;
+
 use std::sync::Arc;
 
 use ff_core::{
@@ -132,9 +134,20 @@ pub(super) const fn probe_of(op: Operation) -> Option<Probe> {
         Operation::ClaimFromReclaim => claim_from_reclaim,
         Operation::ClaimResumedExecution => claim_resumed_execution,
         Operation::ExplainUnclaimed => explain_unclaimed,
+        Operation::Suspend => waitpoints::suspend,
+        Operation::SuspendByTriple => waitpoints::suspend_by_triple,
+        Operation::CreateWaitpoint => waitpoints::create_waitpoint,
+        Operation::ObserveSignals => waitpoints::observe_signals,
+        Operation::DeliverSignal => waitpoints::deliver_signal,
+        Operation::ResumeExecution => waitpoints::resume_execution,
+        Operation::ListSuspended => waitpoints::list_suspended,
+        Operation::ListPendingWaitpoints => waitpoints::list_pending_waitpoints,
+        Operation::SeedWaitpointHmacSecret => waitpoints::seed_waitpoint_hmac_secret,
+        Operation::RotateWaitpointHmacSecretAll => waitpoints::rotate_waitpoint_hmac_secret_all,
         Operation::SubscribeLeaseHistory => subscribe_lease_history,
         Operation::SubscribeCompletion => subscribe_completion,
         Operation::SubscribeOperatorEvents => subscribe_operator_events,
+        Operation::SubscribeSignalDelivery => subscribe_signal_delivery,
         Operation::SubscribeCompletions => subscribe_completions,
         Operation::SubscribeCompletionsFiltered => subscribe_completions_filtered,
         Operation::Scan => scan,
@@ -367,6 +380,15 @@ fn subscribe_operator_events(subject: &Subject) -> Vec<Asked> {
     let call = |(arguments, cursor)| {
         subject.asks(arguments, move |with| async move {
             with.client.subscribe_operator_events(cursor, &ScannerFilter::new()).await
+        })
+    };
+    cursors().into_iter().map(call).collect()
+}
+
+fn subscribe_signal_delivery(subject: &Subject) -> Vec<Asked> {
+    let call = |(arguments, cursor)| {
+        subject.asks(arguments, move |with| async move {
+            with.client.subscribe_signal_delivery(cursor, &ScannerFilter::new()).await
         })
     };
     cursors().into_iter().map(call).collect()

@@ -131,6 +131,9 @@ fn stands_as_told(cx: &Cx, reads: &Reads, history: &History) -> Verdict {
         AttemptState::AttemptTerminal if !matches!(history.run(&reads.info), Run::Began(_)) => last.is_some() && !open,
         AttemptState::AttemptTerminal => match state.terminal_outcome {
             TerminalOutcome::Success => last == Some(AttemptPhase::EndedSuccess),
+            TerminalOutcome::Failed | TerminalOutcome::Cancelled if reads.ended_suspended() && history.is_untold() => {
+                open
+            }
             TerminalOutcome::Failed => last == Some(AttemptPhase::EndedFailure),
             // An operator also cancels what waits for a retry.
             TerminalOutcome::Cancelled => {

@@ -8,7 +8,7 @@ use ff_core::{
     TimestampMs,
 };
 
-use super::{History, Reads, Run, SMALL_WALK, World, holds};
+use super::{History, Reads, Run, SMALL_WALK, World, holds, waitpoints};
 use crate::{Cx, Stop, Verdict, check};
 
 /// All executions, page by page; small numbers of them also by small pages.
@@ -187,6 +187,7 @@ fn ends(cx: &Cx, world: &World, reads: &Reads) -> Verdict {
     let instants = (id, outcome, info.completed_at, info.last_transition_at, info.last_mutation_at);
     match outcome {
         TerminalOutcome::None => Ok(()),
+        _ if reads.ended_suspended() => waitpoints::ends(cx, world, reads),
         TerminalOutcome::Expired => {
             let at = info.execution_deadline_at.max(Some(info.created_at));
             let found = (id, info.execution_deadline_at, info.completed_at, &info.failure_reason);
@@ -249,6 +250,7 @@ fn completions(cx: &Cx, world: &World, reads: &Reads, history: &History) -> Verd
             TerminalOutcome::None => current.is_empty(),
             // Until somebody writes it down, a deadline that has come is seen and not told.
             TerminalOutcome::Expired => current.is_empty() || current == [outcome],
+            _ if reads.ended_suspended() => current.is_empty() || current == [outcome],
             TerminalOutcome::Success
             | TerminalOutcome::Failed
             | TerminalOutcome::Cancelled
@@ -280,13 +282,16 @@ fn operators(cx: &Cx, world: &World, reads: &Reads, history: &History) -> Verdic
         (id, &numbered, &replays),
         holds("each replay is told by its number", replays == numbered)
     );
+    let resumed = events.iter().filter(|event| event.kind == OperatorEventKind::Resumed).count();
+    let suspended = history.leases.iter().filter(|event| event.reason == Some(ReleaseReason::Suspend)).count();
+    check!(cx, "FF-WPT-025", (id, resumed, suspended), holds("a resume ends a suspension", resumed <= suspended));
     let revoked = history.leases.iter().filter(|event| event.reason == Some(ReleaseReason::Operator)).count();
     let told = events.iter().filter(|event| event.kind == OperatorEventKind::LeaseRevoked).count();
     check!(cx, "FF-EXE-070", (id, revoked, told), holds("each revocation is told once", revoked == told));
     let priority = events.iter().rev().find(|event| event.kind == OperatorEventKind::PriorityChanged);
     let fits = priority.is_none_or(|event| event.detail == info.priority.to_string());
     check!(cx, "FF-EXE-070", (id, info.priority, priority), holds("the priority told last is the priority", fits));
-    let by = info.cancelled_by.as_ref().filter(|by| *by != "worker");
+    let by = info.cancelled_by.as_ref().filter(|by| *by != "worker" && !reads.ended_suspended());
     let cancelled = by.zip(info.cancellation_reason.as_ref()).map(|(by, reason)| format!("{by}: {reason}"));
     let last = events.last();
     let told = last.filter(|event| event.kind == OperatorEventKind::Cancelled).map(|event| event.detail.clone());

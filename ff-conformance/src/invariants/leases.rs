@@ -33,6 +33,7 @@ const fn ends_with(reason: ReleaseReason) -> Option<TerminalOutcome> {
         | ReleaseReason::AttemptTimeoutRetryScheduled
         | ReleaseReason::WorkerDelay
         | ReleaseReason::WaitingChildren
+        | ReleaseReason::Suspend
         | ReleaseReason::Operator => None,
     }
 }
@@ -155,7 +156,9 @@ fn stands_as_told(cx: &Cx, reads: &Reads, history: &History) -> Verdict {
         TerminalOutcome::Success => ended.is_some(),
         // The claim that finds no reclaim left fails what was revoked or had been told as expired.
         TerminalOutcome::Failed => {
-            ended.is_some() || info.failure_category.as_deref() == Some(ReleaseReason::MaxReclaimsExceeded.as_str())
+            ended.is_some()
+                || info.failure_category.as_deref() == Some(ReleaseReason::MaxReclaimsExceeded.as_str())
+                || reads.ended_suspended()
         }
         TerminalOutcome::Cancelled => ended.is_some() || info.cancelled_by.as_deref() != Some("worker"),
         TerminalOutcome::None | TerminalOutcome::Expired | TerminalOutcome::Skipped => true,

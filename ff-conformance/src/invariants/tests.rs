@@ -99,12 +99,13 @@ fn reads(info: ExecutionInfo, current_lease: Option<LeaseSummary>) -> Reads {
         current_attempt: info.current_attempt,
         lease_status: if current_lease.is_some() { LeaseStatus::Live } else { LeaseStatus::None },
         current_lease,
+        current_waitpoint: None,
         created_at: info.created_at,
         last_mutation_at: info.last_mutation_at,
         total_attempt_count: info.total_attempt_count,
         tags: BTreeMap::new(),
     };
-    Reads { state: info.public_state, result: None, snapshot, info }
+    Reads { state: info.public_state, result: None, waitpoints: None, snapshot, info }
 }
 
 /// One execution that was taken over and completed, and one under a live lease.
@@ -161,6 +162,7 @@ fn sound() -> World {
         lease_history: history,
         completions: vec![completion],
         operator_events: Vec::new(),
+        signal_deliveries: Vec::new(),
         attempts: [&done_attempts[..], &live_attempts[..]].concat(),
         lines: Vec::new(),
     }));

@@ -42,6 +42,8 @@ impl Call {
             Stem::Scanners => ScannersCall::draw(op, draw).map(Self::Scanners),
             // What these tell is compared after the steps, and the ends of clients are cases of their own.
             Stem::Backend | Stem::Subscriptions => None,
+            // Tokens would stand in a tape; what suspended work does is in cases of its own.
+            Stem::Waitpoints => None,
         }
     }
 }

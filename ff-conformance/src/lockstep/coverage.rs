@@ -148,6 +148,15 @@ fn end_of(outcome: &Outcome) -> String {
         Answer::ClaimForWorker(ClaimForWorkerOutcome::NoWork) => "none".to_owned(),
         Answer::ClaimExecution(ClaimExecutionResult::Claimed(handle)) => kind(handle),
         Answer::ExplainUnclaimed(found) => found.as_ref().map_or("none", reason_of).to_owned(),
+        Answer::Suspend(_)
+        | Answer::CreateWaitpoint(_)
+        | Answer::ObserveSignals(_)
+        | Answer::DeliverSignal(_)
+        | Answer::ResumeExecution(_)
+        | Answer::ListSuspended(_)
+        | Answer::ListPendingWaitpoints(_)
+        | Answer::SeedWaitpointHmacSecret(_)
+        | Answer::RotateWaitpointHmacSecretAll(_) => "ok".to_owned(),
         Answer::Scan(report) => format!("{}/{}", report.changed.min(2), some(report.next_cursor.is_some())),
     }
 }
@@ -188,7 +197,14 @@ fn class_of(state: &State, op: &Op, now: TimestampMs, label: &str) -> String {
         | Op::Cancel { handle: held, .. }
         | Op::Delay { handle: held, .. }
         | Op::WaitChildren { handle: held }
-        | Op::Renew { handle: held } => handle(held),
+        | Op::Renew { handle: held }
+        | Op::Suspend { handle: held, .. }
+        | Op::CreateWaitpoint { handle: held, .. }
+        | Op::ObserveSignals(held) => handle(held),
+        Op::SuspendByTriple { id, .. } => row(id),
+        Op::DeliverSignal(args) => row(&args.execution_id),
+        Op::ResumeExecution(args) => row(&args.execution_id),
+        Op::ListPendingWaitpoints(args) => row(&args.execution_id),
         Op::CompleteAndClaim { handle: held, .. } => handle(held),
         Op::Claim { lane, .. } | Op::ClaimMany { lane, .. } => class_of_lane(state, lane, now),
         Op::ClaimForWorker(args) => class_of_lane(state, &args.lane_id, now),
@@ -200,7 +216,10 @@ fn class_of(state: &State, op: &Op, now: TimestampMs, label: &str) -> String {
         | Op::CompleteMany(_)
         | Op::RenewMany(_)
         | Op::ListExecutions { .. }
-        | Op::ListLanes { .. } => "many".to_owned(),
+        | Op::ListLanes { .. }
+        | Op::ListSuspended { .. }
+        | Op::SeedWaitpointHmacSecret(_)
+        | Op::RotateWaitpointHmacSecretAll(_) => "many".to_owned(),
     }
 }
 

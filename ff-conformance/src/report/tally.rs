@@ -97,7 +97,7 @@ mod tests {
             (Tally { ineligible: 2, ..none }, "—"),
             (Tally { not_run: 2, ..none }, "◻ 2 not run"),
             (Tally { passed: 3, not_run: 2, ..none }, "◻ 3 · 2 not run"),
-            (Tally { passed: 3, failed: 1, errored: 1, not_run: 2, ineligible: 9, ..none }, "❌ 2/7"),
+            (Tally { passed: 3, denied: 4, failed: 1, errored: 1, not_run: 2, ineligible: 9 }, "❌ 2/11"),
         ] {
             assert_eq!(tally.to_string(), cell);
         }

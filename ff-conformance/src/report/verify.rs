@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Report, SCHEMA, SuiteFacts, Tally, goals, lockstep, merge};
-use crate::Case;
+use ff_core::{Capability, EngineError, Operation};
+
+use super::{CaseReport, Conclusion, Report, SCHEMA, SuiteFacts, Tally, goals, lockstep, merge};
+use crate::{Case, Outcome};
 
 /// What is wrong with a report that somebody wants to publish; empty if nothing is.
 #[must_use]
@@ -31,6 +33,10 @@ pub fn verify(report: &Report) -> Vec<String> {
         must(seen.insert(&case.case), format!("{}: stands twice", case.case));
         let covers = known.map(|known| known.covers).unwrap_or_default();
         must(case.covers == covers, format!("{}: covers {:?}, not {covers:?}", case.case, case.covers));
+        let contradicted = known.and_then(|known| contradiction(report, known, case));
+        must(contradicted.is_none(), format!("{}: {}", case.case, contradicted.unwrap_or_default()));
+        let unseen = case.methods.iter().find(|method| !report.coverage.methods.contains_key(*method));
+        must(unseen.is_none(), format!("{}: calls {unseen:?}, and the run has no answer of it", case.case));
     }
     must(seen.len() == suite.cases, format!("{} cases of {}", seen.len(), suite.cases));
     let counts = Tally::of(&report.cases);
@@ -44,10 +50,52 @@ pub fn verify(report: &Report) -> Vec<String> {
         report.footer.verdict == verdict,
         format!("the verdict says {}, and {verdict} follows from the cases", report.footer.verdict),
     );
+    // Where a case failed, the report is about just that.
+    let false_claim = false_claim(report).filter(|_| verdict != Conclusion::Failed);
+    must(false_claim.is_none(), false_claim.unwrap_or_default());
     must(
         report.requirements == merge::statuses(&report.cases),
         "the requirements do not follow from the cases".to_owned(),
     );
     must(!report.run.dirty, "the working tree had changes: commit them and run again".to_owned());
     wrong
+}
+
+/// What in the report says that the case cannot have ended so.
+fn contradiction(report: &Report, known: &Case, case: &CaseReport) -> Option<String> {
+    let lacks = |capability| report.declared.as_ref().is_some_and(|declared| declared.lacks(capability));
+    match &case.outcome {
+        Outcome::Ineligible { .. } => {
+            let profile = &report.profile;
+            let cannot_run = known
+                .controls
+                .iter()
+                .any(|control| !profile.topology.can_have(*control) && !profile.controls.contains(control));
+            (!cannot_run).then(|| "ineligible, and all that it needs can exist there".to_owned())
+        }
+        Outcome::Denied { op } => {
+            let declared = op.split(", ").find(|name| {
+                let op = Operation::ALL.iter().find(|op| op.as_str() == *name);
+                !op.copied().and_then(Capability::of).is_some_and(lacks)
+            });
+            declared.map(|name| format!("denied, and the backend does not say that it lacks {name}"))
+        }
+        Outcome::Passed => {
+            let lacking = known.needs.iter().find(|&&capability| lacks(capability));
+            lacking.map(|capability| format!("passed, and the backend says that it lacks {capability:?}"))
+        }
+        Outcome::Failed { .. } | Outcome::Errored { .. } | Outcome::NotRun { .. } => None,
+    }
+}
+
+/// An operation that answered what it cannot answer if the declaration holds.
+fn false_claim(report: &Report) -> Option<String> {
+    let lacks = |capability| report.declared.as_ref().is_some_and(|declared| declared.lacks(capability));
+    let claimed = |op: &&Operation| {
+        let hits = report.coverage.methods.get(op.as_str());
+        let unavailable = EngineError::unavailable(**op).code();
+        !Capability::of(**op).is_some_and(lacks) && hits.is_some_and(|codes| codes.contains_key(&unavailable))
+    };
+    let op = Operation::ALL.iter().find(claimed)?;
+    Some(format!("{op} was not available, the backend does not say that it lacks it, and no case failed"))
 }

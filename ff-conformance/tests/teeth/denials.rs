@@ -19,16 +19,16 @@ use crate::suite::{cases, run_cases};
 enum Lack {
     /// It says so, and denies the operations.
     Honest,
-    /// C1: it claims what it lacks.
-    Claims,
-    /// C2: it supports what it denies.
-    Supports,
-    /// C3: it denies after it has written.
-    Writes,
-    /// C4: it looks for the row before it denies.
-    LooksFirst,
-    /// C5: it never answers.
-    Hangs,
+    /// It claims what it lacks.
+    C1,
+    /// It supports what it denies.
+    C2,
+    /// It denies after it has written.
+    C3,
+    /// It looks for the row before it denies.
+    C4,
+    /// It never answers.
+    C5,
 }
 
 /// The memory backend without one capability.
@@ -85,11 +85,11 @@ impl Intercept for Gate {
         let gated = |op: &&Operation| op.as_str() == method && Capability::of(**op) == Some(capability);
         let Some(&op) = Operation::ALL.iter().find(gated) else { return call.await };
         match lack {
-            Lack::Honest | Lack::Claims => {}
-            Lack::Supports => return call.await,
-            Lack::Writes => drop(self.inner.create_execution(some_work()).await),
-            Lack::LooksFirst => return Err(EngineError::execution_not_found()),
-            Lack::Hangs => std::future::pending().await,
+            Lack::Honest | Lack::C1 => {}
+            Lack::C2 => return call.await,
+            Lack::C3 => drop(self.inner.create_execution(some_work()).await),
+            Lack::C4 => return Err(EngineError::execution_not_found()),
+            Lack::C5 => std::future::pending().await,
         }
         Err(EngineError::unavailable(op))
     }
@@ -97,7 +97,7 @@ impl Intercept for Gate {
     fn capabilities(&self, own: Capabilities) -> Capabilities {
         let Lacking(capability, lack) = self.lacking;
         match lack {
-            Lack::Claims => own,
+            Lack::C1 => own,
             _ => Capabilities { supports: own.supports.without(capability), ..own },
         }
     }
@@ -134,16 +134,33 @@ fn a_backend_that_lacks_a_capability_passes_by_denials() {
     }
 }
 
-/// Every way to lack a capability dishonestly breaks its rule, in the case of every operation that it gates.
-#[rstest::rstest]
-#[case::c1_claims_what_it_lacks(Lack::Claims, FailureKind::FalseClaim, "FF-CAP-001")]
-#[case::c2_supports_what_it_denies(Lack::Supports, FailureKind::UndeclaredSupport, "FF-CAP-002")]
-#[case::c3_denies_after_writing(Lack::Writes, FailureKind::DeniedWithEffect, "FF-CAP-002")]
-#[case::c4_denies_with_not_found_first(Lack::LooksFirst, FailureKind::UndeclaredSupport, "FF-CAP-003")]
-#[case::c5_never_answers(Lack::Hangs, FailureKind::WrongDenial, "FF-CAP-002")]
-fn a_dishonest_lack_breaks_its_rule(#[case] lack: Lack, #[case] kind: FailureKind, #[case] requirement: &str) {
+/// One test for each way to lack a capability dishonestly.
+macro_rules! lacking {
+    ($($name:ident: $kind:ident by $lack:ident against $requirement:literal;)*) => {
+        #[rstest::rstest]
+        $(#[case::$name(Lack::$lack, FailureKind::$kind, $requirement)])*
+        fn a_dishonest_lack_breaks_its_rule(
+            #[case] lack: Lack,
+            #[case] kind: FailureKind,
+            #[case] requirement: &str,
+        ) {
+            breaks(lack, kind, requirement);
+        }
+    };
+}
+
+lacking! {
+    claims_what_it_lacks: FalseClaim by C1 against "FF-CAP-001";
+    supports_what_it_denies: UndeclaredSupport by C2 against "FF-CAP-002";
+    denies_after_writing: DeniedWithEffect by C3 against "FF-CAP-002";
+    denies_with_not_found_first: UndeclaredSupport by C4 against "FF-CAP-003";
+    never_answers: WrongDenial by C5 against "FF-CAP-002";
+}
+
+/// The rule breaks in the case of every operation that the capability gates, and nowhere else.
+fn breaks(lack: Lack, kind: FailureKind, requirement: &str) {
     // Whoever never answers is waited for, a second a call: one capability shows it.
-    let most = if lack == Lack::Hangs { 1 } else { Capability::ALL.len() };
+    let most = if lack == Lack::C5 { 1 } else { Capability::ALL.len() };
     for &capability in Capability::ALL.iter().take(most) {
         let dedicated = dedicated(capability);
         let found = run_cases(Lacking(capability, lack), cases().filter(|case| dedicated.contains(&case.path())));

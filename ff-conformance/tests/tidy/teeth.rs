@@ -14,7 +14,8 @@ const FILE: &str = "ff-conformance/toothless.txt";
 
 const MUTANTS: &str = "ff-conformance/mutants/mutants.toml";
 
-const FLAWS: &str = "ff-conformance/tests/teeth/flaws.rs";
+/// Where the faults of the memory backend stand.
+const FLAWS: &str = "ff-conformance/tests/teeth/";
 
 const HEAD: &str = "# Every MUST without a planted fault that dies through it. `./dev docs` strikes out what has teeth by now;\n# nothing is ever added: a new rule comes with a flaw of the memory backend or a mutant of a server's code.\n";
 
@@ -38,7 +39,8 @@ pub(crate) fn read(tree: &Tree) -> BTreeMap<String, BTreeSet<String>> {
     for mutant in mutants.map(|manifest| manifest.mutant).unwrap_or_default() {
         teeth.entry(mutant.requirement).or_default().insert(format!("{} {}", mutant.id, mutant.store));
     }
-    for (flaw, rule) in tree.text(FLAWS).unwrap_or_default().lines().filter_map(planted) {
+    let lists = tree.ending(".rs").filter(|(path, _)| path.starts_with(FLAWS));
+    for (flaw, rule) in lists.flat_map(|(_, text)| text.lines()).filter_map(planted) {
         teeth.entry(rule.to_owned()).or_default().insert(format!("{flaw} memory"));
     }
     teeth

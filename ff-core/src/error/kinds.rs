@@ -161,7 +161,7 @@ pub enum ConflictKind {
     BudgetAttachConflict,
     /// The quota is attached already.
     QuotaAttachConflict,
-    /// Two rotations contradict each other.
+    /// A key id stands for another secret.
     RotationConflict,
     /// An attempt is running.
     ActiveAttemptExists,
@@ -212,6 +212,10 @@ macro_rules! state_kinds {
 }
 
 state_kinds! {
+    Retryable {
+        /// No key for the tokens of waitpoints is installed; seed one.
+        SigningKeyMissing,
+    }
     Cooperative {
         /// A hard limit of a budget is reached.
         BudgetExceeded,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     AttemptId, AttemptIndex, AttemptPhase, AttemptType, BlockingReason, CapabilitySet, EngineError, ExecutionId,
     ExecutionPolicy, FailureClass, LaneId, LeaseEpoch, LeaseId, Limits, Namespace, Progress, PublicState,
-    ReleaseReason, StateVector, TimestampMs, WorkerId, WorkerInstanceId,
+    ReleaseReason, StateVector, TimestampMs, WaitpointId, WorkerId, WorkerInstanceId,
     text::{check_name, check_payload, check_tags},
 };
 
@@ -256,6 +256,8 @@ pub struct ExecutionSnapshot {
     pub current_lease: Option<LeaseSummary>,
     /// What became of the latest lease.
     pub lease_status: LeaseStatus,
+    /// The primary waitpoint, while it is suspended.
+    pub current_waitpoint: Option<WaitpointId>,
     /// When it was created.
     pub created_at: TimestampMs,
     /// When anything about it was last written.

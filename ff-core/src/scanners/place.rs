@@ -82,7 +82,8 @@ impl ScanPlace {
             ScannerKind::LeaseExpiry
             | ScannerKind::AttemptTimeout
             | ScannerKind::ExecutionDeadline
-            | ScannerKind::DelayPromoter => matches!(self, Self::Due { .. }),
+            | ScannerKind::DelayPromoter
+            | ScannerKind::SuspensionTimeout => matches!(self, Self::Due { .. }),
             ScannerKind::Retention => matches!(self, Self::Ended { .. } | Self::Key { .. }),
             ScannerKind::EventRetention => matches!(self, Self::Beginning),
         }

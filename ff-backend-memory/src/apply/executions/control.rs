@@ -27,6 +27,9 @@ pub(in crate::apply) fn cancel_execution(
     match record.state_at(now).terminal_outcome {
         TerminalOutcome::None => {}
         TerminalOutcome::Cancelled => return Ok(answer),
+        #[cfg(feature = "flaws")]
+        _ => return Err(flaw::too_late(state)),
+        #[cfg(not(feature = "flaws"))]
         _ => return Err(EngineError::State(StateKind::Terminal)),
     }
     if let Some(fence) = args.fence.filter(|_| args.source.is_fenced()) {
@@ -109,6 +112,8 @@ pub(in crate::apply) fn replay_execution(
     }
     if row.record.is_past_deadline(now) {
         claims::expire(state, &id, now)?;
+    } else if row.record.state.lifecycle_phase != LifecyclePhase::Terminal {
+        claims::time_out_suspension(state, &id, now)?;
     }
     #[cfg(feature = "flaws")]
     let retries = flaw::replayed_retries(state, &id);

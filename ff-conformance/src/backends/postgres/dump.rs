@@ -4,7 +4,8 @@ use std::{fmt::Display, str::FromStr};
 
 use async_trait::async_trait;
 use ff_core::{
-    AttemptId, AttemptIndex, CompletionEvent, LeaseEpoch, LeaseHistoryEvent, LeaseId, OperatorEvent, TimestampMs,
+    AttemptId, AttemptIndex, CompletionEvent, LeaseEpoch, LeaseHistoryEvent, LeaseId, OperatorEvent,
+    SignalDeliveryEvent, SignalId, TimestampMs, WaitpointId,
 };
 use sqlx::{Decode, PgPool, Postgres, Row, Type, postgres::PgRow};
 
@@ -26,13 +27,14 @@ impl DumpControl for Everything {
             include_str!("dump/lease_history.sql"),
             include_str!("dump/completions.sql"),
             include_str!("dump/operator_events.sql"),
+            include_str!("dump/signal_deliveries.sql"),
             include_str!("dump/attempts.sql"),
             include_str!("dump/lines.sql"),
         ] {
             tables.push(sqlx::query(statement).fetch_all(&mut *look).await.map_err(failed("dump"))?);
         }
         look.commit().await.map_err(failed("dump"))?;
-        let [leases, completions, operators, attempts, lines] = tables.as_slice() else {
+        let [leases, completions, operators, signals, attempts, lines] = tables.as_slice() else {
             return Err(HarnessError::new("postgres: dump: a table is missing"));
         };
         let mut lines: Vec<String> = lines.iter().map(|row| get(row, "line")).collect::<Result<_, _>>()?;
@@ -41,6 +43,7 @@ impl DumpControl for Everything {
             lease_history: leases.iter().map(lease_event).collect::<Result<_, _>>()?,
             completions: completions.iter().map(completion).collect::<Result<_, _>>()?,
             operator_events: operators.iter().map(operator_event).collect::<Result<_, _>>()?,
+            signal_deliveries: signals.iter().map(signal_delivery).collect::<Result<_, _>>()?,
             attempts: attempts.iter().map(attempt).collect::<Result<_, _>>()?,
             lines,
         })
@@ -76,6 +79,18 @@ fn operator_event(row: &PgRow) -> Result<OperatorEvent, HarnessError> {
         namespace: word(row, "namespace")?,
         kind: word(row, "kind")?,
         detail: get(row, "detail")?,
+        at: TimestampMs::from_ms(get(row, "at")?),
+    })
+}
+
+fn signal_delivery(row: &PgRow) -> Result<SignalDeliveryEvent, HarnessError> {
+    Ok(SignalDeliveryEvent {
+        execution_id: word(row, "execution_id")?,
+        namespace: word(row, "namespace")?,
+        waitpoint_id: WaitpointId::from_uuid(get(row, "waitpoint_id")?),
+        signal_id: SignalId::from_uuid(get(row, "signal_id")?),
+        source_identity: get(row, "source_identity")?,
+        effect: word(row, "effect")?,
         at: TimestampMs::from_ms(get(row, "at")?),
     })
 }

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, str::FromStr};
 use async_trait::async_trait;
 use ff_core::{
     AttemptIndex, CompletionEvent, ExecutionId, LeaseEpoch, LeaseEventKind, LeaseHistoryEvent, Namespace,
-    OperatorEvent, OperatorEventKind, TerminalOutcome, TimestampMs, WorkerInstanceId,
+    OperatorEvent, OperatorEventKind, SignalDeliveryEffect, SignalDeliveryEvent, TerminalOutcome, TimestampMs,
+    WorkerInstanceId,
 };
 use redis::{FromRedisValue, Value, aio::MultiplexedConnection, cmd, pipe, streams::StreamRangeReply};
 
@@ -31,6 +32,7 @@ impl DumpControl for Everything {
                 ("events:lease", _) => dump.lease_history = events(&value, lease_event)?,
                 ("events:completion", _) => dump.completions = events(&value, completion)?,
                 ("events:operator", _) => dump.operator_events = events(&value, operator_event)?,
+                ("events:signal", _) => dump.signal_deliveries = events(&value, signal_delivery)?,
                 (_, Some(("at", uuid))) => dump.attempts.extend(attempts(uuid, &value)?),
                 _ => {}
             }
@@ -143,6 +145,18 @@ fn operator_event(fields: &Fields) -> Result<OperatorEvent, HarnessError> {
         namespace: field(fields, "ns")?,
         kind: field::<OperatorEventKind>(fields, "k")?,
         detail: field(fields, "d")?,
+        at: TimestampMs::from_ms(field(fields, "at")?),
+    })
+}
+
+fn signal_delivery(fields: &Fields) -> Result<SignalDeliveryEvent, HarnessError> {
+    Ok(SignalDeliveryEvent {
+        execution_id: execution(&field::<String>(fields, "x")?)?,
+        namespace: field(fields, "ns")?,
+        waitpoint_id: field(fields, "w")?,
+        signal_id: field(fields, "si")?,
+        source_identity: field(fields, "so")?,
+        effect: field::<SignalDeliveryEffect>(fields, "ef")?,
         at: TimestampMs::from_ms(field(fields, "at")?),
     })
 }
