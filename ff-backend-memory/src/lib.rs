@@ -32,6 +32,7 @@
 //! # }
 //! ```
 
+mod accept;
 mod apply;
 mod attempts;
 mod backend;
@@ -48,6 +49,7 @@ mod scanners;
 mod state;
 mod subscriptions;
 
+pub use accept::{Interval, Judgement, Obs, accept};
 pub use apply::apply;
 pub use backend::{MemoryBackend, MemoryConfig};
 pub use clock::{Clock, ManualClock};

@@ -213,7 +213,8 @@ impl Op {
 pub type Each<T> = Vec<Result<T, EngineError>>;
 
 /// What an operation answers when it is not refused.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// Of operations that answer nothing.
     Done,
