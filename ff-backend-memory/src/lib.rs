@@ -49,7 +49,7 @@ mod scanners;
 mod state;
 mod subscriptions;
 
-pub use accept::{Interval, Judgement, Obs, accept};
+pub use accept::{Interval, Judgement, Obs, accept, accept_passing};
 pub use apply::apply;
 pub use backend::{MemoryBackend, MemoryConfig};
 pub use clock::{Clock, ManualClock};

@@ -10,11 +10,13 @@ pub mod backoffs;
 pub mod batches;
 pub mod boot;
 mod calls;
+mod bursts;
 pub mod cancellations;
 pub mod capabilities;
 mod case;
 #[cfg(feature = "certify")]
 mod certify;
+mod checkers;
 pub mod claim_batches;
 pub mod claims;
 pub mod clocks;
@@ -51,6 +53,7 @@ mod matrix;
 mod opened;
 pub mod pages;
 pub mod payloads;
+mod perform;
 pub mod priorities;
 pub mod promotions;
 mod proxy;
@@ -86,6 +89,9 @@ mod words;
 pub mod worker_capabilities;
 
 pub use async_trait::async_trait;
+pub use bursts::{
+    BrokenBurst, Burst, BurstPlan, BurstVerdict, Deed, Log, Races, Recorded, Violation, Weather, races, timeline,
+};
 pub use case::{Case, Exemption, Level, Refusals, Requirement};
 #[cfg(feature = "certify")]
 pub use certify::certify;
