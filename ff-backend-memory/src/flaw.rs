@@ -1,6 +1,7 @@
 //! Planted faults that the conformance suite must find.
 
 mod planted;
+mod races;
 mod routing;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ pub(crate) use planted::{
     promotable, refused, remove, repeated, replayed_retries, result, retry, retry_scheduled, revoked, row, scan_place,
     split_claim, spoils, verdict, written_down,
 };
+pub(crate) use races::{half_ended, skipped};
 pub(crate) use routing::{
     asks_for_interrupted, attempt_limit, checked, created, explained, given_back, grant_life, kind, lapse_written,
     offered, redeemed_life, redeeming, reserved,
@@ -146,6 +148,10 @@ flaws! {
     O2 = "O2",
     /// A revoked lease still works.
     O3 = "O3",
+    /// Of seven ends one is written, and its completion is lost before it is: they are two steps.
+    M08 = "M08",
+    /// A subscriber goes on behind what was written while it read.
+    M19 = "M19",
 }
 
 impl fmt::Display for Flaw {

@@ -13,16 +13,18 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::{judge::subjects, record::Told};
-use self::{
-    judge::judge,
-    play::{BURST_LIMIT, Crew, Cursors},
-    weather::Line,
-};
 pub use self::{
     judge::{BurstVerdict, Violation},
     record::{Burst, Deed, Log, Recorded},
     timeline::timeline,
+};
+pub(crate) use self::{
+    judge::{judge, subjects},
+    record::Told,
+};
+use self::{
+    play::{BURST_LIMIT, Crew, Cursors},
+    weather::Line,
 };
 use crate::{
     Client, Control, Harness, Proxy, Stop, Store,
@@ -58,7 +60,8 @@ pub struct BurstPlan {
 pub enum Weather {
     /// No call does.
     Clear,
-    /// A call in eight meets one: refused, reset, cut, swallowed, or its reply is.
+    /// A call in eight meets one: it is reset, cut or swallowed, or its reply is. Where nothing lies between a client
+    /// and its store, a decorator of the client does the same.
     Rough,
 }
 
@@ -98,9 +101,11 @@ pub struct BrokenBurst {
     pub seed: u64,
     /// What it broke.
     pub violation: Violation,
-    /// The burst as JSON.
+    /// The burst as JSON; a report has it in a file beside it.
+    #[serde(skip)]
     pub burst: String,
-    /// The timeline as a page of HTML.
+    /// The timeline as a page of HTML; a report has it in a file beside it.
+    #[serde(skip)]
     pub page: String,
 }
 
@@ -119,6 +124,13 @@ impl Races {
             errored: None,
             not_run: None,
         }
+    }
+
+    /// The burst of `seed` on an empty store, as a test of the suite itself wants it.
+    #[cfg(test)]
+    pub(crate) async fn one(harness: &dyn Harness, seed: u64) -> Result<Burst, Stop> {
+        let store = harness.open().await?;
+        crew(&*store, Weather::Clear).await?.play("burst", seed).await
     }
 
     /// True if every burst was judged and none broke a rule; at most one in a hundred may be without a verdict.
@@ -269,15 +281,15 @@ async fn on_a_store(
 /// Clients for the bursts of one store.
 async fn crew(store: &dyn Store, weather: Weather) -> Result<Crew, Stop> {
     let controls = store.controls();
-    let lacking = |control: Control| Stop::NotRun(format!("no {} control", control.as_str()));
-    let clock = controls.clock.clone().ok_or_else(|| lacking(Control::Clock))?;
+    let no_clock = || Stop::NotRun(format!("no {} control", Control::Clock.as_str()));
+    let clock = controls.clock.clone().ok_or_else(no_clock)?;
     let observer = store.connect(Client::new("observer")).await?;
     let mut lines = Vec::new();
     for number in 0..CLIENTS {
         let client = Client::new(format!("client {number}"));
         let line = match (weather, controls.address) {
             (Weather::Clear, _) => Line::clear(store.connect(client).await?),
-            (Weather::Rough, None) => return Err(lacking(Control::Address)),
+            (Weather::Rough, None) => Line::unreliable(store.connect(client).await?, number),
             (Weather::Rough, Some(target)) => {
                 let proxy = Proxy::start(target).map_err(|error| Stop::Errored(format!("proxy: {error}")))?;
                 let client = Client { pool_size: NonZeroU32::MIN, ..client.address(proxy.address()) };
@@ -290,4 +302,4 @@ async fn crew(store: &dyn Store, weather: Weather) -> Result<Crew, Stop> {
 }
 
 /// Clients that call at the same time.
-const CLIENTS: usize = 5;
+const CLIENTS: u64 = 5;

@@ -13,6 +13,7 @@ mod layout;
 mod markdown;
 mod merge;
 pub mod properties;
+mod races;
 #[cfg(feature = "command")]
 mod schema;
 mod tally;
@@ -38,7 +39,7 @@ pub use schema::verify_text;
 pub use tally::Tally;
 pub use verify::verify;
 
-use crate::{Hits, Identity, Outcome};
+use crate::{Hits, Identity, Outcome, Races};
 
 /// The schema that a report names.
 pub const SCHEMA: &str = "ff-conformance-report/v1";
@@ -63,6 +64,9 @@ pub struct Report {
     pub cases: Vec<CaseReport>,
     /// What was called, and what should have been and was not.
     pub coverage: Coverage,
+    /// What came of bursts of calls at the same time, in each weather, if the run played any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub races: Vec<Races>,
     /// Every requirement of the suite.
     pub requirements: BTreeMap<String, Status>,
     /// The end: without it a report is not whole.
@@ -182,7 +186,26 @@ impl fmt::Display for Conclusion {
     }
 }
 
+/// The files of the bursts of `run` that broke a rule: names and texts, two for each.
+#[must_use]
+pub fn burst_files(profile: &str, run: &Races) -> Vec<(String, String)> {
+    let files = run.violations.iter().flat_map(|broken| {
+        let name = races::file(profile, broken.seed);
+        [(format!("{name}.json"), broken.burst.clone()), (format!("{name}.html"), broken.page.clone())]
+    });
+    files.collect()
+}
+
 impl Report {
+    /// The same with what came of bursts; a rule that they found broken is violated.
+    #[must_use]
+    pub fn with_races(mut self, races: Vec<Races>) -> Self {
+        self.footer.verdict = self.footer.verdict.max(races::conclusion(&races));
+        self.requirements = races::with_violated(self.requirements, &races);
+        self.races = races;
+        self
+    }
+
     /// The form that is committed: without the time that each case took, which is another in each run.
     #[must_use]
     pub fn published(mut self) -> Self {

@@ -15,7 +15,10 @@ fn played(harness: &dyn Harness, weather: Weather, bursts: u64) -> Races {
     let plan = BurstPlan { bursts, seed: SEED, jobs: 1, weather, at_most: None };
     let races = runtime().expect("a runtime").block_on(races(harness, &plan));
     let shown: Vec<_> = races.violations.iter().map(|broken| (broken.seed, &broken.violation)).collect();
-    println!("{weather:?}: {} bursts, {} calls, {} lost, {} unknown", races.bursts, races.calls, races.lost, races.unknown);
+    println!(
+        "{weather:?}: {} bursts, {} calls, {} lost, {} unknown",
+        races.bursts, races.calls, races.lost, races.unknown
+    );
     assert!(races.is_clean(), "{:?} {:?} {shown:#?}", races.errored, races.not_run);
     assert_eq!(races.ok + races.unknown, bursts);
     races

@@ -8,10 +8,10 @@ use std::{
 use ff_backend_memory::{Answer, Obs, Op};
 use ff_core::{
     Backoff, CancelExecutionArgs, CapabilitySet, ChangePriorityArgs, ClaimExecutionArgs, ClaimExecutionResult,
-    ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant, ClaimPolicy, CompleteArgs, CreateExecutionArgs,
-    EngineError, ExecutionId, ExecutionPolicy, FailureClass, FailureReason, Handle, LaneId, Namespace, PageLimit,
-    PartitionConfig, ReplayExecutionArgs, RetryPolicy, RevokeLeaseArgs, SetExecutionTagArgs, Supports, TimestampMs,
-    WorkerId, WorkerInstanceId,
+    ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant, ClaimPolicy, CompleteArgs, CreateExecutionArgs, EngineError,
+    ExecutionId, ExecutionPolicy, FailureClass, FailureReason, Handle, LaneId, Namespace, PageLimit, PartitionConfig,
+    ReplayExecutionArgs, RetryPolicy, RevokeLeaseArgs, SetExecutionTagArgs, Supports, TimestampMs, WorkerId,
+    WorkerInstanceId,
 };
 
 use crate::draw::Draw;
@@ -105,11 +105,9 @@ impl World {
         let handle = self.handle(draw);
         let number = draw.below(MOST);
         Ok(match (draw.below(100), handle) {
-            (0..=19, _) | (60.., None) => Op::Claim {
-                lane: self.lane.clone(),
-                capabilities: offers(draw)?,
-                policy: self.policy(draw)?,
-            },
+            (0..=19, _) | (60.., None) => {
+                Op::Claim { lane: self.lane.clone(), capabilities: offers(draw)?, policy: self.policy(draw)? }
+            }
             (20..=24, _) => Op::CreateExecution(Box::new(self.create(number, draw))),
             (25..=28, _) => Op::ReplayExecution(ReplayExecutionArgs::new(id)),
             (29..=31, _) => Op::ChangePriority(ChangePriorityArgs::new(id, *draw.one(&[-1, 0, 2]))),
@@ -130,9 +128,7 @@ impl World {
                 policy: self.policy(draw)?,
                 limit: PageLimit::new(1 + u32::from(draw.percent(50)))?,
             },
-            (58..=59, _) => {
-                Op::CreateExecutions(vec![self.create(number, draw), self.create(number + 1, draw)])
-            }
+            (58..=59, _) => Op::CreateExecutions(vec![self.create(number, draw), self.create(number + 1, draw)]),
             (_, Some(handle)) => self.hold(handle, draw)?,
         })
     }
@@ -142,21 +138,17 @@ impl World {
         let payload = Some(draw.any().to_le_bytes().to_vec());
         Ok(match draw.below(50) {
             0..=13 => Op::Complete { handle, payload },
-            14..=18 => Op::CompleteAndClaim {
-                handle,
-                payload,
-                capabilities: offers(draw)?,
-                policy: self.policy(draw)?,
-            },
+            14..=18 => {
+                Op::CompleteAndClaim { handle, payload, capabilities: offers(draw)?, policy: self.policy(draw)? }
+            }
             19..=25 => Op::Fail {
                 handle,
                 reason: FailureReason::new("burst"),
                 classification: *draw.one(&[FailureClass::Transient, FailureClass::Transient, FailureClass::Permanent]),
             },
-            26..=31 => Op::Delay {
-                handle,
-                delay_until: self.now().plus(Duration::from_millis(*draw.one(&[0, 0, SHORT_MS]))),
-            },
+            26..=31 => {
+                Op::Delay { handle, delay_until: self.now().plus(Duration::from_millis(*draw.one(&[0, 0, SHORT_MS]))) }
+            }
             32..=33 => Op::WaitChildren { handle },
             34..=39 => Op::Renew { handle },
             40..=42 => Op::Progress { handle, percent: Some(50), message: None },

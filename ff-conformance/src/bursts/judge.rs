@@ -192,9 +192,7 @@ impl History<'_> {
         let attempt_id = *self.names.get(&(event.execution_id, event.attempt_index))?;
         let (lane_id, lease_ttl) = match op {
             Op::Claim { lane, policy, .. } => (lane.clone(), policy.lease_ttl),
-            Op::CompleteAndClaim { handle, policy, .. } => {
-                (handle.decode(self.label).ok()?.lane_id, policy.lease_ttl)
-            }
+            Op::CompleteAndClaim { handle, policy, .. } => (handle.decode(self.label).ok()?.lane_id, policy.lease_ttl),
             Op::ClaimExecution(args) => (args.grant.lane_id.clone(), args.lease_ttl),
             _ => return None,
         };

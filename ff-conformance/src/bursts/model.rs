@@ -168,9 +168,8 @@ impl Model for Spec<'_> {
             Step::Clock(now) => vec![World { now: *now, ..world.clone() }],
             Step::Read => {
                 let count = |told: &Told| [told.leases.len(), told.completions.len(), told.operators.len()];
-                let is_whole = self.log.iter().all(|(id, told)| {
-                    world.told.get(id).copied().unwrap_or_default() == count(told)
-                });
+                let is_whole =
+                    self.log.iter().all(|(id, told)| world.told.get(id).copied().unwrap_or_default() == count(told));
                 if is_whole { vec![world.clone()] } else { Vec::new() }
             }
         }

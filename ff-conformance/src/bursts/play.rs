@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use ff_backend_memory::{Obs, Op};
 use ff_core::{
     CancelExecutionArgs, CapabilitySet, ClaimPolicy, CompletionEvent, CreateExecutionArgs, EngineBackend, EngineError,
-    ExecutionId, LaneId, LeaseHistoryEvent, OperatorEvent, PageLimit, PartitionConfig, ScannerFilter, StreamCursor, WorkerId,
-    WorkerInstanceId,
+    ExecutionId, LaneId, LeaseHistoryEvent, OperatorEvent, PageLimit, PartitionConfig, ScannerFilter, StreamCursor,
+    WorkerId, WorkerInstanceId,
 };
 use tokio::task::JoinSet;
 

@@ -24,13 +24,7 @@ pub fn timeline(burst: &Burst, violation: &Violation) -> String {
     page
 }
 
-fn write_body(
-    page: &mut String,
-    burst: &Burst,
-    violation: &Violation,
-    end: u64,
-    clients: usize,
-) -> std::fmt::Result {
+fn write_body(page: &mut String, burst: &Burst, violation: &Violation, end: u64, clients: usize) -> std::fmt::Result {
     let Violation { requirement, checker, text, .. } = violation;
     write!(page, "<h1>{requirement} is broken</h1><p>Found by <b>{checker}</b> in the burst of seed {}", burst.seed)?;
     write!(page, " on {}. Begins and ends stand in their order; distances mean nothing.</p>", escaped(&burst.label))?;

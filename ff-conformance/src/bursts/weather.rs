@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use ff_core::EngineBackend;
 
-use crate::{Fault, Proxy, draw::Draw};
+use crate::{Fault, Proxy, Unreliable, draw::Draw};
 
 /// How often a call of a client in bad weather meets a fault, in percent.
 const OFTEN: usize = 12;
@@ -27,6 +27,11 @@ impl Line {
     /// A client with nothing in its way.
     pub(super) fn clear(client: Arc<dyn EngineBackend>) -> Self {
         Self { client, proxy: None }
+    }
+
+    /// A client of a store in this process, some of whose calls fail by the dice of `seed`.
+    pub(super) fn unreliable(client: Arc<dyn EngineBackend>, seed: u64) -> Self {
+        Self::clear(Unreliable::new(OFTEN, seed).before(client))
     }
 
     /// A client behind a proxy that breaks what it is told to.

@@ -15,7 +15,8 @@ pub(super) fn check(calls: &Calls<'_>) -> Option<Finding> {
     for (recorded, held) in &handed_out {
         let (id, epoch) = (held.execution_id, held.fence.lease_epoch.0);
         if let Some(other) = holders.insert((id, epoch), recorded.client) {
-            let text = format!("doubled: {id} in epoch {epoch} went to client {other} and to client {}", recorded.client);
+            let text =
+                format!("doubled: {id} in epoch {epoch} went to client {other} and to client {}", recorded.client);
             return Some(Finding::new("FF-LSE-001", NAME, text));
         }
     }

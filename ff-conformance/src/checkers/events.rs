@@ -22,10 +22,7 @@ fn ends(calls: &Calls<'_>) -> Option<Finding> {
     for (_, op, obs) in calls.all() {
         let Obs::Answered(Ok(answer)) = obs else { continue };
         let ended = match (op, answer) {
-            (
-                Op::Complete { .. } | Op::CompleteAndClaim { .. } | Op::Cancel { .. } | Op::CancelExecution(_),
-                _,
-            )
+            (Op::Complete { .. } | Op::CompleteAndClaim { .. } | Op::Cancel { .. } | Op::CancelExecution(_), _)
             | (Op::Fail { .. }, Answer::Fail(FailOutcome::TerminalFailed)) => subjects(op, calls.label),
             (Op::ReadExecutionInfo(id), Answer::ReadExecutionInfo(Some(info))) => {
                 last.insert(*id, info.state.lifecycle_phase == LifecyclePhase::Terminal);

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use ff_core::{ExecutionId, LeaseEventKind};
+use ff_core::{ExecutionId, LeaseEventKind, LeaseHistoryEvent};
 
 use super::{Calls, Finding};
 
 const NAME: &str = "lease exclusion";
 
 pub(super) fn check(calls: &Calls<'_>) -> Option<Finding> {
-    history(calls).or_else(|| old_holders(calls))
+    history(calls).or_else(|| early_lapses(calls)).or_else(|| old_holders(calls))
 }
 
 /// By the log: each lease ends before the next begins, and the epoch grows by one.
@@ -34,6 +34,24 @@ fn history(calls: &Calls<'_>) -> Option<Finding> {
         latest.insert(id, (epoch, begins));
     }
     None
+}
+
+/// By both: no lease is told to have lapsed before its time, which its handle knows.
+fn early_lapses(calls: &Calls<'_>) -> Option<Finding> {
+    let lives: BTreeMap<_, _> =
+        calls.handed_out().into_iter().map(|(_, held)| (held.fence.lease_id, held.lease_ttl)).collect();
+    let log = &calls.burst.log.leases;
+    let begins = log.iter().filter(|event| matches!(event.kind, LeaseEventKind::Acquired | LeaseEventKind::Reclaimed));
+    let ends: BTreeMap<_, _> =
+        begins.filter_map(|event| Some((event.lease_id, event.at.plus(*lives.get(&event.lease_id)?)))).collect();
+    let is_early = |event: &&LeaseHistoryEvent| {
+        event.kind == LeaseEventKind::Expired && ends.get(&event.lease_id).is_some_and(|end| event.at < *end)
+    };
+    log.iter().find(is_early).map(|event| {
+        let (id, epoch) = (event.execution_id, event.lease_epoch.0);
+        let text = format!("{id}: epoch {epoch} was told to have lapsed while it was live");
+        Finding::new("FF-LSE-001", NAME, text)
+    })
 }
 
 /// By the answers: whoever was told of a lease before a call began makes the calls of older leases fail.

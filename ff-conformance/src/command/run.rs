@@ -3,6 +3,7 @@
 mod args;
 mod drive;
 mod progress;
+mod races;
 
 use std::{
     io::{self, IsTerminal},
@@ -98,11 +99,19 @@ async fn judge(arguments: &Arguments, cases: &[&'static Case], servers: Option<&
         eprintln!("{:<9} {}", column.backend.to_string(), column.source());
     }
     let mut reports = Vec::new();
-    for (backend, events) in drive::drive(columns, cases, arguments).await {
+    let driven = drive::drive(&columns, cases, arguments).await;
+    let bursts = races::many(&columns, arguments).await;
+    let folder = arguments.out.clone().unwrap_or_else(report::folder);
+    for ((backend, events), bursts) in driven.into_iter().zip(bursts) {
         let seeds = arguments.seed.into_iter().collect();
         let provenance = Provenance { seeds, ..Provenance::here(format!("./dev run --backend {backend}")) };
         match report::merge(events, &provenance) {
-            Ok(report) => reports.push(report),
+            Ok(report) => {
+                if let Err(text) = races::write(backend, &report.profile.id, &bursts, &folder) {
+                    return complain(&text);
+                }
+                reports.push(report.with_races(bursts));
+            }
             Err(invalid) => return complain(&format!("{backend}: {invalid}")),
         }
     }

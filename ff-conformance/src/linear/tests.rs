@@ -142,9 +142,8 @@ impl Comparison {
             // The end of a call whose answer was lost means nothing.
             let first_end = if label.granted.is_some() { call } else { count - 1 };
             for end in first_end..count {
-                let ended_between = ends.iter().zip(&*labels).any(|(&end, label)| {
-                    label.granted.is_some() && end + 1 == call
-                });
+                let ended_between =
+                    ends.iter().zip(&*labels).any(|(&end, label)| label.granted.is_some() && end + 1 == call);
                 let before = ends.last().zip(labels.last());
                 if call > 1 && !ended_between && before.is_some_and(|(&e, &l)| (l, e) > (label, end)) {
                     continue;
@@ -161,11 +160,13 @@ impl Comparison {
 
 /// Labels for both leases.
 fn alphabet(answers: &[(Deed, Option<bool>)]) -> Vec<Label> {
-    [0, 1].into_iter().flat_map(|lease| answers.iter().map(move |&(deed, granted)| label(lease, deed, granted))).collect()
+    [0, 1]
+        .into_iter()
+        .flat_map(|lease| answers.iter().map(move |&(deed, granted)| label(lease, deed, granted)))
+        .collect()
 }
 
-const GRANTED: [(Deed, Option<bool>); 3] =
-    [(Deed::Take, Some(true)), (Deed::Give, Some(true)), (Deed::Take, None)];
+const GRANTED: [(Deed, Option<bool>); 3] = [(Deed::Take, Some(true)), (Deed::Give, Some(true)), (Deed::Take, None)];
 const LOST: (Deed, Option<bool>) = (Deed::Give, None);
 const REFUSED: [(Deed, Option<bool>); 2] = [(Deed::Take, Some(false)), (Deed::Give, Some(false))];
 
@@ -180,7 +181,12 @@ fn agrees_with_brute_force_on_all_small_histories() {
             comparison.enumerate(count, &alphabet(answers), &mut Vec::new(), &mut Vec::new());
         }
     }
-    assert!(comparison.explained > 100_000 && comparison.violated > 100_000, "{} {}", comparison.explained, comparison.violated);
+    assert!(
+        comparison.explained > 100_000 && comparison.violated > 100_000,
+        "{} {}",
+        comparison.explained,
+        comparison.violated
+    );
 }
 
 #[test]
@@ -204,7 +210,12 @@ fn agrees_with_brute_force_on_random_histories_of_eight() {
         }
         comparison.compare(&ends, &labels);
     }
-    assert!(comparison.explained > 5_000 && comparison.violated > 5_000, "{} {}", comparison.explained, comparison.violated);
+    assert!(
+        comparison.explained > 5_000 && comparison.violated > 5_000,
+        "{} {}",
+        comparison.explained,
+        comparison.violated
+    );
 }
 
 /// What the calls of a history answer if they take effect in the order in which they begin.

@@ -29,10 +29,12 @@ pub fn text(report: &Report) -> serde_json::Result<String> {
                 block(&report.coverage.goals_unmet)?.replace('\n', "\n  ")
             ),
         ),
+        ("races", block(&report.races)?),
         ("requirements", block(&report.requirements)?),
         ("footer", block(&report.footer)?),
     ];
-    let parts: Vec<_> = parts.iter().map(|(name, text)| format!("  \"{name}\": {text}")).collect();
+    let is_there = |(name, _): &&(&str, String)| *name != "races" || !report.races.is_empty();
+    let parts: Vec<_> = parts.iter().filter(is_there).map(|(name, text)| format!("  \"{name}\": {text}")).collect();
     Ok(format!("{{\n{}\n}}\n", parts.join(",\n")))
 }
 

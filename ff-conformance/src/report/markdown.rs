@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{CaseReport, Coverage, Report};
+use super::{CaseReport, Coverage, Report, races};
 use crate::{Outcome, REQUIREMENTS, matrix::Matrix};
 
 /// One document over all `reports`: the matrix, the facts of each profile, what failed, what did not run.
@@ -58,6 +58,12 @@ fn profile(text: &mut String, report: &Report) {
     line(text, &format!("- Run: {} of {}, {} ms, `{}`", run.id, run.started, run.duration_ms, run.reproduce));
     for goal in &report.coverage.goals_unmet {
         line(text, &format!("- Goal not met: {goal}"));
+    }
+    for run in &report.races {
+        line(text, &format!("- {}", races::line(run)));
+        if !run.is_clean() {
+            line(text, &format!("\n```text\n{}\n```", races::text(run)));
+        }
     }
     told(text, report, "Failed", |outcome| matches!(outcome, Outcome::Failed { .. } | Outcome::Errored { .. }));
     told(text, report, "Not run", |outcome| matches!(outcome, Outcome::NotRun { .. }));
@@ -147,6 +153,9 @@ pub fn summary(reports: &[Report]) -> String {
             }
         }
         goals(&mut text, report);
+        for run in &report.races {
+            line(&mut text, &format!("\n{}: {}", report.profile.id, races::text(run)));
+        }
     }
     text
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Report, SCHEMA, SuiteFacts, Tally, goals, merge};
+use super::{Report, SCHEMA, SuiteFacts, Tally, goals, merge, races};
 use crate::Case;
 
 /// What is wrong with a report that somebody wants to publish; empty if nothing is.
@@ -38,13 +38,14 @@ pub fn verify(report: &Report) -> Vec<String> {
     let (hits, declared) = (&report.coverage.methods, report.declared.as_ref());
     let goals = goals::unmet(&report.cases, hits, declared, report.profile.topology);
     must(report.coverage.goals_unmet == goals, "the unmet goals do not follow from what was called".to_owned());
-    let verdict = merge::conclusion(&counts, &goals, report.run.time_factor);
+    let cases = merge::conclusion(&counts, &goals, report.run.time_factor);
+    let verdict = cases.max(races::conclusion(&report.races));
     must(
         report.footer.verdict == verdict,
         format!("the verdict says {}, and {verdict} follows from the cases", report.footer.verdict),
     );
     must(
-        report.requirements == merge::statuses(&report.cases),
+        report.requirements == races::with_violated(merge::statuses(&report.cases), &report.races),
         "the requirements do not follow from the cases".to_owned(),
     );
     must(!report.run.dirty, "the working tree had changes: commit them and run again".to_owned());

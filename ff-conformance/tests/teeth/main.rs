@@ -7,4 +7,5 @@ mod flaws;
 #[path = "../../mutants/manifest.rs"]
 mod manifest;
 mod mutants;
+mod races;
 mod suite;

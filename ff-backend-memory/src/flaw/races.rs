@@ -1,0 +1,25 @@
+//! Faults that show only where calls meet, or where one is cut off.
+
+use super::Flaw;
+use crate::{MemoryBackend, State, apply::subscriptions::Family};
+
+/// Of so many completions one is lost.
+const ONE_OF: usize = 7;
+
+/// M08: a client that was killed between the end of an execution and the step that tells of it.
+pub(crate) fn half_ended(state: &mut State) {
+    if state.has(Flaw::M08) && state.events.completion.written().is_multiple_of(ONE_OF) {
+        state.events.forget_completion();
+    }
+}
+
+/// M19: how many events lie before the next page, if a reader believes that it has seen all that there are.
+pub(crate) async fn skipped<E: Family>(client: &MemoryBackend, passed: usize) -> usize {
+    if !client.inspect(|state| state.has(Flaw::M19)) {
+        return passed;
+    }
+    for _ in 0..8 {
+        tokio::task::yield_now().await;
+    }
+    client.inspect(|state| E::log(&state.events).written())
+}
