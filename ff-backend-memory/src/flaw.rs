@@ -148,7 +148,7 @@ flaws! {
     O2 = "O2",
     /// A revoked lease still works.
     O3 = "O3",
-    /// Of seven ends one is written, and its completion is lost before it is: they are two steps.
+    /// The completion of a success is another step, and now and then it is never taken.
     M08 = "M08",
     /// A subscriber goes on behind what was written while it read.
     M19 = "M19",

@@ -1,14 +1,16 @@
 //! Faults that show only where calls meet, or where one is cut off.
 
+use ff_core::TerminalOutcome;
+
 use super::Flaw;
 use crate::{MemoryBackend, State, apply::subscriptions::Family};
 
-/// Of so many completions one is lost.
+/// Where so many events stand, the next completion is lost.
 const ONE_OF: usize = 7;
 
-/// M08: a client that was killed between the end of an execution and the step that tells of it.
-pub(crate) fn half_ended(state: &mut State) {
-    if state.has(Flaw::M08) && state.events.completion.written().is_multiple_of(ONE_OF) {
+/// M08: a client that was killed between the success of an execution and the step that tells of it.
+pub(crate) fn half_ended(state: &mut State, outcome: TerminalOutcome) {
+    if state.has(Flaw::M08) && outcome == TerminalOutcome::Success && state.events.written().is_multiple_of(ONE_OF) {
         state.events.forget_completion();
     }
 }

@@ -191,31 +191,29 @@ fn agrees_with_brute_force_on_all_small_histories() {
 
 #[test]
 fn agrees_with_brute_force_on_random_histories_of_eight() {
-    let all: Vec<_> = GRANTED.into_iter().chain([LOST]).chain(REFUSED).collect();
-    let alphabet = alphabet(&all);
+    let answered: Vec<_> = GRANTED.into_iter().take(2).chain(REFUSED).collect();
+    let (answered, lost) = (alphabet(&answered), alphabet(&[(Deed::Take, None), LOST]));
     let mut draw = Draw::new(8);
     let mut comparison = Comparison::default();
-    for _ in 0..10_000 {
-        // Few calls overlap, or else nearly everything is explained and brute force takes long.
-        let ends: Vec<_> = (0..8).map(|call| (call + draw.below(4)).min(7)).collect();
-        let labels: Vec<_> = (0..8).map(|_| *draw.one(&alphabet)).collect();
-        comparison.compare(&ends, &labels);
-    }
-    // Those that are drawn blindly are seldom explained; half of the other ones are played and then spoiled.
+    // Those that are drawn blindly are seldom explained; half of them are played, and half of these then spoiled. Few
+    // calls overlap, and few lose their answer, or brute force takes long.
     for round in 0..10_000 {
         let ends: Vec<_> = (0..8).map(|call| (call + draw.below(4)).min(7)).collect();
-        let mut labels = played(&ends, &mut draw);
+        let blind = |draw: &mut Draw| {
+            let labels = if draw.percent(8) { &lost } else { &answered };
+            *draw.one(labels)
+        };
+        let mut labels: Vec<_> = (0..8).map(|_| blind(&mut draw)).collect();
         if round % 2 == 0 {
-            labels[draw.below(8)] = *draw.one(&alphabet);
+            labels = played(&ends, &mut draw);
+        }
+        if round % 4 == 0 {
+            labels[draw.below(8)] = blind(&mut draw);
         }
         comparison.compare(&ends, &labels);
     }
-    assert!(
-        comparison.explained > 5_000 && comparison.violated > 5_000,
-        "{} {}",
-        comparison.explained,
-        comparison.violated
-    );
+    let Comparison { explained, violated, .. } = comparison;
+    assert!(explained > 2_500 && violated > 2_500, "{explained} {violated}");
 }
 
 /// What the calls of a history answer if they take effect in the order in which they begin.
@@ -228,7 +226,7 @@ fn played(ends: &[usize], draw: &mut Draw) -> Vec<Label> {
         if granted {
             taken[lease] = deed == Deed::Take;
         }
-        label(lease, deed, (!draw.percent(15)).then_some(granted))
+        label(lease, deed, (!draw.percent(8)).then_some(granted))
     };
     ends.iter().map(play).collect()
 }
