@@ -27,77 +27,33 @@ pub(crate) trait Family: Clone + Debug + PartialEq + Send + 'static {
     fn of(&self) -> (&ExecutionId, &Namespace);
 }
 
-impl Family for LeaseHistoryEvent {
-    fn subscribe<'a>(
-        client: &'a Arc<dyn EngineBackend>,
-        cursor: &StreamCursor,
-        filter: &'a ScannerFilter,
-    ) -> BoxFuture<'a, Result<Subscription<Self>, EngineError>> {
-        client.subscribe_lease_history(cursor.clone(), filter)
-    }
+/// A family: its events, the operation that subscribes to them, and where a dump has them.
+macro_rules! family {
+    ($event:ident, $subscribe:ident, $log:ident) => {
+        impl Family for $event {
+            fn subscribe<'a>(
+                client: &'a Arc<dyn EngineBackend>,
+                cursor: &StreamCursor,
+                filter: &'a ScannerFilter,
+            ) -> BoxFuture<'a, Result<Subscription<Self>, EngineError>> {
+                client.$subscribe(cursor.clone(), filter)
+            }
 
-    fn log(dump: &Dump) -> Vec<Self> {
-        dump.lease_history.clone()
-    }
+            fn log(dump: &Dump) -> Vec<Self> {
+                dump.$log.clone()
+            }
 
-    fn of(&self) -> (&ExecutionId, &Namespace) {
-        (&self.execution_id, &self.namespace)
-    }
+            fn of(&self) -> (&ExecutionId, &Namespace) {
+                (&self.execution_id, &self.namespace)
+            }
+        }
+    };
 }
 
-impl Family for CompletionEvent {
-    fn subscribe<'a>(
-        client: &'a Arc<dyn EngineBackend>,
-        cursor: &StreamCursor,
-        filter: &'a ScannerFilter,
-    ) -> BoxFuture<'a, Result<Subscription<Self>, EngineError>> {
-        client.subscribe_completion(cursor.clone(), filter)
-    }
-
-    fn log(dump: &Dump) -> Vec<Self> {
-        dump.completions.clone()
-    }
-
-    fn of(&self) -> (&ExecutionId, &Namespace) {
-        (&self.execution_id, &self.namespace)
-    }
-}
-
-impl Family for OperatorEvent {
-    fn subscribe<'a>(
-        client: &'a Arc<dyn EngineBackend>,
-        cursor: &StreamCursor,
-        filter: &'a ScannerFilter,
-    ) -> BoxFuture<'a, Result<Subscription<Self>, EngineError>> {
-        client.subscribe_operator_events(cursor.clone(), filter)
-    }
-
-    fn log(dump: &Dump) -> Vec<Self> {
-        dump.operator_events.clone()
-    }
-
-    fn of(&self) -> (&ExecutionId, &Namespace) {
-        (&self.execution_id, &self.namespace)
-    }
-}
-
-impl Family for SignalDeliveryEvent {
-    fn subscribe<'a>(
-        client: &'a Arc<dyn EngineBackend>,
-        cursor: &StreamCursor,
-        filter: &'a ScannerFilter,
-    ) -> BoxFuture<'a, Result<Subscription<Self>, EngineError>> {
-        client.subscribe_signal_delivery(cursor.clone(), filter)
-    }
-
-    fn log(dump: &Dump) -> Vec<Self> {
-        dump.signal_deliveries.clone()
-    }
-
-    fn of(&self) -> (&ExecutionId, &Namespace) {
-        (&self.execution_id, &self.namespace)
-    }
-}
+family!(LeaseHistoryEvent, subscribe_lease_history, lease_history);
+family!(CompletionEvent, subscribe_completion, completions);
+family!(OperatorEvent, subscribe_operator_events, operator_events);
+family!(SignalDeliveryEvent, subscribe_signal_delivery, signal_deliveries);
 
 /// A subscription to everything behind `cursor`.
 pub(crate) async fn feed<E: Family>(
