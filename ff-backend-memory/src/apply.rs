@@ -20,7 +20,7 @@ use ff_core::{
 use self::claims::grants;
 #[cfg(feature = "flaws")]
 use crate::flaw;
-use crate::{Answer, Each, Mint, Op, Outcome, Place, State, StoredExecution, capabilities::LABEL};
+use crate::{Answer, Each, Mint, Op, Outcome, Place, State, StoredExecution};
 
 /// The contract: does `op` to `state` in one atomic step at store time `now`.
 ///
@@ -160,7 +160,7 @@ enum Fenced {
 /// The fence of every holder operation: the handle decodes, its row exists, the call is no repeat, the lease is live
 /// and the handle's.
 fn fence(state: &mut State, handle: &Handle, operation: Operation, now: TimestampMs) -> Result<Fenced, EngineError> {
-    let held = handle.decode(LABEL)?;
+    let held = handle.decode(state.label)?;
     held.execution_id.check_partition(state.limits.partitions)?;
     let row = state.row(&held.execution_id)?;
     let repeats = row.ended_by == Some(operation) && owns_latest_lease(row, &held, now);

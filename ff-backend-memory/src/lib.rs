@@ -32,6 +32,7 @@
 //! # }
 //! ```
 
+mod accept;
 mod apply;
 mod attempts;
 mod backend;
@@ -49,6 +50,7 @@ mod state;
 mod subscriptions;
 mod waitpoints;
 
+pub use accept::{Interval, Judgement, Obs, accept};
 pub use apply::apply;
 pub use backend::{MemoryBackend, MemoryConfig};
 pub use clock::{Clock, ManualClock};

@@ -271,7 +271,8 @@ impl Op {
 pub type Each<T> = Vec<Result<T, EngineError>>;
 
 /// What an operation answers when it is not refused.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// Of operations that answer nothing.
     Done,
@@ -319,9 +320,11 @@ pub enum Answer {
     ClaimExecution(ClaimExecutionResult),
     /// Of `explain_unclaimed`.
     ExplainUnclaimed(Option<UnclaimedReason>),
-    /// Of `suspend` and `suspend_by_triple`.
+    /// Of `suspend` and `suspend_by_triple`; holds tokens, so it is not written down.
+    #[serde(skip)]
     Suspend(Box<SuspendOutcome>),
-    /// Of `create_waitpoint`.
+    /// Of `create_waitpoint`; holds a token, so it is not written down.
+    #[serde(skip)]
     CreateWaitpoint(PendingWaitpoint),
     /// Of `observe_signals`.
     ObserveSignals(Vec<ResumeSignal>),
@@ -335,7 +338,8 @@ pub enum Answer {
     ListPendingWaitpoints(ListPendingWaitpointsResult),
     /// Of `seed_waitpoint_hmac_secret`.
     SeedWaitpointHmacSecret(SeedOutcome),
-    /// Of `rotate_waitpoint_hmac_secret_all`.
+    /// Of `rotate_waitpoint_hmac_secret_all`; no tape rotates, so it is not written down.
+    #[serde(skip)]
     RotateWaitpointHmacSecretAll(RotateWaitpointHmacSecretAllResult),
     /// Of `scan`.
     Scan(ScanReport),

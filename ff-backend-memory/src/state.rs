@@ -3,6 +3,7 @@
 mod events;
 mod index;
 mod mailbox;
+mod shared;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,10 +17,13 @@ use ff_core::{
     Operation, OperatorEvent, RetryRule, ScanPlace, SignalDeliveryEvent, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
+use crate::capabilities::LABEL;
+
 pub(crate) use events::{CompletionEntry, Events, LeaseEntry, Log};
 pub use index::Place;
 pub(crate) use index::{Index, Rank};
 pub use mailbox::{FirstSuspension, Mailbox, SignalRecord};
+pub(crate) use shared::Shared;
 
 /// One execution with everything that belongs to it.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,30 +143,42 @@ impl StoredExecution {
     }
 }
 
-/// One store.
+/// One store; its clones share what none of them has changed since.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
-    pub(crate) limits: Limits,
-    pub(crate) executions: HashMap<ExecutionId, Box<StoredExecution>>,
-    pub(crate) index: Index,
-    pub(crate) keys: BTreeMap<Namespace, BTreeMap<String, KeyRecord>>,
-    pub(crate) events: Events,
-    pub(crate) keyring: Keyring,
+    /// The label of the backend whose handles and cursors it knows.
+    pub(crate) label: &'static str,
+    pub(crate) limits: Shared<Limits>,
+    pub(crate) executions: HashMap<ExecutionId, Shared<StoredExecution>>,
+    pub(crate) index: Shared<Index>,
+    pub(crate) keys: Shared<BTreeMap<Namespace, BTreeMap<String, KeyRecord>>>,
+    pub(crate) events: Shared<Events>,
+    pub(crate) keyring: Shared<Keyring>,
+    /// How many ids were minted that nobody has seen when they were.
+    pub(crate) unseen: u64,
     #[cfg(feature = "flaws")]
     pub(crate) flaw: Option<crate::Flaw>,
 }
 
 impl State {
-    /// An empty store.
+    /// An empty store of the backend called `memory`.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
+        Self::of_backend(LABEL, limits)
+    }
+
+    /// An empty store of the backend called `label`, whose handles and scan cursors it gives and takes.
+    #[must_use]
+    pub fn of_backend(label: &'static str, limits: Limits) -> Self {
         Self {
-            limits,
+            label,
+            limits: Shared::new(limits),
             executions: HashMap::new(),
-            index: Index::default(),
-            keys: BTreeMap::new(),
-            events: Events::default(),
-            keyring: Keyring::default(),
+            index: Shared::default(),
+            keys: Shared::default(),
+            events: Shared::default(),
+            keyring: Shared::default(),
+            unseen: 0,
             #[cfg(feature = "flaws")]
             flaw: None,
         }
@@ -178,7 +194,7 @@ impl State {
 
     /// The limits that it keeps.
     #[must_use]
-    pub const fn limits(&self) -> &Limits {
+    pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
@@ -190,7 +206,7 @@ impl State {
     /// One execution.
     #[must_use]
     pub fn execution(&self, id: &ExecutionId) -> Option<&StoredExecution> {
-        self.executions.get(id).map(Box::as_ref)
+        self.executions.get(id).map(|row| &**row)
     }
 
     /// All lanes that an execution was ever created in, by name.
@@ -227,7 +243,7 @@ impl State {
 
     /// The keys that sign the tokens of waitpoints.
     #[must_use]
-    pub const fn keyring(&self) -> &Keyring {
+    pub fn keyring(&self) -> &Keyring {
         &self.keyring
     }
 

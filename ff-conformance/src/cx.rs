@@ -40,6 +40,8 @@ pub struct Cx {
     /// Where the store's clock stands, as far as the case knows.
     stands_at: Mutex<Option<TimestampMs>>,
     measurements: Mutex<BTreeMap<String, u64>>,
+    /// Where the store\'s clock stood at most.
+    latest_ms: AtomicI64,
     stepped_back_ms: AtomicI64,
     removed_until_ms: AtomicI64,
 }
@@ -68,6 +70,7 @@ impl Cx {
             handed_out: Mutex::default(),
             stands_at: Mutex::default(),
             measurements: Mutex::default(),
+            latest_ms: AtomicI64::new(i64::MIN),
             stepped_back_ms: AtomicI64::new(0),
             removed_until_ms: AtomicI64::new(i64::MIN),
         }
@@ -371,8 +374,9 @@ impl Cx {
     /// `Stop::NotRun` without a clock control.
     pub async fn set_time(&self, now: TimestampMs) -> Result<(), Stop> {
         let clock = self.clock()?;
-        let step = clock.now().await?.as_ms() - now.as_ms();
-        self.stepped_back_ms.fetch_max(step, Ordering::Relaxed);
+        let left = clock.now().await?.as_ms();
+        let latest = self.latest_ms.fetch_max(left, Ordering::Relaxed).max(left);
+        self.stepped_back_ms.fetch_max(latest - now.as_ms(), Ordering::Relaxed);
         // Until the control has answered, nobody knows.
         *locked(&self.stands_at) = None;
         clock.set(now).await?;
@@ -398,7 +402,7 @@ impl Cx {
         shown.zip(left).is_some_and(|(shown, left)| shown != left)
     }
 
-    /// The largest step back of the store's clock so far: later instants may lie so far before earlier ones.
+    /// How far the store's clock has been behind where it had been: later instants may lie so far before earlier ones.
     #[must_use]
     pub fn stepped_back(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.stepped_back_ms.load(Ordering::Relaxed)).unwrap_or_default())

@@ -10,6 +10,7 @@ mod goals;
 mod html;
 mod junit;
 mod layout;
+mod lockstep;
 mod markdown;
 mod merge;
 pub mod properties;
@@ -38,7 +39,7 @@ pub use schema::verify_text;
 pub use tally::Tally;
 pub use verify::verify;
 
-use crate::{Hits, Identity, Outcome};
+use crate::{Hits, Identity, Outcome, lockstep::Lockstep};
 
 /// The schema that a report names.
 pub const SCHEMA: &str = "ff-conformance-report/v1";
@@ -63,6 +64,9 @@ pub struct Report {
     pub cases: Vec<CaseReport>,
     /// What was called, and what should have been and was not.
     pub coverage: Coverage,
+    /// What came of tapes beside the executable specification, if the run played any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lockstep: Option<Lockstep>,
     /// Every requirement of the suite.
     pub requirements: BTreeMap<String, Status>,
     /// The end: without it a report is not whole.
@@ -156,7 +160,7 @@ pub enum Conclusion {
     Certified,
     /// Nothing is broken, and something did not run.
     Partial,
-    /// A case failed or could not be judged.
+    /// A case or a tape failed or could not be judged.
     Failed,
 }
 

@@ -22,13 +22,13 @@ use crate::{
 };
 
 /// How long a harness may take to open a store: it may have to wait for its turn on a server.
-const OPEN_LIMIT: Duration = Duration::from_secs(40 * 60);
+pub(crate) const OPEN_LIMIT: Duration = Duration::from_secs(40 * 60);
 /// How long a case may take.
 const CASE_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// How long a call that was given up may take to end.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 /// How long a harness may take to drop a store.
-const CLOSE_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(60);
 
 /// The one runtime of the process: all connections of a case are made and used on it.
 ///
@@ -261,7 +261,7 @@ fn refusal(case: &Case, error: &EngineError, place: Place) -> Failure {
 }
 
 /// Awaits `future`; a panic or too long a wait is told in words.
-async fn guarded<T>(what: &str, limit: Duration, future: impl Future<Output = T>) -> Result<T, String> {
+pub(crate) async fn guarded<T>(what: &str, limit: Duration, future: impl Future<Output = T>) -> Result<T, String> {
     match tokio::time::timeout(limit, AssertUnwindSafe(future).catch_unwind()).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(panic)) => Err(format!("{what}: panic: {}", panic_text(&*panic))),

@@ -101,7 +101,9 @@ impl PartialEq for TransportFault {
 /// Why a call was refused or could not be answered.
 ///
 /// Every backend answers the same bad case with the same value; [`EngineError::class`] says what to do about it.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+/// What the store answered can be written down; a fault of the way to it cannot.
+#[derive(Clone, Debug, PartialEq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EngineError {
     /// What a write names does not exist.
@@ -128,6 +130,7 @@ pub enum EngineError {
     #[error("state: {0:?}")]
     State(StateKind),
     /// The way to the store is at fault.
+    #[serde(skip)]
     #[error("{} transport fault ({:?}, applied: {:?}): {}", .0.backend, .0.kind, .0.applied, .0.source)]
     Transport(TransportFault),
     /// This backend never does this; see its [`crate::Capabilities`].
@@ -137,6 +140,7 @@ pub enum EngineError {
         op: Operation,
     },
     /// A subscription lost its store; go on from the cursor.
+    #[serde(skip)]
     #[error("the subscription ended: {fault}")]
     StreamDisconnected {
         /// Behind the last event that was delivered.
@@ -145,9 +149,11 @@ pub enum EngineError {
         fault: Box<EngineError>,
     },
     /// A pool of the client is exhausted; nothing was sent.
+    #[serde(skip)]
     #[error("{pool} exhausted: all {max} are in use")]
     ResourceExhausted {
         /// Which pool.
+        #[serde(skip)]
         pool: &'static str,
         /// Its size.
         max: u32,

@@ -19,7 +19,7 @@ use super::{
 };
 #[cfg(feature = "flaws")]
 use crate::flaw;
-use crate::{AttemptRecord, Mint, Place, State, StoredExecution, capabilities::LABEL, state::Rank};
+use crate::{AttemptRecord, Mint, Place, State, StoredExecution, state::Rank};
 
 /// The failure of an execution whose lease lapsed once more than its policy allows.
 const MAX_RECLAIMS_EXCEEDED: &str = "max_reclaims_exceeded";
@@ -57,7 +57,7 @@ pub(super) fn complete_and_claim(
     #[cfg(feature = "flaws")]
     let ended = flaw::handed_over(state, ended);
     ended?;
-    claim(state, &handle.decode(LABEL)?.lane_id, capabilities, policy, now, mint)
+    claim(state, &handle.decode(state.label)?.lane_id, capabilities, policy, now, mint)
 }
 
 pub(super) fn claim_many(
@@ -301,6 +301,7 @@ pub(crate) fn take(
 ) -> Result<Handle, EngineError> {
     #[cfg(feature = "flaws")]
     let planted = state.flaw;
+    let label = state.label;
     let (row, index, events) = state.parts(id)?;
     let lease_epoch = LeaseEpoch(row.record.lease_epoch.0 + 1);
     #[cfg(feature = "flaws")]
@@ -354,7 +355,7 @@ pub(crate) fn take(
         lane_id: row.record.lane_id.clone(),
         worker_instance_id: policy.worker_instance_id.clone(),
     };
-    Ok(payload.seal(BackendTag::try_new(LABEL)?, kind))
+    Ok(payload.seal(BackendTag::try_new(label)?, kind))
 }
 
 /// How the work of a row comes to its next holder.

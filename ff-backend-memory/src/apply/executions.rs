@@ -14,7 +14,7 @@ use ff_core::{
 use super::each;
 #[cfg(feature = "flaws")]
 use crate::flaw;
-use crate::{Each, KeyRecord, Mailbox, Place, State, StoredExecution};
+use crate::{Each, KeyRecord, Mailbox, Place, State, StoredExecution, state::Shared};
 
 pub(super) fn create_execution(
     state: &mut State,
@@ -36,7 +36,7 @@ pub(super) fn create_execution(
         return Ok(CreateExecutionResult::Duplicate { execution_id: first });
     }
     let execution_id = args.execution_id;
-    let mut row = Box::new(row_of(args, now));
+    let mut row = Shared::new(row_of(args, now));
     #[cfg(feature = "flaws")]
     flaw::created(state, &mut row);
     let public_state = row.record.state.public_state();

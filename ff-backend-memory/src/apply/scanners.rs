@@ -8,7 +8,7 @@ use ff_core::{
 use super::claims::{Due, decide_due, settle};
 #[cfg(feature = "flaws")]
 use crate::flaw;
-use crate::{Mint, State, StoredExecution, capabilities::LABEL};
+use crate::{Mint, State, StoredExecution};
 
 pub(super) fn scan(
     state: &mut State,
@@ -18,7 +18,7 @@ pub(super) fn scan(
     mint: &mut dyn Mint,
 ) -> Result<ScanReport, EngineError> {
     args.filter.check()?;
-    let place = args.cursor.as_ref().map(|cursor| ScanPlace::open(cursor, LABEL, args.scanner)).transpose()?;
+    let place = args.cursor.as_ref().map(|cursor| ScanPlace::open(cursor, state.label, args.scanner)).transpose()?;
     #[cfg(feature = "flaws")]
     let place = flaw::scan_place(state, place);
     let most = usize::from(args.limit.get());
@@ -36,7 +36,7 @@ pub(super) fn scan(
         ScannerKind::EventRetention => pass.remove_events(state, retention),
         scanner => pass.settle(state, scanner, place.as_ref(), mint)?,
     }
-    pass.report(args.scanner)
+    pass.report(state.label, args.scanner)
 }
 
 /// One pass under way.
@@ -55,12 +55,12 @@ impl Pass<'_> {
         self.most - self.examined
     }
 
-    fn report(self, scanner: ScannerKind) -> Result<ScanReport, EngineError> {
+    fn report(self, label: &str, scanner: ScannerKind) -> Result<ScanReport, EngineError> {
         let last = if self.left() == 0 { self.last } else { None };
         Ok(ScanReport {
             examined: u32::try_from(self.examined).unwrap_or(u32::MAX),
             changed: u32::try_from(self.changed).unwrap_or(u32::MAX),
-            next_cursor: last.map(|place| place.seal(LABEL, scanner)).transpose()?,
+            next_cursor: last.map(|place| place.seal(label, scanner)).transpose()?,
         })
     }
 

@@ -46,7 +46,7 @@ fn ready_again(state: &mut State, lane: &LaneId, policy: &ClaimPolicy) {
 /// CL7: what a claim without work leaves.
 pub(super) fn left(state: &mut State, flaw: Flaw, op: &Op, now: TimestampMs, outcome: &Outcome) {
     let (Flaw::Cl7, Op::Claim { lane, .. }, Ok(Answer::Claim(None))) = (flaw, op, outcome) else { return };
-    let waits = |row: &&mut Box<crate::StoredExecution>| {
+    let waits = |row: &&mut crate::state::Shared<crate::StoredExecution>| {
         row.record.lane_id == *lane && row.record.state.lifecycle_phase == LifecyclePhase::Runnable
     };
     for row in state.executions.values_mut().filter(waits) {

@@ -19,8 +19,9 @@ pub(super) fn heard(state: &mut State, flaw: Flaw, op: &mut Op, now: TimestampMs
         _ => {}
     }
     if flaw == Flaw::Ex12 {
-        let ended =
-            |row: &&mut Box<crate::StoredExecution>| row.record.state.lifecycle_phase == LifecyclePhase::Terminal;
+        let ended = |row: &&mut crate::state::Shared<crate::StoredExecution>| {
+            row.record.state.lifecycle_phase == LifecyclePhase::Terminal
+        };
         for row in state.executions.values_mut().filter(ended) {
             if row.record.execution_deadline_at.is_some_and(|deadline| deadline.has_come(now)) {
                 row.record.state.terminal_outcome = TerminalOutcome::Expired;

@@ -87,7 +87,7 @@ pub(crate) async fn late_renewal(backend: &MemoryBackend, op: &Op) -> Option<Out
             let (row, index, _) = state.parts(&renewed.record.execution_id)?;
             let place = renewed.place;
             renewed.place = row.place;
-            *row = *renewed;
+            *row = (*renewed).clone();
             index.place(row, place);
             Ok(answer)
         })

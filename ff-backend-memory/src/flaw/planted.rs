@@ -76,7 +76,7 @@ pub(crate) fn refused(state: &mut State, op: &Op, now: TimestampMs) {
     if !state.has(Flaw::X1) {
         return;
     }
-    let held = handle.decode(crate::capabilities::LABEL).ok();
+    let held = handle.decode(state.label).ok();
     if let Some(row) = held.and_then(|held| state.executions.get_mut(&held.execution_id)) {
         row.record.last_mutation_at = now;
     }

@@ -138,7 +138,7 @@ impl State {
     /// WP17: forgets what other secrets the ids of keys that sign no more stand for.
     pub(crate) fn forget_key(&mut self, kid: &Kid) {
         if self.flaw == Some(Flaw::Wp17) && self.keyring.current.as_ref() != Some(kid) {
-            let Keyring { keys, .. } = &mut self.keyring;
+            let Keyring { keys, .. } = &mut *self.keyring;
             keys.remove(kid);
         }
     }

@@ -184,6 +184,16 @@ impl Events {
         }
     }
 
+    /// True if a lease was told of.
+    pub(crate) fn knows_lease(&self, lease_id: LeaseId) -> bool {
+        self.lease.iter().any(|entry| entry.lease_id == lease_id)
+    }
+
+    /// Gives a lease that was told of another id.
+    pub(crate) fn rename_lease(&mut self, from: LeaseId, to: LeaseId) {
+        self.lease.kept.iter_mut().filter(|entry| entry.lease_id == from).for_each(|entry| entry.lease_id = to);
+    }
+
     /// Takes back the latest completion.
     #[cfg(feature = "flaws")]
     pub(crate) fn forget_completion(&mut self) {

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, Subcommand, ValueEnum};
 use ff_conformance::{
-    Matrix,
+    Matrix, lockstep,
     report::{self, Found, Invalid, Provenance},
 };
 
@@ -40,6 +40,11 @@ enum Task {
         /// The report of a run, or the folder of those.
         new: PathBuf,
     },
+    /// Judge what was seen of a run again, without a store: `target/ff-conformance/lockstep/….trace.jsonl`.
+    Recheck {
+        /// The trace.
+        trace: PathBuf,
+    },
     /// Show reports in other forms: writes `report.md` and `report.html`, or prints one form.
     Render {
         /// The reports, or folders of them; without any those of the last run in `target/ff-conformance`.
@@ -71,6 +76,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Task::Merge { folder } => merge(&folder.unwrap_or_else(report::folder)),
         Task::Verify { reports } => verify(&reports),
         Task::Diff { old, new } => diff(&old, &new),
+        Task::Recheck { trace } => recheck(&trace),
         Task::Render { reports, form: Some(form), .. } => print(&reports, form),
         Task::Render { reports, form: None, out } => render(&reports, &out.unwrap_or_else(report::folder)),
     };
@@ -127,6 +133,21 @@ fn diff(old: &Path, new: &Path) -> Result<ExitCode, Invalid> {
     println!("{}", differences.join("\n"));
     eprintln!("ff-conformance: {} says something else than {}: {}", new.display(), old.display(), report::REMEDY);
     Ok(ExitCode::FAILURE)
+}
+
+fn recheck(trace: &Path) -> Result<ExitCode, Invalid> {
+    let invalid = |error: String| Invalid::new(format!("{}: {error}", trace.display()));
+    let text = std::fs::read_to_string(trace).map_err(|error| invalid(error.to_string()))?;
+    match lockstep::recheck(&text).map_err(invalid)? {
+        Ok(calls) => {
+            println!("{}: the contract allows all {calls} calls", trace.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(found) => {
+            println!("{}: {found}", trace.display());
+            Ok(ExitCode::FAILURE)
+        }
+    }
 }
 
 fn render(given: &[PathBuf], folder: &Path) -> Result<ExitCode, Invalid> {

@@ -2,6 +2,7 @@
 
 mod args;
 mod drive;
+mod lockstep;
 mod progress;
 
 use std::{
@@ -97,12 +98,20 @@ async fn judge(arguments: &Arguments, cases: &[&'static Case], servers: Option<&
     for column in &columns {
         eprintln!("{:<9} {}", column.backend.to_string(), column.source());
     }
+    if let Some(tape) = &arguments.tape {
+        return lockstep::one(&columns, tape).await;
+    }
     let mut reports = Vec::new();
-    for (backend, events) in drive::drive(columns, cases, arguments).await {
+    let driven = drive::drive(&columns, cases, arguments).await;
+    let tapes = lockstep::many(&columns, arguments).await;
+    for ((backend, events), tapes) in driven.into_iter().zip(tapes) {
         let seeds = arguments.seed.into_iter().collect();
         let provenance = Provenance { seeds, ..Provenance::here(format!("./dev run --backend {backend}")) };
         match report::merge(events, &provenance) {
-            Ok(report) => reports.push(report),
+            Ok(report) => reports.push(match tapes {
+                Some(tapes) => report.with_lockstep(tapes),
+                None => report,
+            }),
             Err(invalid) => return complain(&format!("{backend}: {invalid}")),
         }
     }

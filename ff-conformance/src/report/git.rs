@@ -13,6 +13,14 @@ impl Provenance {
         let dirty = commit.is_some() && changes.is_none_or(|changes| !changes.is_empty());
         Self { commit, dirty, seeds: Vec::new(), reproduce: reproduce.into() }
     }
+
+    /// A seed that follows from the commit: another one for each change, the same for each run on it.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        // 52 bits, so that no reader of JSON rounds it.
+        let digits = self.commit.as_deref().and_then(|commit| commit.get(..13));
+        digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(1)
+    }
 }
 
 fn answer(arguments: &[&str]) -> Option<String> {

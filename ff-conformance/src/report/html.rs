@@ -3,6 +3,7 @@
 mod cards;
 mod cases;
 mod failures;
+mod lockstep;
 mod tables;
 
 use std::fmt;
@@ -73,6 +74,9 @@ fn sections(reports: &[Report]) -> String {
     if red > 0 {
         sections.push(("failures", &failures));
     }
+    if reports.iter().any(|report| report.lockstep.is_some()) {
+        sections.push(("lockstep", "Lock-step"));
+    }
     sections.extend([
         ("cases", "Cases"),
         ("operations", "Operations"),
@@ -87,6 +91,7 @@ fn body(reports: &[Report]) -> String {
         cards::verdicts(reports),
         tables::matrix(reports),
         failures::failures(reports),
+        lockstep::lockstep(reports),
         cases::cases(reports),
         tables::operations(reports),
         tables::rules(reports),

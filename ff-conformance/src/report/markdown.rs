@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{CaseReport, Coverage, Report};
+use super::{CaseReport, Coverage, Report, lockstep};
 use crate::{Outcome, REQUIREMENTS, matrix::Matrix};
 
 /// One document over all `reports`: the matrix, the facts of each profile, what failed, what did not run.
@@ -58,6 +58,15 @@ fn profile(text: &mut String, report: &Report) {
     line(text, &format!("- Run: {} of {}, {} ms, `{}`", run.id, run.started, run.duration_ms, run.reproduce));
     for goal in &report.coverage.goals_unmet {
         line(text, &format!("- Goal not met: {goal}"));
+    }
+    if let Some(run) = &report.lockstep {
+        line(text, &format!("- {}", lockstep::line(run)));
+        for failure in &run.failures {
+            line(text, &format!("\n```text\n{}```", failure.text()));
+        }
+        for reason in &run.errored {
+            line(text, &format!("- A tape could not be judged: {reason}"));
+        }
     }
     told(text, report, "Failed", |outcome| matches!(outcome, Outcome::Failed { .. } | Outcome::Errored { .. }));
     told(text, report, "Not run", |outcome| matches!(outcome, Outcome::NotRun { .. }));
@@ -147,6 +156,9 @@ pub fn summary(reports: &[Report]) -> String {
             }
         }
         goals(&mut text, report);
+        if let Some(run) = &report.lockstep {
+            line(&mut text, &format!("\n{}: {}", report.profile.id, lockstep::text(run).trim_end()));
+        }
     }
     text
 }

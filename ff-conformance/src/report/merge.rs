@@ -78,6 +78,7 @@ pub fn merge(events: Vec<Event>, provenance: &Provenance) -> Result<Report, Inva
         declared,
         requirements: statuses(&cases),
         coverage: Coverage { methods: hits, goals_unmet },
+        lockstep: None,
         cases,
         footer: Footer { complete: true, counts, verdict },
     })

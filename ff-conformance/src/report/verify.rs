@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ff_core::{Capability, EngineError, Operation};
 
-use super::{CaseReport, Conclusion, Report, SCHEMA, SuiteFacts, Tally, goals, merge};
+use super::{CaseReport, Conclusion, Report, SCHEMA, SuiteFacts, Tally, goals, lockstep, merge};
 use crate::{Case, Outcome};
 
 /// What is wrong with a report that somebody wants to publish; empty if nothing is.
@@ -44,7 +44,8 @@ pub fn verify(report: &Report) -> Vec<String> {
     let (hits, declared) = (&report.coverage.methods, report.declared.as_ref());
     let goals = goals::unmet(&report.cases, hits, declared, report.profile.topology);
     must(report.coverage.goals_unmet == goals, "the unmet goals do not follow from what was called".to_owned());
-    let verdict = merge::conclusion(&counts, &goals, report.run.time_factor);
+    let cases = merge::conclusion(&counts, &goals, report.run.time_factor);
+    let verdict = cases.max(lockstep::conclusion(report.lockstep.as_ref()));
     must(
         report.footer.verdict == verdict,
         format!("the verdict says {}, and {verdict} follows from the cases", report.footer.verdict),

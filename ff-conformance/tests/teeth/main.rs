@@ -4,6 +4,7 @@
 
 mod denials;
 mod flaws;
+mod lockstep;
 #[path = "../../mutants/manifest.rs"]
 mod manifest;
 mod mutants;

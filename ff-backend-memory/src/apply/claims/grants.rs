@@ -12,7 +12,7 @@ use ff_core::{
 use super::{arrival, pick, promote, take};
 #[cfg(feature = "flaws")]
 use crate::flaw;
-use crate::{Mint, Place, State, StoredExecution, capabilities::LABEL};
+use crate::{Mint, Place, State, StoredExecution};
 
 pub(in crate::apply) fn claim_for_worker(
     state: &mut State,
@@ -140,7 +140,7 @@ fn redeem(
         return Err(EngineError::Contention(ContentionKind::NotAResumedExecution));
     }
     match verdict? {
-        Redeeming::Repeated => repeated(row, kind, lease_ttl),
+        Redeeming::Repeated => repeated(row, kind, lease_ttl, state.label),
         Redeeming::First => {
             let redeemed = row.record.grant.clone().map(|grant| GrantRecord { redeemed: true, ..grant });
             let policy = ClaimPolicy::new(args.worker_id.clone(), args.worker_instance_id.clone(), lease_ttl);
@@ -161,7 +161,7 @@ fn latest_kind(row: &StoredExecution) -> HandleKind {
 }
 
 /// The handle of the latest lease, as it was handed out.
-fn repeated(row: &StoredExecution, kind: HandleKind, lease_ttl: Duration) -> Result<Handle, EngineError> {
+fn repeated(row: &StoredExecution, kind: HandleKind, lease_ttl: Duration, label: &str) -> Result<Handle, EngineError> {
     let record = &row.record;
     let (Some(lease), Some(fence)) = (&record.lease, record.fence()) else {
         return Err(EngineError::corrupt("leased without a lease"));
@@ -174,5 +174,5 @@ fn repeated(row: &StoredExecution, kind: HandleKind, lease_ttl: Duration) -> Res
         lane_id: record.lane_id.clone(),
         worker_instance_id: lease.worker_instance_id.clone(),
     };
-    Ok(payload.seal(BackendTag::try_new(LABEL)?, kind))
+    Ok(payload.seal(BackendTag::try_new(label)?, kind))
 }

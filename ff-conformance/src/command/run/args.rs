@@ -31,6 +31,15 @@ pub(crate) struct Arguments {
     /// Run the cases in the order that follows from this number; no case depends on another.
     #[arg(long, value_name = "NUMBER")]
     pub(super) seed: Option<u64>,
+    /// Then also play tapes, sequences of calls that are drawn from a seed, beside the executable specification.
+    #[arg(long)]
+    pub(super) lockstep: bool,
+    /// So many tapes on each backend; without it at most 200, until the last 20 showed nothing new.
+    #[arg(long, value_name = "N", requires = "lockstep")]
+    pub(super) tapes: Option<u64>,
+    /// Play this tape and no case.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["case", "lockstep", "reports"])]
+    pub(super) tape: Option<PathBuf>,
     #[command(flatten)]
     switches: Switches,
 }

@@ -19,7 +19,7 @@ use super::{
 pub(super) struct Column {
     /// Which.
     pub(super) backend: Backend,
-    harness: Arc<dyn Harness>,
+    pub(super) harness: Arc<dyn Harness>,
     server: Option<Result<ServerFacts, NoServer>>,
 }
 
@@ -33,8 +33,13 @@ impl Column {
         }
     }
 
+    /// True if there is a store to be had.
+    pub(super) const fn has_server(&self) -> bool {
+        !matches!(self.server, Some(Err(_)))
+    }
+
     /// How many cases its server bears at once.
-    fn concurrency(&self) -> usize {
+    pub(super) fn concurrency(&self) -> usize {
         match &self.server {
             Some(Ok(facts)) => facts.concurrency,
             Some(Err(_)) | None => usize::MAX,
@@ -66,19 +71,19 @@ fn facts<S>(server: &Result<S, NoServer>, facts: impl Fn(&S) -> &ServerFacts) ->
 
 /// Runs `cases` on every backend and returns what was told, by backend.
 pub(super) async fn drive(
-    columns: Vec<Column>,
+    columns: &[Column],
     cases: &[&'static Case],
     arguments: &Arguments,
 ) -> Vec<(Backend, Vec<Event>)> {
     let progress = Progress::new();
-    let runs = columns.into_iter().map(|column| {
+    let runs = columns.iter().map(|column| {
         let bar = progress.column(column.backend.to_string(), cases.len());
         one(column, cases, arguments, bar)
     });
     futures::future::join_all(runs).await
 }
 
-async fn one(column: Column, cases: &[&'static Case], arguments: &Arguments, mut bar: Bar) -> (Backend, Vec<Event>) {
+async fn one(column: &Column, cases: &[&'static Case], arguments: &Arguments, mut bar: Bar) -> (Backend, Vec<Event>) {
     let mut events = Vec::with_capacity(cases.len());
     if let Some(Err(none)) = &column.server {
         let told = cases.iter().map(|case| Event::no_server(&*column.harness, case, &none.to_string()));

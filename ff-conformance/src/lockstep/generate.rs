@@ -1,0 +1,214 @@
+//! A tape from a seed: each call is drawn from the state that the calls before it lead to.
+
+use ff_backend_memory::{Answer, Op, Outcome, SeededMint, State, apply};
+use ff_core::{ClaimForWorkerOutcome, EngineError, Limits, Operation, Stem, Supports, TimestampMs};
+
+use super::{
+    BEGIN,
+    call::Call,
+    dice::Dice,
+    draw::{Draw, Intent},
+    refs::Book,
+    tape::{Act, Step, Tape},
+};
+
+/// What tapes are made of.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    /// Steps of a tape.
+    pub(crate) steps: u32,
+    /// Clients of a tape.
+    pub(crate) clients: u8,
+    /// What the backend offers.
+    pub(crate) supports: Supports,
+}
+
+impl Recipe {
+    /// Forty steps of two clients on a backend that offers everything.
+    pub(crate) fn new() -> Self {
+        Self { steps: 40, clients: 2, supports: Supports::all() }
+    }
+}
+
+/// The label in the handles of a tape that is being made.
+const LABEL: &str = "tape";
+
+/// Draws of a call that fits its intent, for one operation and in all.
+const TRIES: (usize, usize) = (5, 4);
+
+/// The tape that follows from `dice`.
+pub(crate) fn generate(mut dice: Dice, recipe: &Recipe) -> Tape {
+    let mut world = World {
+        state: State::of_backend(LABEL, Limits::of_partitions(1)),
+        mint: SeededMint::new(dice.draw()),
+        book: Book::new(LABEL),
+        now: BEGIN,
+        // In small worlds things happen again and again to one execution.
+        most: dice.weighted(&[(25, 1), (15, 2), (60, 7)]).unwrap_or(7),
+    };
+    let mut steps: Vec<Step> = Vec::new();
+    for n in 0..recipe.steps {
+        let act = if world.state.executions().next().is_some() && dice.chance(18) {
+            Act::WaitMs(world.wait(&mut dice))
+        } else {
+            let earlier: Vec<_> = steps.iter().filter(|step| matches!(step.act, Act::Call(_))).collect();
+            match dice.one(&earlier).filter(|_| dice.chance(7)) {
+                Some(again) => again.act.clone(),
+                None => match world.call(&mut dice, recipe) {
+                    Some(call) => Act::Call(call),
+                    None => Act::WaitMs(1),
+                },
+            }
+        };
+        let client = u8::try_from(dice.below(usize::from(recipe.clients))).unwrap_or_default();
+        world.take(n, &act);
+        steps.push(Step { n, act, client });
+    }
+    Tape::new(steps)
+}
+
+/// The store as the tape has brought it so far.
+struct World {
+    state: State,
+    mint: SeededMint,
+    book: Book,
+    now: TimestampMs,
+    /// Executions beyond which no further one is created.
+    most: usize,
+}
+
+impl World {
+    fn take(&mut self, n: u32, act: &Act) {
+        match act {
+            Act::WaitMs(ms) => self.now = TimestampMs::from_ms(self.now.as_ms() + ms),
+            Act::Call(call) => {
+                let Ok(op) = call.resolve(&self.book, self.now) else { return };
+                if let Ok(answer) = apply(&mut self.state, &op, self.now, &mut self.mint) {
+                    self.book.note(n, &answer);
+                }
+            }
+        }
+    }
+
+    /// How far the clock moves: often to where something falls due.
+    fn wait(&self, dice: &mut Dice) -> i64 {
+        const DAY: i64 = 24 * 60 * 60 * 1000;
+        let due = self.state.executions().filter_map(|row| row.place.due_at).filter(|due| *due > self.now).min();
+        let to_due = due.map(|due| due.as_ms() - self.now.as_ms() + dice.number(0, &[0, 0, -1, 1]));
+        match (dice.below(100), to_due) {
+            (0..40, Some(ms)) if ms > 0 => ms,
+            (0..60, _) => dice.number(1, &[2, 10, 50]),
+            (60..82, _) => dice.number(100, &[500, 1000, 3000]),
+            (82..90, _) => dice.number(30_000, &[60_000]),
+            (90..94, _) => dice.number(DAY, &[DAY + 1, DAY - 1]),
+            _ if self.now.as_ms() > BEGIN.as_ms() + 2000 => -dice.number(1, &[100, 2000]),
+            _ => 1,
+        }
+    }
+
+    /// A call that ends as it is meant to, or else another one.
+    fn call(&self, dice: &mut Dice, recipe: &Recipe) -> Option<Call> {
+        let intent = dice.weighted(&[(70, Intent::Enabled), (20, Intent::Refused), (10, Intent::Junk)])?;
+        let ops: Vec<_> = Operation::ALL
+            .iter()
+            .filter(|op| recipe.supports.offers(**op))
+            .map(|op| match weight(*op, self.state.executions().count() < self.most.min(3)) {
+                weight if weight == 0 || intent == Intent::Enabled => (weight, *op),
+                // Every operation is refused as often as others, however seldom it is wanted.
+                _ => (1, *op),
+            })
+            .collect();
+        let mut last = None;
+        for _ in 0..TRIES.1 {
+            let op = dice.weighted(&ops)?;
+            for _ in 0..TRIES.0 {
+                let (state, book, most) = (&self.state, &self.book, self.most);
+                let mut draw = Draw { dice, state, book, now: self.now, intent, most };
+                let Some(call) = Call::draw(op, &mut draw) else { break };
+                let Ok(op) = call.resolve(&self.book, self.now) else { break };
+                if self.would_end(&op) == intent {
+                    return Some(call);
+                }
+                last = Some(call);
+            }
+        }
+        last
+    }
+
+    /// What the call would be an example of.
+    fn would_end(&self, op: &Op) -> Intent {
+        let outcome = apply(&mut self.state.clone(), op, self.now, &mut self.mint.clone());
+        match &outcome {
+            Err(EngineError::Validation { .. }) => Intent::Junk,
+            Err(_) => Intent::Refused,
+            Ok(_) if has_effect(&outcome) => Intent::Enabled,
+            Ok(_) => Intent::Refused,
+        }
+    }
+}
+
+/// False for an empty look.
+const fn has_effect(outcome: &Outcome) -> bool {
+    match outcome {
+        Ok(Answer::ClaimMany(handles)) => !handles.is_empty(),
+        Ok(
+            Answer::Claim(None)
+            | Answer::ClaimForWorker(ClaimForWorkerOutcome::NoWork)
+            | Answer::DescribeExecution(None)
+            | Answer::ReadExecutionState(None)
+            | Answer::ReadExecutionInfo(None)
+            | Answer::GetExecutionResult(None)
+            | Answer::ExplainUnclaimed(None),
+        )
+        | Err(_) => false,
+        Ok(_) => true,
+    }
+}
+
+/// How often an operation is drawn in a store that may lack executions; one without a line of its own is drawn all the
+/// same.
+const fn weight(op: Operation, lacks: bool) -> usize {
+    match op {
+        Operation::CreateExecution => {
+            if lacks {
+                60
+            } else {
+                5
+            }
+        }
+        Operation::Claim => 22,
+        Operation::Fail => 14,
+        Operation::Complete | Operation::Progress | Operation::ClaimForWorker | Operation::Delay => 8,
+        Operation::ReplayExecution => 6,
+        Operation::ClaimResumedExecution => 12,
+        Operation::ClaimExecution | Operation::Renew | Operation::RevokeLease | Operation::CancelExecution => 5,
+        Operation::Scan => 7,
+        Operation::DescribeExecution
+        | Operation::ReadExecutionState
+        | Operation::ReadExecutionInfo
+        | Operation::GetExecutionResult
+        | Operation::ListExecutions
+        | Operation::ListLanes => 1,
+        _ => match op.stem() {
+            Stem::Backend | Stem::Subscriptions => 0,
+            _ => 3,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tape_follows_from_its_seed_and_its_text_is_whole() {
+        let tape = |number| generate(Dice::of_tape(7, number), &Recipe::new());
+        for number in 0..50 {
+            let made = tape(number);
+            assert_eq!(made, tape(number));
+            assert_eq!(Tape::read(&made.text()).unwrap(), made);
+            assert_eq!(made.closed(made.steps.clone()), made, "every reference leads to a step before");
+        }
+        assert_ne!(tape(0), tape(1));
+    }
+}

@@ -1,0 +1,12 @@
+//! Lock-step on the memory backend: it agrees with itself, and what is shrunk is short.
+
+use super::*;
+use crate::backends::memory::Memory;
+
+#[tokio::test]
+async fn the_specification_agrees_with_itself_and_reaches_its_goals() {
+    let report = lockstep(&Memory, &Plan::new(700, 1), |_| {}).await;
+    println!("{} tapes, {} steps, {} signatures", report.tapes, report.steps, report.signatures);
+    assert_eq!((&report.failures, &report.errored), (&Vec::new(), &Vec::new()));
+    assert_eq!(report.goals_unmet, Vec::<String>::new());
+}
