@@ -117,6 +117,14 @@ impl History {
         self.operators.iter().filter(|event| event.kind == OperatorEventKind::Replayed)
     }
 
+    /// Leaves out what was told until an instant.
+    fn forget(&mut self, until: TimestampMs) {
+        self.leases.retain(|event| event.at > until);
+        self.completions.retain(|event| event.at > until);
+        self.operators.retain(|event| event.at > until);
+        self.signals.retain(|event| event.at > until);
+    }
+
     /// True if no end of the latest run was told.
     fn is_untold(&self) -> bool {
         self.completions.len() == self.replays().count()
@@ -205,12 +213,15 @@ impl World {
         self.dump = Some(dump);
     }
 
-    /// Leaves out the histories that the case let be removed, wholly or in part.
+    /// Leaves out the histories that the case let be removed, wholly or in part: also what an execution left behind whose
+    /// id another one has now.
     fn forget(&mut self, until: TimestampMs) {
         if until > TimestampMs::from_ms(i64::MIN) {
-            self.reads.retain(|reads| reads.info.created_at > until);
+            let last = until.plus(self.slack);
+            self.reads.retain(|reads| reads.info.created_at > last.plus(self.slack));
             let kept: HashSet<_> = self.reads.iter().map(|reads| reads.info.execution_id).collect();
             self.histories.retain(|id, _| kept.contains(id));
+            self.histories.values_mut().for_each(|history| history.forget(last));
         }
     }
 
