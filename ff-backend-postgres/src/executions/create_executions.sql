@@ -27,7 +27,9 @@ WITH asked AS MATERIALIZED (
 clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
 known AS MATERIALIZED (SELECT id FROM executions WHERE id = ANY ($1)),
 judged AS MATERIALIZED (
-    SELECT a.place, a.id, a.namespace, a.key, a.window_ms, k.id IS NOT NULL AS is_known, f.execution_id AS first,
+    -- What follows another item of its id waits for what becomes of that.
+    SELECT a.place, a.id, a.namespace, a.key, a.window_ms, k.id IS NOT NULL AS is_known,
+        CASE WHEN row_number() OVER (PARTITION BY a.id ORDER BY a.place) = 1 THEN f.execution_id END AS first,
         a.leads AND k.id IS NULL AND f.execution_id IS NULL AS makes
     FROM asked a LEFT JOIN known k ON k.id = a.id LEFT JOIN LATERAL (
         SELECT execution_id FROM idempotency_keys i

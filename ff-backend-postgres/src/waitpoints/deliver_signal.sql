@@ -72,7 +72,7 @@ progress AS MATERIALIZED (
     GROUP BY l.place, l.n
 ),
 decided AS MATERIALIZED (
-    SELECT j.*, coalesce($15, suspension_delay_ms, 0) AS delay_ms, CASE
+    SELECT j.*, coalesce($15, suspension_delay_ms, 0) AS delay_ms, coalesce(timed_out = 'escalate', false) AS escalated, CASE
         WHEN pending THEN 'buffered_for_pending_waitpoint'
         WHEN NOT (SELECT bool_or(listed) FROM progress) THEN 'signal_ignored_not_in_condition'
         WHEN NOT (SELECT bool_or(matched) FROM progress) THEN 'signal_ignored_matcher_failed'
@@ -88,7 +88,11 @@ accepted AS (
     FROM decided
 ),
 counted AS (
-    UPDATE executions e SET signal_count = coalesce(e.signal_count, 0) + 1, last_mutation_at = d.now
+    UPDATE executions e SET signal_count = coalesce(e.signal_count, 0) + 1, last_mutation_at = d.now,
+        blocking_reason = CASE WHEN d.escalated THEN 'paused_by_operator' ELSE e.blocking_reason END,
+        suspension_reason = CASE WHEN d.escalated THEN 'waiting_for_operator_review' ELSE e.suspension_reason END,
+        suspension_timeout_at = CASE WHEN NOT d.escalated THEN e.suspension_timeout_at END,
+        due_at = CASE WHEN d.escalated THEN e.execution_deadline_at ELSE e.due_at END
     FROM decided d WHERE e.id = $1 AND d.effect <> 'resume_condition_satisfied'
 ),
 resumed AS (

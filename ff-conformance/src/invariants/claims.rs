@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use ff_core::LeaseEventKind;
+use ff_core::{LeaseEventKind, LeaseHistoryEvent};
 
 use super::{World, holds};
 use crate::{Cx, Verdict, check};
@@ -20,11 +20,12 @@ pub(super) fn check(cx: &Cx, world: &World) -> Verdict {
     }
     for (reads, history) in world.told() {
         let info = &reads.info;
-        for event in history.leases.iter().filter(|event| event.kind != LeaseEventKind::Released) {
-            if !matches!(event.kind, LeaseEventKind::Acquired | LeaseEventKind::Reclaimed) {
-                continue;
-            }
-            let early = info.execution_deadline_at.is_none_or(|deadline| !deadline.has_come(event.at));
+        let claims =
+            |event: &&LeaseHistoryEvent| matches!(event.kind, LeaseEventKind::Acquired | LeaseEventKind::Reclaimed);
+        for event in history.leases.iter().filter(claims) {
+            // A replay counts the deadline anew, by a clock that may have stepped back.
+            let deadline = info.execution_deadline_at.map(|deadline| deadline.plus(world.slack));
+            let early = deadline.is_none_or(|deadline| !deadline.has_come(event.at));
             let found = (event, info.execution_deadline_at);
             check!(cx, "FF-EXE-008", found, holds("no claim at or after the deadline", early));
             let fits = world.in_order(info.created_at, event.at);

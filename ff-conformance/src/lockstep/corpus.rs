@@ -10,7 +10,10 @@ macro_rules! corpus {
 }
 
 corpus! {
+    "claims/a-grant-after-a-time-out-that-resumed.json",
     "claims/a-grant-lapses.json",
+    "executions/an-item-after-another-of-its-id.json",
+    "waitpoints/a-signal-after-an-escalation.json",
 }
 
 /// The tapes of the corpus by name; a file that is no tape is an empty one, which a test refuses.

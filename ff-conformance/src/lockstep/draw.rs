@@ -111,6 +111,11 @@ impl Draw<'_> {
         Some(self.state.execution(&held.execution_id)?.record.check_fence(&held.fence, self.now))
     }
 
+    /// True for a lease that works.
+    pub(super) fn is_live(&self, place: (u32, u32)) -> bool {
+        self.fence(place).is_some_and(|met| met.is_ok())
+    }
+
     /// A lease that a step has returned: one that is live where the call shall succeed.
     pub(super) fn lease(&mut self) -> Option<LeaseRef> {
         // One that works, or one of the few whose execution somebody else works on.
@@ -174,9 +179,13 @@ impl Draw<'_> {
         if interrupted && self.dice.chance(80) && self.book.grants.values().any(is_interrupted) {
             steps.retain(|step| self.book.grants.get(step).is_some_and(is_interrupted));
         }
-        let has_lapsed = |grant: &ClaimGrant| grant.expires_at.has_come(self.now);
-        if self.intent == Intent::Refused && self.dice.chance(40) && self.book.grants.values().any(has_lapsed) {
-            steps.retain(|step| self.book.grants.get(step).is_some_and(has_lapsed));
+        let has_lapsed = |step: &u32| {
+            let Some(grant) = self.book.grants.get(step) else { return false };
+            let stored = self.state.execution(&grant.execution_id).and_then(|row| row.record.grant.as_ref());
+            grant.expires_at.has_come(self.now) && stored.is_some_and(|stored| stored.grant_key == grant.grant_key)
+        };
+        if self.intent == Intent::Refused && steps.iter().any(has_lapsed) {
+            steps.retain(has_lapsed);
         }
         let last = steps.len().saturating_sub(2);
         let from = if self.dice.chance(80) { steps.get(last..).unwrap_or_default() } else { &steps[..] };

@@ -2,8 +2,8 @@
 
 use ff_backend_memory::{Answer, Op, Outcome, SeededMint, State, apply};
 use ff_core::{
-    ClaimForWorkerOutcome, ContentionKind, EngineError, Limits, Operation, StateKind, Stem, Supports, TimestampMs,
-    ValidationKind,
+    ClaimForWorkerOutcome, ContentionKind, EngineError, Handle, Limits, Operation, Repeat, StateKind, Stem, Supports,
+    TimestampMs, ValidationKind,
 };
 
 use super::{
@@ -27,14 +27,17 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
-    /// Forty steps of two clients on a backend that offers everything.
+    /// Fifty steps of two clients on a backend that offers everything.
     pub(crate) fn new() -> Self {
-        Self { steps: 40, clients: 2, supports: Supports::all() }
+        Self { steps: 50, clients: 2, supports: Supports::all() }
     }
 }
 
 /// The label in the handles of a tape that is being made.
 const LABEL: &str = "tape";
+
+/// How often out of 100 a caller never learns the answer.
+const LOST: usize = 5;
 
 /// How often out of 100 a refusal that most operations know is drawn anew.
 const COMMON: usize = 60;
@@ -51,10 +54,14 @@ pub(crate) fn generate(mut dice: Dice, recipe: &Recipe) -> Tape {
         now: BEGIN,
         // In small worlds things happen again and again to one execution.
         most: dice.weighted(&[(25, 1), (15, 2), (60, 7)]).unwrap_or(7),
+        focus: dice.weighted(&[(40, Focus::Lives), (40, Focus::Waitpoints), (20, Focus::All)]).unwrap_or(Focus::All),
     };
     let mut steps: Vec<Step> = Vec::new();
     for n in 0..recipe.steps {
-        let act = if n == 0 && dice.chance(70) {
+        let repeats = steps.last().filter(|last| last.lost && dice.chance(60));
+        let act = if let Some(last) = repeats {
+            last.act.clone()
+        } else if n == 0 && world.focus != Focus::Lives && dice.chance(75) {
             Act::Call(Call::seed())
         } else if world.state.executions().next().is_some() && dice.chance(18) {
             Act::WaitMs(world.wait(&mut dice))
@@ -69,8 +76,8 @@ pub(crate) fn generate(mut dice: Dice, recipe: &Recipe) -> Tape {
             }
         };
         let client = u8::try_from(dice.below(usize::from(recipe.clients))).unwrap_or_default();
-        world.take(n, &act);
-        steps.push(Step { n, act, client });
+        let lost = world.take(n, &act, &mut dice);
+        steps.push(Step { n, act, client, lost });
     }
     Tape::new(steps)
 }
@@ -83,18 +90,70 @@ struct World {
     now: TimestampMs,
     /// Executions beyond which no further one is created.
     most: usize,
+    focus: Focus,
+}
+
+/// What a tape is mostly about: a stem that is left out leaves steps for others, which meet the more often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Focus {
+    /// Executions from their creation to their end, without suspended work.
+    Lives,
+    /// Suspended work, without grants.
+    Waitpoints,
+    /// Everything.
+    All,
+}
+
+impl Focus {
+    /// How much more often an operation is drawn.
+    const fn factor(self, op: Operation) -> usize {
+        let of_grants = matches!(
+            op,
+            Operation::ClaimForWorker
+                | Operation::ClaimExecution
+                | Operation::ClaimFromReclaim
+                | Operation::ClaimResumedExecution
+        );
+        match (self, op.stem()) {
+            (Self::Lives, Stem::Waitpoints) => 0,
+            (Self::Waitpoints, _) if of_grants => 0,
+            (Self::Waitpoints, Stem::Waitpoints) => 2,
+            _ => 1,
+        }
+    }
 }
 
 impl World {
-    fn take(&mut self, n: u32, act: &Act) {
+    /// Takes a step; tells whether its answer is lost.
+    fn take(&mut self, n: u32, act: &Act, dice: &mut Dice) -> bool {
         match act {
-            Act::WaitMs(ms) => self.now = TimestampMs::from_ms(self.now.as_ms() + ms),
+            Act::WaitMs(ms) => {
+                self.now = TimestampMs::from_ms(self.now.as_ms() + ms);
+                false
+            }
             Act::Call(call) => {
-                let Ok(op) = call.resolve(&self.book, self.now) else { return };
-                if let Ok(answer) = apply(&mut self.state, &op, self.now, &mut self.mint) {
+                let Ok(op) = call.resolve(&self.book, self.now) else { return false };
+                let lost = dice.chance(LOST) && self.can_be_lost(&op);
+                if let Ok(answer) = apply(&mut self.state, &op, self.now, &mut self.mint)
+                    && !lost
+                {
                     self.book.note(n, &op, &answer);
                 }
+                lost
             }
+        }
+    }
+
+    /// False for reads, for a draw that no read shows, and for an id that decides the order of a listing.
+    fn can_be_lost(&self, op: &Op) -> bool {
+        let draws = |handle: &Handle| {
+            let row = self.book.read(handle).and_then(|held| self.state.execution(&held.execution_id));
+            row.and_then(|row| row.retry_rule.as_ref()).is_some_and(|rule| rule.jitter)
+        };
+        match op {
+            Op::CreateWaitpoint { .. } => false,
+            Op::Fail { handle, .. } => !draws(handle),
+            op => Repeat::of(op.operation()) != Repeat::Reads,
         }
     }
 
@@ -124,9 +183,9 @@ impl World {
         let ops: Vec<_> = Operation::ALL
             .iter()
             .filter(|op| recipe.supports.offers(**op))
-            .map(|op| match weight(*op, &lacks) {
+            .map(|op| match weight(*op, &lacks) * self.focus.factor(*op) {
                 weight if weight == 0 || intent == Intent::Enabled => (weight, *op),
-                _ => (refusals(*op), *op),
+                _ => (refusals(*op) * self.focus.factor(*op), *op),
             })
             .collect();
         let mut last = None;
@@ -203,7 +262,8 @@ const fn has_effect(outcome: &Outcome) -> bool {
 const fn refusals(op: Operation) -> usize {
     match op {
         Operation::Suspend | Operation::SuspendByTriple => 8,
-        Operation::DeliverSignal | Operation::ClaimResumedExecution | Operation::CancelExecution => 4,
+        Operation::ClaimResumedExecution => 6,
+        Operation::DeliverSignal | Operation::CancelExecution => 4,
         _ => 1,
     }
 }

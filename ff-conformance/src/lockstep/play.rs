@@ -126,7 +126,9 @@ impl<'a> Stage<'a> {
                         Err(Unresolved::Dangling) => continue,
                         Err(Unresolved::Malformed(text)) => return Err(Halt::Errored(text)),
                     };
-                    if let Ok(answer) = self.call(step.client, op.clone()).await? {
+                    if step.lost {
+                        self.lose(step.client, op).await?;
+                    } else if let Ok(answer) = self.call(step.client, op.clone()).await? {
                         self.book.note(step.n, &op, &answer);
                     }
                     since += 1;
@@ -197,18 +199,35 @@ impl<'a> Stage<'a> {
         Ok(outcome)
     }
 
+    /// One call whose answer nobody learns. What can be read then says what it did, and shows the ids that it minted
+    /// before others take their place.
+    async fn lose(&mut self, number: u8, op: Op) -> Result<(), Halt> {
+        let client = self.client(number).ok_or_else(|| Halt::Errored("no such client".to_owned()))?;
+        let outcome = perform(&**client, op.clone()).await;
+        self.see(number, op, &outcome, Obs::Lost).await?;
+        look::reads(self).await
+    }
+
     /// Whether the specification allows `outcome`.
     pub(super) async fn judge(&mut self, number: u8, op: Op, outcome: &Outcome) -> Result<(), Halt> {
-        let obs = Obs::from(outcome.clone());
-        if !matches!(obs, Obs::Answered(_)) {
+        self.see(number, op, outcome, Obs::from(outcome.clone())).await
+    }
+
+    /// Takes what was seen of a call that ended with `outcome`.
+    async fn see(&mut self, number: u8, op: Op, outcome: &Outcome, obs: Obs) -> Result<(), Halt> {
+        if !matches!(Obs::from(outcome.clone()), Obs::Answered(_)) {
             return Err(Halt::Errored(format!("{}: {outcome:?}", op.operation())));
         }
         let label = self.label();
         let mut expected = Vec::new();
-        let mut legal = Vec::new();
+        let mut legal: Vec<State> = Vec::new();
         for model in &self.models {
             match accept(model, &op, &obs, Interval::at(self.now)) {
-                Judgement::Legal(states) => legal.extend(states),
+                Judgement::Legal(states) => states.into_iter().for_each(|state| {
+                    if !legal.contains(&state) {
+                        legal.push(state);
+                    }
+                }),
                 Judgement::Illegal { expected: allowed } => expected.extend(allowed),
             }
         }

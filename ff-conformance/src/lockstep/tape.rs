@@ -31,6 +31,9 @@ pub(crate) struct Step {
     /// Who does it.
     #[serde(default, skip_serializing_if = "super::names::is_default")]
     pub(super) client: u8,
+    /// The caller never learns the answer.
+    #[serde(default, skip_serializing_if = "super::names::is_default")]
+    pub(super) lost: bool,
 }
 
 /// What a step does.
@@ -131,7 +134,7 @@ mod tests {
   {"call":{"create_execution":{"execution":7,"priority":1}},"n":0},
   {"n":1,"wait_ms":5},
   {"call":{"claim":{"ttl_ms":50}},"client":1,"n":3},
-  {"call":{"complete":{"lease":"lease#3/truncated"}},"n":4},
+  {"call":{"complete":{"lease":"lease#3/truncated"}},"lost":true,"n":4},
   {"call":{"renew_many":["lease#3","lease#9.1"]},"n":10}
 ]}
 "#;

@@ -248,8 +248,8 @@ impl Suspend {
 
     fn draw(draw: &mut Draw<'_>) -> Option<Self> {
         // What refuses the rest of the arguments has a lease that works.
-        let lease =
-            if draw.intent != Intent::Enabled && draw.dice.chance(70) { draw.live_lease() } else { draw.lease() }?;
+        let live = if draw.intent != Intent::Enabled && draw.dice.chance(70) { draw.live_lease() } else { None };
+        let lease = live.or_else(|| draw.lease())?;
         let refused = draw.intent == Intent::Refused;
         let pending = if draw.dice.chance(if refused { 60 } else { 35 }) { draw.pending_door(lease) } else { None };
         let used = draw.used_waitpoints(lease);
@@ -429,15 +429,20 @@ impl Draw<'_> {
         Some(DoorRef(Place::of(step, item)))
     }
 
-    /// A lease that works, whatever the call is meant to be.
+    /// A lease that works, of an execution that has had waitpoints if there is one.
     fn live_lease(&mut self) -> Option<LeaseRef> {
-        let intent = std::mem::replace(&mut self.intent, Intent::Enabled);
-        let lease = self.lease();
-        self.intent = intent;
-        if intent == Intent::Refused && self.dice.chance(15) {
-            return lease.map(|lease| LeaseRef(Place { bend: Some(Bend::OtherIndex), ..lease.0 }));
+        let had_some = |place: &(u32, u32)| {
+            let held = self.book.leases.get(place).and_then(|handle| self.book.read(handle));
+            let row = held.and_then(|held| self.state.execution(&held.execution_id));
+            row.is_some_and(|row| !row.mailbox.waitpoints.is_empty())
+        };
+        let mut places: Vec<_> = self.book.leases.keys().copied().filter(|place| self.is_live(*place)).collect();
+        if places.iter().any(had_some) {
+            places.retain(had_some);
         }
-        lease
+        let (step, item) = self.dice.one(&places)?;
+        let bends = self.intent == Intent::Refused && self.dice.chance(15);
+        Some(LeaseRef(Place { bend: bends.then_some(Bend::OtherIndex), ..Place::of(step, item) }))
     }
 
     /// A waitpoint of its execution for the suspension of a lease to take up: a pending one where that is wanted.
@@ -453,7 +458,7 @@ impl Draw<'_> {
             fitting.extend(self.book.doors.keys());
         }
         // Those that no suspension took up have ended in more ways.
-        let prefers = self.dice.chance(60);
+        let prefers = self.dice.chance(75);
         let is_left =
             |place: &(u32, u32)| self.record_of(*place).is_some_and(|(_, one)| one.suspension_number.is_none());
         if prefers && fitting.iter().any(is_left) {
