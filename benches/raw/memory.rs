@@ -88,11 +88,36 @@ impl Run for Arc<Mutex<Rows>> {
     type Work = Lease;
 
     async fn claim(&self) -> Result<Option<Lease>, Failure> {
-        let (lease_id, attempt_id) = (Uuid::new_v4(), Uuid::new_v4());
+        self.lock().unwrap_or_else(PoisonError::into_inner).claim()
+    }
+
+    async fn complete(&self, lease: Lease) -> Result<(), Failure> {
+        self.lock().unwrap_or_else(PoisonError::into_inner).complete(&lease)
+    }
+
+    async fn complete_and_claim(&self, lease: Lease) -> Result<Option<Lease>, Failure> {
         let mut all = self.lock().unwrap_or_else(PoisonError::into_inner);
+        all.complete(&lease)?;
+        all.claim()
+    }
+
+    async fn claim_many(&self, most: u16) -> Result<Vec<Lease>, Failure> {
+        let mut all = self.lock().unwrap_or_else(PoisonError::into_inner);
+        (0..most).filter_map(|_| all.claim().transpose()).collect()
+    }
+
+    async fn complete_many(&self, leases: Vec<Lease>) -> Result<(), Failure> {
+        let mut all = self.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.iter().try_for_each(|lease| all.complete(lease))
+    }
+}
+
+impl Rows {
+    fn claim(&mut self) -> Result<Option<Lease>, Failure> {
+        let (lease_id, attempt_id) = (Uuid::new_v4(), Uuid::new_v4());
         let now = now_ms();
-        let Some((_, _, id)) = all.ready.pop_first() else { return Ok(None) };
-        let row = all.rows.get_mut(&id).ok_or("a ready row is missing")?;
+        let Some((_, _, id)) = self.ready.pop_first() else { return Ok(None) };
+        let row = self.rows.get_mut(&id).ok_or("a ready row is missing")?;
         let expires_at = now + TTL_MS;
         row.epoch += 1;
         row.lease = Some(Held { lease_id, expires_at });
@@ -105,23 +130,22 @@ impl Run for Arc<Mutex<Rows>> {
         });
         let attempt_index = i64::try_from(row.attempts.len())? - 1;
         let lease = Lease { id: id.clone(), epoch: row.epoch, attempt_index, lease_id, attempt_id };
-        all.due.insert((expires_at, id));
-        all.tell(now, &lease, "acquired");
+        self.due.insert((expires_at, id));
+        self.tell(now, &lease, "acquired");
         Ok(Some(lease))
     }
 
-    async fn complete(&self, lease: Lease) -> Result<(), Failure> {
-        let mut all = self.lock().unwrap_or_else(PoisonError::into_inner);
+    fn complete(&mut self, lease: &Lease) -> Result<(), Failure> {
         let now = now_ms();
-        let row = all.rows.get_mut(&lease.id).ok_or("a leased row is missing")?;
+        let row = self.rows.get_mut(&lease.id).ok_or("a leased row is missing")?;
         let held = row.lease.as_ref().filter(|held| held.lease_id == lease.lease_id && held.expires_at > now);
         let expires_at =
             held.filter(|_| !row.is_done && row.epoch == lease.epoch).ok_or("the lease is lost")?.expires_at;
         row.is_done = true;
         row.attempts.last_mut().ok_or("an attempt is missing")?.ended_at = Some(now.max(row.created_at));
-        all.due.remove(&(expires_at, lease.id.clone()));
-        all.tell(now, &lease, "released");
-        all.tell(now, &lease, "success");
+        self.due.remove(&(expires_at, lease.id.clone()));
+        self.tell(now, lease, "released");
+        self.tell(now, lease, "success");
         Ok(())
     }
 }

@@ -1,16 +1,16 @@
-//! One statement a claim and one a completion, on tables of their own.
+//! One statement an operation, on tables of their own.
 
 use std::str::FromStr;
 
 use ff_backend_postgres::PostgresBackend;
 use sqlx::{
     ConnectOptions, PgPool, Row,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
 };
 use uuid::Uuid;
 
 use super::{LANE, Lease, NAMESPACE, TTL_MS, WORKER, WORKER_INSTANCE};
-use crate::{Failure, drive::Run, stage::PostgresStage};
+use crate::{Failure, drive::Run, engine::CONNECTIONS, stage::PostgresStage};
 
 /// The tables by hand, in the schema `raw`.
 pub(crate) struct RawPostgres {
@@ -20,15 +20,7 @@ pub(crate) struct RawPostgres {
 impl RawPostgres {
     /// A pool with the settings of the engine's own, with a connection for each worker.
     pub(crate) fn open(stage: &PostgresStage, workers: usize) -> Result<Self, Failure> {
-        let options = PgConnectOptions::from_str(&stage.url)?
-            .disable_statement_logging()
-            .options([("search_path", "raw"), ("statement_timeout", "10s")])
-            .options(PostgresBackend::SESSION_SETTINGS);
-        let pool = PgPoolOptions::new()
-            .max_connections(u32::try_from(workers)?)
-            .test_before_acquire(false)
-            .connect_lazy_with(options);
-        Ok(Self { pool })
+        Ok(Self { pool: pool(stage, workers)? })
     }
 
     /// New tables with `rows` ready rows.
@@ -43,6 +35,16 @@ impl RawPostgres {
         sqlx::raw_sql("ANALYZE raw_executions").execute(&self.pool).await?;
         Ok(self.pool.clone())
     }
+}
+
+/// A pool with the settings of the engine's own.
+pub(super) fn pool(stage: &PostgresStage, workers: usize) -> Result<PgPool, Failure> {
+    let options = PgConnectOptions::from_str(&stage.url)?
+        .disable_statement_logging()
+        .options([("search_path", "raw"), ("statement_timeout", "10s")])
+        .options(PostgresBackend::SESSION_SETTINGS);
+    let pool = PgPoolOptions::new().max_connections(u32::try_from(workers.min(CONNECTIONS))?);
+    Ok(pool.test_before_acquire(false).connect_lazy_with(options))
 }
 
 impl Run for PgPool {
@@ -79,5 +81,65 @@ impl Run for PgPool {
             .fetch_optional(self)
             .await?;
         Ok(row.map(drop).ok_or("the lease is lost")?)
+    }
+
+    async fn complete_and_claim(&self, lease: Lease) -> Result<Option<Lease>, Failure> {
+        let (lease_id, attempt_id) = (Uuid::new_v4(), Uuid::new_v4());
+        let row = sqlx::query(include_str!("postgres/complete_and_claim.sql"))
+            .bind(&lease.id)
+            .bind(lease.lease_id)
+            .bind(lease.epoch)
+            .bind(lease.attempt_id)
+            .bind(lease.attempt_index)
+            .bind(LANE)
+            .bind(lease_id)
+            .bind(attempt_id)
+            .bind(WORKER)
+            .bind(WORKER_INSTANCE)
+            .bind(TTL_MS)
+            .fetch_one(self)
+            .await?;
+        if !row.try_get::<bool, _>("ended")? {
+            return Err("the lease is lost".into());
+        }
+        let Some(id) = row.try_get("id")? else { return Ok(None) };
+        let (epoch, attempt_index) = (row.try_get("lease_epoch")?, row.try_get("attempt_index")?);
+        Ok(Some(Lease { id, epoch, attempt_index, lease_id, attempt_id }))
+    }
+
+    async fn claim_many(&self, most: u16) -> Result<Vec<Lease>, Failure> {
+        let ids = || (0..most).map(|_| Uuid::new_v4()).collect::<Vec<_>>();
+        let rows = sqlx::query(include_str!("postgres/claim_many.sql"))
+            .bind(LANE)
+            .bind(ids())
+            .bind(ids())
+            .bind(WORKER)
+            .bind(WORKER_INSTANCE)
+            .bind(TTL_MS)
+            .bind(i64::from(most))
+            .fetch_all(self)
+            .await?;
+        let lease = |row: &PgRow| {
+            Ok(Lease {
+                id: row.try_get("id")?,
+                epoch: row.try_get("lease_epoch")?,
+                attempt_index: row.try_get("attempt_index")?,
+                lease_id: row.try_get("lease_id")?,
+                attempt_id: row.try_get("attempt_id")?,
+            })
+        };
+        rows.iter().map(lease).collect()
+    }
+
+    async fn complete_many(&self, leases: Vec<Lease>) -> Result<(), Failure> {
+        let rows = sqlx::query(include_str!("postgres/complete_many.sql"))
+            .bind(leases.iter().map(|lease| lease.id.as_str()).collect::<Vec<_>>())
+            .bind(leases.iter().map(|lease| lease.lease_id).collect::<Vec<_>>())
+            .bind(leases.iter().map(|lease| lease.epoch).collect::<Vec<_>>())
+            .bind(leases.iter().map(|lease| lease.attempt_id).collect::<Vec<_>>())
+            .bind(leases.iter().map(|lease| lease.attempt_index).collect::<Vec<_>>())
+            .fetch_all(self)
+            .await?;
+        if rows.len() == leases.len() { Ok(()) } else { Err("a lease is lost".into()) }
     }
 }
