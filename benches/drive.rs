@@ -105,7 +105,7 @@ impl Load {
 /// A filled store; each worker has its own clone.
 pub(crate) trait Run: Clone + Send + Sync + 'static {
     /// What a claim hands out.
-    type Work: Send;
+    type Work: Send + Sync;
 
     /// Takes the next execution.
     fn claim(&self) -> impl Future<Output = Result<Option<Self::Work>, Failure>> + Send;

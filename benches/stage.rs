@@ -99,10 +99,10 @@ impl Stage {
 
     /// Takes away what this run has made.
     pub(crate) async fn close(&self) {
-        if let Some(stage) = self.postgres.get() {
-            if let Err(error) = stage.close().await {
-                eprintln!("claims: {error}");
-            }
+        if let Some(stage) = self.postgres.get()
+            && let Err(error) = stage.close().await
+        {
+            eprintln!("claims: {error}");
         }
         if let Some(stage) = self.valkey.get() {
             let closed = async {

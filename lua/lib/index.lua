@@ -97,16 +97,16 @@ end
 
 -- As set_due for several rows of a lane: the second function notes one, the first writes all that were noted.
 ff.dues = function(root, lane, now)
-  local pairs, first = {}, nil
+  local noted, first = {}, nil
   local function write()
     if not first then return end
     if first < now + LOOK_AGAIN_MS then wake(root, lane, first) end
-    redis.call("ZADD", ff.key.due(root, lane), unpack(pairs))
+    redis.call("ZADD", ff.key.due(root, lane), unpack(noted))
   end
   local function note(id, _, due)
     first = ff.earlier(first, due)
-    pairs[#pairs + 1] = ff.int(due)
-    pairs[#pairs + 1] = id
+    noted[#noted + 1] = ff.int(due)
+    noted[#noted + 1] = id
   end
   return write, note
 end

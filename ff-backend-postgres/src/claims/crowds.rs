@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use ff_core::{CapabilitySet, ClaimPolicy, Crowd, EngineError, Handle, LaneId, Operation, Place};
+use ff_core::{CapabilitySet, ClaimPolicy, Crowd, EngineError, Handle, LaneId, Operation};
 
 use super::{Claimer, Look};
 use crate::{backend::PostgresBackend, error::PgError, tx::Sender};
@@ -31,7 +31,7 @@ pub(crate) struct Wanted {
 /// The claims of a process that are on their way, and what they have learnt of their lanes.
 #[derive(Debug)]
 pub(crate) struct Crowds {
-    crowd: Crowd<Wanted, Result<Look, EngineError>>,
+    crowd: Crowd<Wanted, Handle, Option<Duration>, EngineError>,
     detours: Mutex<HashMap<LaneId, Detour>>,
 }
 
@@ -84,31 +84,23 @@ pub(super) async fn look(
 ) -> Result<Look, PgError> {
     let claimer = Claimer::new(lane, capabilities, policy, 1)?;
     let store = backend.store().await?;
+    let crowds = backend.crowds();
     let mut wanted = Wanted { lane: lane.clone(), capabilities: capabilities.clone(), policy: policy.clone() };
     wanted.policy.max_wait = None;
-    let turn = match backend.crowds().crowd.enter(wanted).await {
-        Place::Answered(answer) => return Ok(answer?),
-        Place::Asks(turn) => turn,
+    let alone = async {
+        // What falls due next is known the long way round only.
+        if again || crowds.goes_round(lane) {
+            claimer.look_around(store).await
+        } else {
+            claimer.look(store, crowds).await
+        }
     };
-    let _turn = match turn {
-        Some(turn) => match turn.gather().await {
-            Some((others, own)) => {
-                let (wanted, store) = (Arc::new(turn.key().clone()), Arc::clone(store));
-                tokio::spawn(turn.ask(others, move |most| look_for(Arc::clone(&wanted), most, Arc::clone(&store))));
-                if let Some(answer) = own.wait().await {
-                    return Ok(answer?);
-                }
-                None
-            }
-            None => Some(turn),
-        },
-        None => None,
+    let together = |wanted| {
+        let wanted = Arc::new(wanted);
+        let store = Arc::clone(store);
+        move |most| look_for(Arc::clone(&wanted), most, Arc::clone(&store))
     };
-    // What falls due next is known the long way round only.
-    if again || backend.crowds().goes_round(lane) {
-        return claimer.look_around(store).await;
-    }
-    claimer.look(store, backend.crowds()).await
+    crowds.crowd.look(wanted, alone, together).await
 }
 
 /// One look for at most so many rows.

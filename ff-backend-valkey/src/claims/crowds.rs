@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ff_core::{CapabilitySet, ClaimPolicy, Crowd, EngineError, Handle, LaneId, Place};
+use ff_core::{CapabilitySet, ClaimPolicy, Crowd, EngineError, Handle, LaneId};
 
 use super::{Claimer, Look};
 use crate::{backend::ValkeyBackend, error::ValkeyError, fcall::Server, keys::Keys};
@@ -20,7 +20,7 @@ pub(crate) struct Wanted {
 }
 
 /// The claims of a process that are on their way.
-pub(crate) struct Crowds(Crowd<Wanted, Result<Look, EngineError>>);
+pub(crate) struct Crowds(Crowd<Wanted, Handle, Duration, EngineError>);
 
 impl Crowds {
     pub(crate) fn new() -> Self {
@@ -38,26 +38,13 @@ pub(super) async fn look(
 ) -> Result<Look, EngineError> {
     let mut wanted = Wanted { lane: lane.clone(), capabilities: capabilities.clone(), policy: policy.clone(), waits };
     wanted.policy.max_wait = None;
-    let turn = match backend.crowds.0.enter(wanted).await {
-        Place::Answered(answer) => return answer,
-        Place::Asks(turn) => turn,
-    };
-    let _turn = match turn {
-        Some(turn) => match turn.gather().await {
-            Some((others, own)) => {
-                let ways = Arc::new((turn.key().clone(), Arc::clone(&backend.server), backend.keys.clone()));
-                tokio::spawn(turn.ask(others, move |most| look_for(Arc::clone(&ways), most)));
-                if let Some(answer) = own.wait().await {
-                    return answer;
-                }
-                None
-            }
-            None => Some(turn),
-        },
-        None => None,
-    };
     let claimer = Claimer::new(&backend.server, &backend.keys, lane, capabilities, policy)?;
-    Ok(claimer.look(waits).await?)
+    let alone = async { Ok(claimer.look(waits).await?) };
+    let together = |wanted| {
+        let ways = Arc::new((wanted, Arc::clone(&backend.server), backend.keys.clone()));
+        move |most| look_for(Arc::clone(&ways), most)
+    };
+    backend.crowds.0.look(wanted, alone, together).await
 }
 
 /// One look for at most so many rows.
