@@ -19,19 +19,15 @@ local function covers(offered, set)
   return true
 end
 
--- A walk over the ready index of one set, by pages that grow from `size` on: gives the next entry whose deadline lies
--- ahead, or nil. A set without entries is listed no more.
-local function walk(root, lane, sets, set, size, now)
-  local ready, entries, at, from = ff.key.ready(root, lane, set), {}, 0, 0
+-- A walk over one ready index, by pages that grow from `size` on: gives the next entry whose deadline lies ahead, or nil.
+local function walk(ready, size, now)
+  local entries, at, from = {}, 0, 0
   return function()
     while true do
       at = at + 1
       if at > #entries then
         entries, at = redis.call("ZRANGE", ready, from, from + size - 1), 1
-        if #entries == 0 then
-          if from == 0 then redis.call("SREM", sets, set) end
-          return nil
-        end
+        if #entries == 0 then return nil end
         from, size = from + #entries, math.min(2 * size, PAGE)
       end
       local deadline = ff.ready_deadline(entries[at])
@@ -41,10 +37,10 @@ local function walk(root, lane, sets, set, size, now)
 end
 
 -- The first entry of the lane and its set, or nil.
-local function first_entry(root, lane, sets, listed, offered, now)
+local function first_entry(root, lane, listed, offered, now)
   local best, of = nil, nil
   for _, set in ipairs(listed) do
-    local entry = covers(offered, set) and walk(root, lane, sets, set, 1, now)()
+    local entry = covers(offered, set) and walk(ff.key.ready(root, lane, set), 1, now)()
     if entry and (not best or ff.is_before(entry, best)) then best, of = entry, set end
   end
   return best, of
@@ -52,7 +48,7 @@ end
 
 -- The id of the first row, or nil.
 ff.first_ready = function(root, lane, sets, offered, now)
-  local best = first_entry(root, lane, sets, redis.call("SMEMBERS", sets), offered, now)
+  local best = first_entry(root, lane, redis.call("SMEMBERS", sets), offered, now)
   return best and ff.ready_id(best)
 end
 
@@ -63,12 +59,16 @@ local function pop_ready(root, lane, sets, offered, now)
     local ready = ff.key.ready(root, lane, listed[1])
     local entry = redis.call("ZPOPMIN", ready)[1]
     local deadline = entry and ff.ready_deadline(entry)
-    if entry and not (deadline and deadline <= now) then return ff.ready_id(entry) end
+    if entry and not (deadline and deadline <= now) then
+      ff.unlist(root, lane, listed[1])
+      return ff.ready_id(entry)
+    end
     if entry then redis.call("ZADD", ready, 0, entry) end
   end
-  local best, set = first_entry(root, lane, sets, listed, offered, now)
+  local best, set = first_entry(root, lane, listed, offered, now)
   if not best then return nil end
   redis.call("ZREM", ff.key.ready(root, lane, set), best)
+  ff.unlist(root, lane, set)
   return ff.ready_id(best)
 end
 
@@ -77,7 +77,7 @@ ff.pop_ready_ids = function(root, lane, sets, offered, most, now)
   local heads, ids, taken = {}, {}, {}
   for _, set in ipairs(redis.call("SMEMBERS", sets)) do
     if covers(offered, set) then
-      local after = walk(root, lane, sets, set, math.min(most, FIRST_PAGE), now)
+      local after = walk(ff.key.ready(root, lane, set), math.min(most, FIRST_PAGE), now)
       local entry = after()
       if entry then
         taken[set] = {}
@@ -96,7 +96,10 @@ ff.pop_ready_ids = function(root, lane, sets, offered, most, now)
     if not heads[best].entry then table.remove(heads, best) end
   end
   for set, entries in pairs(taken) do
-    if #entries > 0 then redis.call("ZREM", ff.key.ready(root, lane, set), unpack(entries)) end
+    if #entries > 0 then
+      redis.call("ZREM", ff.key.ready(root, lane, set), unpack(entries))
+      ff.unlist(root, lane, set)
+    end
   end
   return ids
 end
