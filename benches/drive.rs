@@ -16,6 +16,9 @@ use crate::Failure;
 /// Rows beyond those that are taken, so that no worker races for the last one.
 const SPARE: u64 = 4;
 
+/// How often an execution is resumed in the mean, at most.
+const RESUMES: u64 = 1_000;
+
 /// Looks without work until the run is given up.
 const LOOKS: u32 = 10_000;
 
@@ -28,6 +31,8 @@ pub(crate) enum Shape {
     ClaimComplete,
     /// Completes what it holds and claims the next in one call.
     CompleteAndClaim,
+    /// Suspends what it holds, delivers the signal that this waits for, and claims what can go on.
+    Resume,
     /// Claims so many at once.
     ClaimMany(u16),
     /// Completes so many at once, which it had claimed before.
@@ -36,10 +41,11 @@ pub(crate) enum Shape {
 
 impl Shape {
     /// All of them.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Claim,
         Self::ClaimComplete,
         Self::CompleteAndClaim,
+        Self::Resume,
         Self::ClaimMany(10),
         Self::ClaimMany(100),
         Self::CompleteMany(10),
@@ -49,7 +55,7 @@ impl Shape {
     /// Executions in one step of a worker.
     pub(crate) const fn batch(self) -> u16 {
         match self {
-            Self::Claim | Self::ClaimComplete | Self::CompleteAndClaim => 1,
+            Self::Claim | Self::ClaimComplete | Self::CompleteAndClaim | Self::Resume => 1,
             Self::ClaimMany(many) | Self::CompleteMany(many) => many,
         }
     }
@@ -66,6 +72,7 @@ impl fmt::Display for Shape {
             Self::Claim => f.pad("claim"),
             Self::ClaimComplete => f.pad("claim_complete"),
             Self::CompleteAndClaim => f.pad("complete_and_claim"),
+            Self::Resume => f.pad("resume"),
             Self::ClaimMany(many) => f.pad(&format!("claim_many_{many}")),
             Self::CompleteMany(many) => f.pad(&format!("complete_many_{many}")),
         }
@@ -88,12 +95,16 @@ impl Load {
     pub(crate) fn new(shape: Shape, workers: usize, count: u64) -> Self {
         let batch = u64::from(shape.batch());
         let each = batch * workers as u64;
+        // The same few executions wait again and again, and each takes so many signals over its life.
+        let count = if shape == Shape::Resume { count.min(RESUMES * each) } else { count };
         Self { shape, workers, count: count.max(4 * each).next_multiple_of(each) }
     }
 
     /// The ready rows that a run needs.
     pub(crate) fn rows(self) -> u64 {
-        self.count + self.workers as u64 * (self.shape.warm() + SPARE) * u64::from(self.shape.batch())
+        // What is resumed is taken again.
+        let taken = if self.shape == Shape::Resume { 0 } else { self.count };
+        taken + self.workers as u64 * (self.shape.warm() + SPARE) * u64::from(self.shape.batch())
     }
 
     /// Steps of all workers together.
@@ -110,17 +121,31 @@ pub(crate) trait Run: Clone + Send + Sync + 'static {
     /// Takes the next execution.
     fn claim(&self) -> impl Future<Output = Result<Option<Self::Work>, Failure>> + Send;
 
+    /// The same where what was resumed goes ahead, which keeps its attempt.
+    fn claim_resumed(&self) -> impl Future<Output = Result<Option<Self::Work>, Failure>> + Send {
+        self.claim()
+    }
+
     /// Ends one that was taken.
     fn complete(&self, work: Self::Work) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Ends one that was taken and takes the next.
     fn complete_and_claim(&self, work: Self::Work) -> impl Future<Output = Result<Option<Self::Work>, Failure>> + Send;
 
+    /// Suspends one that was taken, for a signal, and delivers that: it can be taken again.
+    fn suspend_and_signal(&self, work: Self::Work) -> impl Future<Output = Result<(), Failure>> + Send;
+
     /// Takes the next ones.
     fn claim_many(&self, most: u16) -> impl Future<Output = Result<Vec<Self::Work>, Failure>> + Send;
 
     /// Ends some that were taken.
     fn complete_many(&self, work: Vec<Self::Work>) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// A store that new executions come to while others are done.
+pub(crate) trait Create: Run {
+    /// One more ready execution.
+    fn create(&self) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// Wall time from the common start until the last worker has nothing left to do.
@@ -179,7 +204,7 @@ impl<R: Run> Worker<R> {
                     self.held.push(work);
                 }
             }
-            Shape::CompleteAndClaim => {
+            Shape::CompleteAndClaim | Shape::Resume => {
                 let work = self.take().await?;
                 self.held.push(vec![work]);
             }
@@ -199,7 +224,7 @@ impl<R: Run> Worker<R> {
                 self.run.complete(work).await
             }
             Shape::CompleteAndClaim => {
-                let held = self.held.pop().and_then(|mut held| held.pop()).ok_or("nothing is held")?;
+                let held = self.release()?;
                 let next = match self.run.complete_and_claim(held).await? {
                     Some(next) => next,
                     None => self.take().await?,
@@ -207,12 +232,28 @@ impl<R: Run> Worker<R> {
                 self.held.push(vec![next]);
                 Ok(())
             }
+            Shape::Resume => {
+                let held = self.release()?;
+                self.run.suspend_and_signal(held).await?;
+                for _ in 0..LOOKS {
+                    if let Some(next) = self.run.claim_resumed().await? {
+                        self.held.push(vec![next]);
+                        return Ok(());
+                    }
+                }
+                Err("nothing was resumed".into())
+            }
             Shape::ClaimMany(many) => self.take_many(many).await.map(drop),
             Shape::CompleteMany(_) => {
                 let held = self.held.pop().ok_or("nothing is held")?;
                 self.run.complete_many(held).await
             }
         }
+    }
+
+    /// The one thing that it holds.
+    fn release(&mut self) -> Result<R::Work, Failure> {
+        Ok(self.held.pop().and_then(|mut held| held.pop()).ok_or("nothing is held")?)
     }
 
     /// A claim may lose every race that it enters; there is a row for each.

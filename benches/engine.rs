@@ -6,13 +6,15 @@ use ff_backend_memory::MemoryBackend;
 use ff_backend_postgres::PostgresBackend;
 use ff_backend_valkey::ValkeyBackend;
 use ff_core::{
-    BackendConfig, BackendConnection, CapabilitySet, ClaimPolicy, CompleteArgs, CreateExecutionArgs, EngineBackend,
-    ExecutionId, Handle, LaneId, Namespace, PageLimit, PartitionConfig, PostgresConnection, WorkerId, WorkerInstanceId,
+    BackendConfig, BackendConnection, CapabilitySet, ClaimPolicy, CompleteArgs, CreateExecutionArgs, DeliverSignalArgs,
+    EngineBackend, ExecutionId, Handle, Kid, LaneId, Namespace, PageLimit, PartitionConfig, PostgresConnection,
+    ResumeCondition, SeedWaitpointHmacSecretArgs, SignalId, SignalMatcher, SigningSecret, SuspendArgs, SuspendOutcome,
+    SuspensionId, SuspensionReasonCode, WaitpointBinding, WorkerId, WorkerInstanceId,
 };
 
 use crate::{
     Failure,
-    drive::Run,
+    drive::{Create, Run},
     stage::{PostgresStage, ValkeyStage},
 };
 
@@ -24,6 +26,9 @@ pub(crate) const CONNECTIONS: usize = 64;
 
 /// Longer than any run: no lease lapses and nothing becomes due.
 const TTL: Duration = Duration::from_secs(3_600);
+
+/// What a suspension waits for, and the key that signs its tokens.
+const KEY: &str = "approval";
 
 /// The engine on one store.
 pub(crate) enum Engine {
@@ -77,8 +82,10 @@ impl Engine {
                 Arc::clone(backend)
             }
         };
+        let signs = SeedWaitpointHmacSecretArgs::new(Kid::try_new(KEY)?, SigningSecret::from_bytes([7; 32])?);
+        backend.seed_waitpoint_hmac_secret(signs).await?;
         let claimer = Claimer::of(Arc::clone(&backend))?;
-        claimer.create(rows, &[]).await?;
+        claimer.create_many(rows, &[]).await?;
         if let Self::Postgres(_, stage) = self {
             stage.analyze().await?;
         }
@@ -103,7 +110,7 @@ impl Claimer {
     }
 
     /// New executions with this payload.
-    pub(crate) async fn create(&self, rows: u64, payload: &[u8]) -> Result<(), Failure> {
+    pub(crate) async fn create_many(&self, rows: u64, payload: &[u8]) -> Result<(), Failure> {
         let namespace = Namespace::try_new("shop")?;
         let mut left = rows;
         while left > 0 {
@@ -132,6 +139,12 @@ impl Claimer {
     }
 }
 
+impl Create for Claimer {
+    async fn create(&self) -> Result<(), Failure> {
+        self.create_one(&[]).await.map(drop)
+    }
+}
+
 impl Run for Claimer {
     type Work = Handle;
 
@@ -145,6 +158,20 @@ impl Run for Claimer {
 
     async fn complete_and_claim(&self, handle: Handle) -> Result<Option<Handle>, Failure> {
         Ok(self.backend.complete_and_claim(&handle, None, &self.capabilities, self.policy.clone()).await?)
+    }
+
+    async fn suspend_and_signal(&self, handle: Handle) -> Result<(), Failure> {
+        let any = ResumeCondition::Single { waitpoint_key: KEY.to_owned(), matcher: SignalMatcher::Wildcard };
+        let waitpoints = vec![WaitpointBinding::fresh_with_key(KEY)];
+        let waits = SuspendArgs::new(SuspensionId::new(), waitpoints, any, SuspensionReasonCode::WaitingForSignal);
+        let SuspendOutcome::Suspended { details, .. } = self.backend.suspend(&handle, waits).await? else {
+            return Err("a condition held without a signal".into());
+        };
+        let id = handle.decode(handle.backend().as_str())?.execution_id;
+        let (door, token) = (details.waitpoint_id, details.waitpoint_token);
+        let signal = DeliverSignalArgs::new(id, door, token, SignalId::new(), KEY);
+        self.backend.deliver_signal(signal).await?;
+        Ok(())
     }
 
     async fn claim_many(&self, most: u16) -> Result<Vec<Handle>, Failure> {

@@ -58,6 +58,10 @@ impl Run for Floor {
         lacking()
     }
 
+    async fn suspend_and_signal(&self, (): ()) -> Result<(), Failure> {
+        lacking()
+    }
+
     async fn claim_many(&self, _: u16) -> Result<Vec<()>, Failure> {
         lacking()
     }
@@ -80,6 +84,10 @@ impl Run for Nothing {
     }
 
     async fn complete_and_claim(&self, (): ()) -> Result<Option<()>, Failure> {
+        lacking()
+    }
+
+    async fn suspend_and_signal(&self, (): ()) -> Result<(), Failure> {
         lacking()
     }
 

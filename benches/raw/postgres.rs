@@ -10,7 +10,12 @@ use sqlx::{
 use uuid::Uuid;
 
 use super::{LANE, Lease, NAMESPACE, TTL_MS, WORKER, WORKER_INSTANCE};
-use crate::{Failure, drive::Run, engine::CONNECTIONS, stage::PostgresStage};
+use crate::{
+    Failure,
+    drive::{Create, Run},
+    engine::CONNECTIONS,
+    stage::PostgresStage,
+};
 
 /// The tables by hand, in the schema `raw`.
 pub(crate) struct RawPostgres {
@@ -47,28 +52,67 @@ pub(super) fn pool(stage: &PostgresStage, workers: usize) -> Result<PgPool, Fail
     Ok(pool.test_before_acquire(false).connect_lazy_with(options))
 }
 
+/// Creates, one by one, in a store that is filled already.
+impl Create for PgPool {
+    async fn create(&self) -> Result<(), Failure> {
+        sqlx::query(include_str!("postgres/create.sql")).bind(NAMESPACE).bind(LANE).execute(self).await?;
+        Ok(())
+    }
+}
+
+/// What a claim of one row takes.
+async fn taken(pool: &PgPool, statement: &'static str) -> Result<Option<Lease>, Failure> {
+    let lease_id = Uuid::new_v4();
+    let row = sqlx::query(statement)
+        .bind(LANE)
+        .bind(lease_id)
+        .bind(Uuid::new_v4())
+        .bind(WORKER)
+        .bind(WORKER_INSTANCE)
+        .bind(TTL_MS)
+        .fetch_optional(pool)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Lease {
+        id: row.try_get("id")?,
+        epoch: row.try_get("lease_epoch")?,
+        attempt_index: row.try_get("attempt_index")?,
+        lease_id,
+        attempt_id: row.try_get("attempt_id")?,
+    }))
+}
+
 impl Run for PgPool {
     type Work = Lease;
 
     async fn claim(&self) -> Result<Option<Lease>, Failure> {
-        let (lease_id, attempt_id) = (Uuid::new_v4(), Uuid::new_v4());
-        let row = sqlx::query(include_str!("postgres/claim.sql"))
-            .bind(LANE)
-            .bind(lease_id)
-            .bind(attempt_id)
-            .bind(WORKER)
-            .bind(WORKER_INSTANCE)
-            .bind(TTL_MS)
+        taken(self, include_str!("postgres/claim.sql")).await
+    }
+
+    async fn claim_resumed(&self) -> Result<Option<Lease>, Failure> {
+        taken(self, include_str!("postgres/claim_resumed.sql")).await
+    }
+
+    async fn suspend_and_signal(&self, lease: Lease) -> Result<(), Failure> {
+        let token = Uuid::new_v4();
+        let row = sqlx::query(include_str!("postgres/suspend.sql"))
+            .bind(&lease.id)
+            .bind(lease.lease_id)
+            .bind(lease.epoch)
+            .bind(lease.attempt_id)
+            .bind(lease.attempt_index)
+            .bind(token)
             .fetch_optional(self)
             .await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(Lease {
-            id: row.try_get("id")?,
-            epoch: row.try_get("lease_epoch")?,
-            attempt_index: row.try_get("attempt_index")?,
-            lease_id,
-            attempt_id,
-        }))
+        row.ok_or("the lease is lost")?;
+        let row = sqlx::query(include_str!("postgres/deliver_signal.sql"))
+            .bind(&lease.id)
+            .bind(token)
+            .bind(Uuid::new_v4())
+            .bind("approval")
+            .fetch_optional(self)
+            .await?;
+        Ok(row.map(drop).ok_or("the token is no key")?)
     }
 
     async fn complete(&self, lease: Lease) -> Result<(), Failure> {

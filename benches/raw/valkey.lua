@@ -31,6 +31,60 @@ local function claim(keys, worker, instance, ttl_ms, lease_id, attempt_id, now)
   return { id, epoch, index }
 end
 
+-- As claim, where what was resumed goes on with its attempt.
+local function claim_resumed(keys, worker, instance, ttl_ms, lease_id, attempt_id, now)
+  local popped = redis.call("ZPOPMIN", keys[2])
+  local id = popped[1]
+  if not id then return nil end
+  local core = keys[1] .. ":x:" .. id
+  local row = redis.call("HMGET", core, "e", "n", "ns", "s", "ai")
+  local epoch, index = tonumber(row[1] or 0) + 1, tonumber(row[2] or 0)
+  local at, expires_at = text(now), text(now + tonumber(ttl_ms))
+  local key = keys[1] .. ":at:" .. id
+  if row[4] == "resumed" then
+    index, attempt_id = index - 1, row[5]
+    redis.call("HSET", key, index .. "r", table.concat({ lease_id, epoch, worker, instance, at }, "\0"))
+    redis.call("HDEL", key, index .. "e")
+  else
+    redis.call("HSET", key, index, table.concat({ "initial", attempt_id, lease_id, epoch, worker, instance, at }, "\0"))
+  end
+  redis.call("HSET", core, "s", "leased", "t", at, "m", at, "b", at, "e", epoch, "n", index + 1,
+    "li", lease_id, "ai", attempt_id, "wi", instance, "la", at, "le", expires_at)
+  redis.call("ZADD", keys[3], expires_at, id)
+  redis.call("XADD", keys[4], "MAXLEN", "~", KEPT, "*", "x", id, "ns", row[3], "k", "acquired", "li", lease_id,
+    "e", epoch, "i", index, "wi", instance, "at", at)
+  return { id, epoch, index, attempt_id }
+end
+
+-- keys: 1 core, 2 attempts, 3 due, 4 events, 5 waitpoints
+local function suspend(keys, id, lease_id, epoch, attempt_id, index, token, now)
+  local row = redis.call("HMGET", keys[1], "s", "li", "e", "ai", "le", "ns", "wi")
+  if row[1] ~= "leased" or row[2] ~= lease_id or row[3] ~= epoch or row[4] ~= attempt_id or now >= tonumber(row[5]) then
+    return false
+  end
+  local at = text(now)
+  redis.call("HSET", keys[1], "s", "suspended", "t", at, "m", at, "sa", at)
+  redis.call("HSET", keys[2], index .. "e", "suspended")
+  redis.call("HSET", keys[5], "token", token, "key", "approval", "leaves", "1", "at", at)
+  redis.call("ZREM", keys[3], id)
+  redis.call("XADD", keys[4], "MAXLEN", "~", KEPT, "*", "x", id, "ns", row[6], "k", "released", "li", lease_id,
+    "e", epoch, "i", index, "wi", row[7], "at", at)
+  return true
+end
+
+-- keys: 1 core, 2 ready, 3 events, 4 waitpoints
+local function deliver_signal(keys, id, token, signal_id, name, now)
+  local row = redis.call("HMGET", keys[1], "s", "ns", "sn")
+  if row[1] ~= "suspended" or redis.call("HGET", keys[4], "token") ~= token then return false end
+  local at, place = text(now), tonumber(row[3] or 0) + 1
+  redis.call("HSET", keys[1], "s", "resumed", "t", at, "m", at, "sn", place)
+  redis.call("HSET", keys[4], "s:" .. place, table.concat({ signal_id, name, at }, "\0"))
+  redis.call("HDEL", keys[4], "token")
+  redis.call("ZADD", keys[2], 0, id)
+  redis.call("XADD", keys[3], "MAXLEN", "~", KEPT, "*", "x", id, "ns", row[2], "k", "satisfied", "sg", signal_id, "at", at)
+  return true
+end
+
 -- keys: 1 core, 2 attempts, 3 due, 4 events, 5 completions
 local function complete(keys, id, lease_id, epoch, attempt_id, index, now)
   local row = redis.call("HMGET", keys[1], "s", "li", "e", "ai", "le", "ns", "wi")
@@ -69,6 +123,25 @@ redis.register_function("ffraw_claim_many", function(keys, args)
     taken[#taken + 1] = claim(keys, args[1], args[2], args[3], args[i], args[i + 1], now)
   end
   return taken
+end)
+
+-- keys and args: those of claim
+-- returns: execution, epoch, attempt_index, attempt_id | nil
+redis.register_function("ffraw_claim_resumed", function(keys, args)
+  return claim_resumed(keys, args[1], args[2], args[3], args[4], args[5], now_ms())
+end)
+
+-- keys: 1 core, 2 attempts, 3 due, 4 events, 5 waitpoints
+-- args: 1 execution, 2 lease_id, 3 epoch, 4 attempt_id, 5 attempt_index, 6 token
+redis.register_function("ffraw_suspend", function(keys, args)
+  if not suspend(keys, args[1], args[2], args[3], args[4], args[5], args[6], now_ms()) then return stale() end
+  return "suspended"
+end)
+
+-- keys: 1 core, 2 ready, 3 events, 4 waitpoints    args: 1 execution, 2 token, 3 signal_id, 4 name
+redis.register_function("ffraw_deliver_signal", function(keys, args)
+  if not deliver_signal(keys, args[1], args[2], args[3], args[4], now_ms()) then return stale() end
+  return "resumed"
 end)
 
 -- keys: 1 core, 2 attempts, 3 due, 4 events, 5 completions

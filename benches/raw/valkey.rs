@@ -61,6 +61,29 @@ impl Run for MultiplexedConnection {
         Ok(taken.map(|(id, epoch, attempt_index)| Lease { id, epoch, attempt_index, lease_id, attempt_id }))
     }
 
+    async fn claim_resumed(&self) -> Result<Option<Lease>, Failure> {
+        let lease_id = Uuid::new_v4();
+        let mut command = call("ffraw_claim_resumed", &claiming());
+        signed(&mut command);
+        minting(&mut command, lease_id, Uuid::new_v4());
+        let taken: Option<(String, i64, i64, String)> = command.query_async(&mut self.clone()).await?;
+        let Some((id, epoch, attempt_index, attempt_id)) = taken else { return Ok(None) };
+        Ok(Some(Lease { id, epoch, attempt_index, lease_id, attempt_id: attempt_id.parse()? }))
+    }
+
+    async fn suspend_and_signal(&self, lease: Lease) -> Result<(), Failure> {
+        let token = Uuid::new_v4().to_string();
+        let core = format!("{ROOT}:x:{}", lease.id);
+        let keys = [core.clone(), format!("{ROOT}:at:{}", lease.id), due(), events(), format!("{ROOT}:w:{}", lease.id)];
+        let mut command = call("ffraw_suspend", &keys);
+        fenced(&mut command, &lease);
+        command.arg(&token).exec_async(&mut self.clone()).await?;
+        let keys = [core, format!("{ROOT}:ready:{LANE}"), events(), format!("{ROOT}:w:{}", lease.id)];
+        let mut command = call("ffraw_deliver_signal", &keys);
+        command.arg(&lease.id).arg(&token).arg(Uuid::new_v4().to_string()).arg("approval");
+        Ok(command.exec_async(&mut self.clone()).await?)
+    }
+
     async fn complete(&self, lease: Lease) -> Result<(), Failure> {
         let mut command = call("ffraw_complete", &ending(&lease));
         fenced(&mut command, &lease);
