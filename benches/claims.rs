@@ -1,15 +1,13 @@
 //! Claims and completions on every backend beside the same work done by hand on its bare store.
 //!
 //! Criterion measures each arm by itself; the table at the end comes from runs in which the arms alternate.
-//! With `line <n>` or `quick` it measures the lines of the targets instead, with `load` an open loop, and with `compare` this
-//! build beside another one.
+//! With `line <n>` or `quick` it measures the lines of the targets instead, and with `compare` this build beside another one.
 
 mod arm;
 mod compare;
 mod drive;
 mod engine;
 mod lines;
-mod load;
 mod raw;
 mod stage;
 mod stats;
@@ -91,7 +89,6 @@ fn other_than_criterion(runtime: &Runtime, stage: &Stage) -> Option<Result<(), F
     let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let second = arguments.get(1).map(String::as_str);
     match arguments.first()?.as_str() {
-        "load" => Some(runtime.block_on(load::measure(stage))),
         "once" => Some(runtime.block_on(compare::once(stage, second))),
         "compare" => Some(compare::with(second)),
         _ => match lines::asked(&arguments) {

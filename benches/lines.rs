@@ -2,6 +2,8 @@
 
 mod costs;
 mod idle;
+mod steady;
+mod tail;
 
 use std::fmt;
 
@@ -16,8 +18,6 @@ use crate::{
     stats, table,
 };
 
-pub(crate) use idle::{address, worker};
-
 /// Runs of each side for one line.
 const RUNS: usize = 7;
 
@@ -28,7 +28,7 @@ const QUICK_RUNS: usize = 5;
 const QUICK: [&str; 3] = ["1", "3", "7"];
 
 /// All lines, in order.
-const ALL: [&str; 13] = ["1", "2", "3", "6", "6b", "7", "8", "10", "11", "12", "14", "15", "16"];
+const ALL: [&str; 16] = ["1", "2", "3", "4", "5", "6", "6b", "7", "8", "9", "10", "11", "12", "14", "15", "16"];
 
 /// What is asked for.
 pub(crate) struct Lines {
@@ -157,6 +157,8 @@ async fn line(stage: &Stage, number: &str, runs: usize) -> Result<Vec<Told>, Fai
             told.extend(sides(stage, number, Store::Postgres, fused, what, Target::AtLeast(1.4), runs).await?);
             told
         }
+        "4" => steady::aged(stage).await?,
+        "5" => steady::held_back(stage).await?,
         "6" => costs::beside_others(stage, runs).await?,
         "6b" => costs::behind_others(stage, runs).await?,
         "7" => ours_and_raw(Store::Valkey, Shape::Claim, Target::AtLeast(0.85)).await?,
@@ -165,6 +167,7 @@ async fn line(stage: &Stage, number: &str, runs: usize) -> Result<Vec<Told>, Fai
             told.extend(ours_and_raw(Store::Valkey, Shape::ClaimComplete, Target::AtLeast(0.8)).await?);
             told
         }
+        "9" => tail::p99(stage).await?,
         "10" => idle::latency(stage).await?,
         "11" => idle::questions(stage).await?,
         "12" => crowds(stage, runs).await?,

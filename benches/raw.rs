@@ -8,7 +8,7 @@ mod valkey;
 use uuid::Uuid;
 
 pub(crate) use bare::{Floor, Nothing};
-pub(crate) use memory::{RawMemory, Rows};
+pub(crate) use memory::RawMemory;
 pub(crate) use postgres::RawPostgres;
 pub(crate) use valkey::RawValkey;
 

@@ -1,8 +1,11 @@
 //! The ratio of both sides, from runs in which they alternate, as a table and as JSON.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
-use ff_conformance::report;
+use ff_conformance::{
+    load::{document, plot},
+    report,
+};
 use serde::Serialize;
 
 use crate::{
@@ -55,10 +58,59 @@ pub(crate) async fn print(stage: &Stage, rows: &[Row]) -> Result<(), Failure> {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let figures = Figures { cores, runs: RUNS, settings: stage.settings(), rows: figures };
     show(&figures);
-    let file = folder().join("claims.json");
-    report::write_file(&file, &(serde_json::to_string_pretty(&figures)? + "\n"))?;
-    println!("\nwrote {}", file.display());
+    let folder = folder();
+    report::write_file(&folder.join("claims.json"), &(serde_json::to_string_pretty(&figures)? + "\n"))?;
+    report::write_file(&folder.join("claims.md"), &markdown(&figures))?;
+    report::write_file(&folder.join("claims.html"), &html(&figures))?;
+    println!("\nwrote claims.json, claims.md and claims.html in {}", folder.display());
     Ok(())
+}
+
+fn markdown(figures: &Figures) -> String {
+    let mut text = String::from("# Closed loop\n\n");
+    for (store, settings) in &figures.settings {
+        let settings: Vec<_> = settings.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        let _ = writeln!(text, "{store}: {}\n", settings.join(", "));
+    }
+    let _ = writeln!(text, "{}\n", about(figures));
+    text.push_str("| shape | store | workers | engine/s | by hand/s | bare/s | ratio | interval |\n");
+    text.push_str("|---|---|---|---|---|---|---|---|\n");
+    for row in &figures.rows {
+        let bare = row.bare_median.map_or_else(|| "-".to_owned(), |bare| format!("{bare:.0}"));
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {:.0} | {:.0} | {bare} | {:.2} | {:.2}-{:.2} |",
+            row.group,
+            row.store,
+            row.workers,
+            row.ours_median,
+            row.raw_median,
+            row.ratio,
+            row.interval[0],
+            row.interval[1]
+        );
+    }
+    text
+}
+
+fn about(figures: &Figures) -> String {
+    format!("{} cores for clients and servers; medians of {} runs by turns.", figures.cores, figures.runs)
+}
+
+/// A plot of throughput by workers for each shape and store.
+fn html(figures: &Figures) -> String {
+    let mut body = String::new();
+    let same = |one: &Figure, other: &Figure| one.group == other.group && one.store == other.store;
+    for rows in figures.rows.chunk_by(same) {
+        let Some(first) = rows.first() else { continue };
+        let workers: Vec<_> = rows.iter().map(|row| row.workers.to_string()).collect();
+        let workers: Vec<_> = workers.iter().map(String::as_str).collect();
+        let line = |of: fn(&Figure) -> f64| rows.iter().map(of).collect::<Vec<_>>();
+        let lines = [("engine", line(|row| row.ours_median)), ("by hand", line(|row| row.raw_median))];
+        let title = format!("{} on {}: executions in a second by workers", first.group, first.store);
+        body.push_str(&plot(&title, &workers, &lines));
+    }
+    document("Closed loop", &about(figures), &body)
 }
 
 async fn compare(stage: &Stage, row: Row) -> Result<Figure, Failure> {

@@ -42,7 +42,7 @@ pub(super) async fn memory(stage: &Stage) -> Result<Told, Failure> {
     let valkey = stage.valkey().await?;
     let worker = Engine::valkey(valkey.clone()).await?.fill(1).await?;
     let before = valkey.used_memory().await?;
-    worker.create(10 * COUNT, &PAYLOAD).await?;
+    worker.create_many(10 * COUNT, &PAYLOAD).await?;
     let after = valkey.used_memory().await?;
     let each = after.saturating_sub(before) as f64 / (10 * COUNT) as f64;
     Ok(Told::figure("15", "valkey bytes in memory for a waiting execution", each, Target::AtMost(1_536.0)))
@@ -88,7 +88,7 @@ async fn crowded(
 
 #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
 async fn rate(worker: &Claimer, load: Load) -> Result<f64, Failure> {
-    worker.create(load.rows(), &[]).await?;
+    worker.create_many(load.rows(), &[]).await?;
     let took = drive::run(worker.clone(), load).await?;
     // What is left would be taken by the next run.
     while !worker.claim_many(100).await?.is_empty() {}

@@ -78,12 +78,7 @@ pub(super) async fn questions(stage: &Stage) -> Result<Vec<Told>, Failure> {
 }
 
 /// A client of its own on an empty store, through `by` if there is one.
-pub(crate) async fn worker(
-    stage: &Stage,
-    store: Store,
-    by: Option<SocketAddr>,
-    connections: usize,
-) -> Result<Claimer, Failure> {
+async fn worker(stage: &Stage, store: Store, by: Option<SocketAddr>, connections: usize) -> Result<Claimer, Failure> {
     let through = async |url: String| match by {
         Some(by) => Ok::<_, Failure>(url.replacen(&address(stage, store).await?, &by.to_string(), 1)),
         None => Ok(url),
@@ -105,7 +100,7 @@ pub(crate) async fn worker(
 }
 
 /// Host and port in the address of a store.
-pub(crate) async fn address(stage: &Stage, store: Store) -> Result<String, Failure> {
+async fn address(stage: &Stage, store: Store) -> Result<String, Failure> {
     let url = match store {
         Store::Postgres => stage.postgres().await?.url.clone(),
         Store::Memory | Store::Valkey => stage.valkey().await?.url().to_owned(),
