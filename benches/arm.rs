@@ -4,9 +4,9 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
     Failure,
-    drive::{self, Load, Run},
+    drive::{self, Load, Run, Shape},
     engine::Engine,
-    raw::{RawMemory, RawPostgres, RawValkey},
+    raw::{Floor, Nothing, RawMemory, RawPostgres, RawValkey},
     stage::{Stage, Store},
 };
 
@@ -17,11 +17,18 @@ pub(crate) enum Side {
     Ours,
     /// The store by hand, with the same rows written.
     Raw,
+    /// The least that a round trip to the store can do: one row that lasts, or a function that does nothing.
+    Bare,
 }
 
 impl Side {
-    /// Both.
-    pub(crate) const ALL: [Self; 2] = [Self::Ours, Self::Raw];
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Ours, Self::Raw, Self::Bare];
+
+    /// Whether this side has such a load on such a store.
+    pub(crate) fn has(self, store: Store, shape: Shape) -> bool {
+        self != Self::Bare || (store != Store::Memory && shape == Shape::Claim)
+    }
 }
 
 impl fmt::Display for Side {
@@ -29,6 +36,7 @@ impl fmt::Display for Side {
         f.pad(match self {
             Self::Ours => "ours",
             Self::Raw => "raw",
+            Self::Bare => "bare",
         })
     }
 }
@@ -39,6 +47,8 @@ pub(crate) enum Arm {
     Memory(RawMemory),
     Postgres(RawPostgres),
     Valkey(RawValkey),
+    Floor(Floor),
+    Nothing(Nothing),
 }
 
 impl Arm {
@@ -48,6 +58,9 @@ impl Arm {
             (Side::Ours, Store::Memory) => Self::Engine(Engine::memory()),
             (Side::Ours, Store::Postgres) => Self::Engine(Engine::postgres(stage.postgres().await?, workers).await?),
             (Side::Ours, Store::Valkey) => Self::Engine(Engine::valkey(stage.valkey().await?).await?),
+            (Side::Bare, Store::Memory) => return Err("memory has nothing below it".into()),
+            (Side::Bare, Store::Postgres) => Self::Floor(Floor::open(&*stage.postgres().await?, workers).await?),
+            (Side::Bare, Store::Valkey) => Self::Nothing(Nothing::open(&*stage.valkey().await?).await?),
             (Side::Raw, Store::Memory) => Self::Memory(RawMemory),
             (Side::Raw, Store::Postgres) => Self::Postgres(RawPostgres::open(&*stage.postgres().await?, workers)?),
             (Side::Raw, Store::Valkey) => Self::Valkey(RawValkey::open(stage.valkey().await?).await?),
@@ -62,6 +75,8 @@ impl Arm {
             Self::Memory(raw) => timed(Arc::new(raw.fill(rows)), load).await,
             Self::Postgres(raw) => timed(raw.fill(rows).await?, load).await,
             Self::Valkey(raw) => timed(raw.fill(rows).await?, load).await,
+            Self::Floor(floor) => timed(floor.clone(), load).await,
+            Self::Nothing(nothing) => timed(nothing.clone(), load).await,
         }
     }
 }

@@ -1,12 +1,16 @@
-//! Claim, and claim and complete, on every backend beside the same work done by hand on its bare store.
+//! Claims and completions on every backend beside the same work done by hand on its bare store.
 //!
 //! Criterion measures each arm by itself; the table at the end comes from runs in which the arms alternate.
+//! With `line <n>` or `quick` it measures the lines of the targets instead, and with `compare` this build beside another one.
 
 mod arm;
+mod compare;
 mod drive;
 mod engine;
+mod lines;
 mod raw;
 mod stage;
+mod stats;
 mod table;
 
 use std::{
@@ -30,7 +34,7 @@ use crate::{
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// How many workers claim at once.
-const WORKERS: [usize; 2] = [1, 16];
+const WORKERS: [usize; 4] = [1, 4, 16, 64];
 
 /// One line of the table: a load on one store, measured on both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +56,10 @@ fn main() -> ExitCode {
 fn measure() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let stage = Stage::new();
+    if let Some(told) = other_than_criterion(&runtime, &stage) {
+        runtime.block_on(stage.close());
+        return told;
+    }
     let rows = RefCell::new(Vec::new());
     let ended = catch_unwind(AssertUnwindSafe(|| {
         let mut criterion = Criterion::default()
@@ -76,6 +84,20 @@ fn measure() -> Result<(), Failure> {
     told
 }
 
+/// What the arguments ask for if they are not those of criterion.
+fn other_than_criterion(runtime: &Runtime, stage: &Stage) -> Option<Result<(), Failure>> {
+    let arguments: Vec<_> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let second = arguments.get(1).map(String::as_str);
+    match arguments.first()?.as_str() {
+        "once" => Some(runtime.block_on(compare::once(stage, second))),
+        "compare" => Some(compare::with(second)),
+        _ => match lines::asked(&arguments) {
+            Ok(lines) => Some(runtime.block_on(lines::measure(stage, &lines?))),
+            Err(failure) => Some(Err(failure)),
+        },
+    }
+}
+
 /// False where criterion only lists, tests or profiles the benchmarks.
 fn is_bench() -> bool {
     let has = |switch: &str| std::env::args().any(|argument| argument == switch);
@@ -87,9 +109,9 @@ fn group(criterion: &mut Criterion, shape: Shape, runtime: &Runtime, stage: &Sta
     group.sampling_mode(SamplingMode::Flat);
     for store in Store::ALL {
         for workers in WORKERS {
-            let row = Row { store, load: Load { shape, workers, count: store.count(workers) } };
+            let row = Row { store, load: Load::new(shape, workers, store.count(workers)) };
             group.throughput(Throughput::Elements(row.load.count));
-            for side in Side::ALL {
+            for side in Side::ALL.into_iter().filter(|side| side.has(store, shape)) {
                 let arm = OnceCell::new();
                 group.bench_function(format!("{store}/{workers}/{side}"), |bencher| {
                     if !rows.borrow().contains(&row) {

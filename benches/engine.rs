@@ -6,22 +6,29 @@ use ff_backend_memory::MemoryBackend;
 use ff_backend_postgres::PostgresBackend;
 use ff_backend_valkey::ValkeyBackend;
 use ff_core::{
-    BackendConfig, BackendConnection, CapabilitySet, ClaimPolicy, CreateExecutionArgs, EngineBackend, ExecutionId,
-    Handle, LaneId, Namespace, PartitionConfig, PostgresConnection, WorkerId, WorkerInstanceId,
+    BackendConfig, BackendConnection, CapabilitySet, ClaimPolicy, CompleteArgs, CreateExecutionArgs, DeliverSignalArgs,
+    EngineBackend, ExecutionId, Handle, Kid, LaneId, Namespace, PageLimit, PartitionConfig, PostgresConnection,
+    ResumeCondition, SeedWaitpointHmacSecretArgs, SignalId, SignalMatcher, SigningSecret, SuspendArgs, SuspendOutcome,
+    SuspensionId, SuspensionReasonCode, WaitpointBinding, WorkerId, WorkerInstanceId,
 };
-use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::{
     Failure,
-    drive::Run,
+    drive::{Create, Run},
     stage::{PostgresStage, ValkeyStage},
 };
 
-/// Creates at once while a store is filled.
-const CREATES: usize = 32;
+/// Creates in one call while a store is filled.
+const CREATES: u64 = 500;
+
+/// Connections of a pool at most; further workers share them.
+pub(crate) const CONNECTIONS: usize = 64;
 
 /// Longer than any run: no lease lapses and nothing becomes due.
 const TTL: Duration = Duration::from_secs(3_600);
+
+/// What a suspension waits for, and the key that signs its tokens.
+const KEY: &str = "approval";
 
 /// The engine on one store.
 pub(crate) enum Engine {
@@ -36,17 +43,29 @@ impl Engine {
         Self::Memory
     }
 
-    /// On the database of the stage, with a connection for each worker.
+    /// On the database of the stage, with a connection for each worker as far as there are some.
     pub(crate) async fn postgres(stage: Arc<PostgresStage>, workers: usize) -> Result<Self, Failure> {
-        let mut connection = PostgresConnection::new(&stage.url);
-        connection.max_connections = u32::try_from(workers)?;
+        let url = stage.url.clone();
+        Self::postgres_at(&url, stage, workers).await
+    }
+
+    /// The same, reached at `url`.
+    pub(crate) async fn postgres_at(url: &str, stage: Arc<PostgresStage>, workers: usize) -> Result<Self, Failure> {
+        let mut connection = PostgresConnection::new(url);
+        connection.max_connections = u32::try_from(workers.min(CONNECTIONS))?;
         let config = BackendConfig::new(BackendConnection::Postgres(connection));
         Ok(Self::Postgres(PostgresBackend::connect(config).await?, stage))
     }
 
     /// On the server of the stage, over the one connection that the backend has.
     pub(crate) async fn valkey(stage: Arc<ValkeyStage>) -> Result<Self, Failure> {
-        Ok(Self::Valkey(ValkeyBackend::connect(BackendConfig::valkey(stage.url())).await?, stage))
+        let url = stage.url().to_owned();
+        Self::valkey_at(&url, stage).await
+    }
+
+    /// The same, reached at `url`.
+    pub(crate) async fn valkey_at(url: &str, stage: Arc<ValkeyStage>) -> Result<Self, Failure> {
+        Ok(Self::Valkey(ValkeyBackend::connect(BackendConfig::valkey(url)).await?, stage))
     }
 
     /// An empty store with `rows` ready executions.
@@ -63,28 +82,67 @@ impl Engine {
                 Arc::clone(backend)
             }
         };
-        let lane = LaneId::try_new("mail")?;
-        let namespace = Namespace::try_new("shop")?;
-        let creates = stream::iter(0..rows).map(|_| {
-            let id = ExecutionId::solo(&lane, PartitionConfig::default());
-            backend.create_execution(CreateExecutionArgs::new(id, namespace.clone(), lane.clone(), "send_receipt"))
-        });
-        creates.buffer_unordered(CREATES).try_for_each(async |_| Ok(())).await?;
+        let signs = SeedWaitpointHmacSecretArgs::new(Kid::try_new(KEY)?, SigningSecret::from_bytes([7; 32])?);
+        backend.seed_waitpoint_hmac_secret(signs).await?;
+        let claimer = Claimer::of(Arc::clone(&backend))?;
+        claimer.create_many(rows, &[]).await?;
         if let Self::Postgres(_, stage) = self {
             stage.analyze().await?;
         }
-        let policy = ClaimPolicy::new(WorkerId::try_new("mailer")?, WorkerInstanceId::try_new("mailer-1")?, TTL);
-        Ok(Claimer { backend, lane, capabilities: CapabilitySet::default(), policy })
+        Ok(claimer)
     }
 }
 
 /// A worker of the engine.
 #[derive(Clone)]
 pub(crate) struct Claimer {
-    backend: Arc<dyn EngineBackend>,
-    lane: LaneId,
-    capabilities: CapabilitySet,
-    policy: ClaimPolicy,
+    pub(crate) backend: Arc<dyn EngineBackend>,
+    pub(crate) lane: LaneId,
+    pub(crate) capabilities: CapabilitySet,
+    pub(crate) policy: ClaimPolicy,
+}
+
+impl Claimer {
+    /// A worker of `backend`.
+    pub(crate) fn of(backend: Arc<dyn EngineBackend>) -> Result<Self, Failure> {
+        let policy = ClaimPolicy::new(WorkerId::try_new("mailer")?, WorkerInstanceId::try_new("mailer-1")?, TTL);
+        Ok(Self { backend, lane: LaneId::try_new("mail")?, capabilities: CapabilitySet::default(), policy })
+    }
+
+    /// New executions with this payload.
+    pub(crate) async fn create_many(&self, rows: u64, payload: &[u8]) -> Result<(), Failure> {
+        let namespace = Namespace::try_new("shop")?;
+        let mut left = rows;
+        while left > 0 {
+            let some = left.min(CREATES);
+            let batch = (0..some).map(|_| self.planned(&namespace, payload)).collect();
+            for created in self.backend.create_executions(batch).await? {
+                created?;
+            }
+            left -= some;
+        }
+        Ok(())
+    }
+
+    /// A new execution with this payload, in a call of its own.
+    pub(crate) async fn create_one(&self, payload: &[u8]) -> Result<ExecutionId, Failure> {
+        let planned = self.planned(&Namespace::try_new("shop")?, payload);
+        let id = planned.execution_id;
+        self.backend.create_execution(planned).await?;
+        Ok(id)
+    }
+
+    fn planned(&self, namespace: &Namespace, payload: &[u8]) -> CreateExecutionArgs {
+        let id = ExecutionId::solo(&self.lane, PartitionConfig::default());
+        let args = CreateExecutionArgs::new(id, namespace.clone(), self.lane.clone(), "send_receipt");
+        args.input_payload(payload.to_vec())
+    }
+}
+
+impl Create for Claimer {
+    async fn create(&self) -> Result<(), Failure> {
+        self.create_one(&[]).await.map(drop)
+    }
 }
 
 impl Run for Claimer {
@@ -96,5 +154,36 @@ impl Run for Claimer {
 
     async fn complete(&self, handle: Handle) -> Result<(), Failure> {
         Ok(self.backend.complete(&handle, None).await?)
+    }
+
+    async fn complete_and_claim(&self, handle: Handle) -> Result<Option<Handle>, Failure> {
+        Ok(self.backend.complete_and_claim(&handle, None, &self.capabilities, self.policy.clone()).await?)
+    }
+
+    async fn suspend_and_signal(&self, handle: Handle) -> Result<(), Failure> {
+        let any = ResumeCondition::Single { waitpoint_key: KEY.to_owned(), matcher: SignalMatcher::Wildcard };
+        let waitpoints = vec![WaitpointBinding::fresh_with_key(KEY)];
+        let waits = SuspendArgs::new(SuspensionId::new(), waitpoints, any, SuspensionReasonCode::WaitingForSignal);
+        let SuspendOutcome::Suspended { details, .. } = self.backend.suspend(&handle, waits).await? else {
+            return Err("a condition held without a signal".into());
+        };
+        let id = handle.decode(handle.backend().as_str())?.execution_id;
+        let (door, token) = (details.waitpoint_id, details.waitpoint_token);
+        let signal = DeliverSignalArgs::new(id, door, token, SignalId::new(), KEY);
+        self.backend.deliver_signal(signal).await?;
+        Ok(())
+    }
+
+    async fn claim_many(&self, most: u16) -> Result<Vec<Handle>, Failure> {
+        let limit = PageLimit::new(u32::from(most))?;
+        Ok(self.backend.claim_many(&self.lane, &self.capabilities, self.policy.clone(), limit).await?)
+    }
+
+    async fn complete_many(&self, handles: Vec<Handle>) -> Result<(), Failure> {
+        let batch = handles.into_iter().map(|handle| CompleteArgs::new(handle, None)).collect();
+        for completed in self.backend.complete_many(batch).await? {
+            completed?;
+        }
+        Ok(())
     }
 }

@@ -1,11 +1,13 @@
 //! The other side: a durable claim as one writes it by hand on a bare store, with the same rows written.
 
+mod bare;
 mod memory;
 mod postgres;
 mod valkey;
 
 use uuid::Uuid;
 
+pub(crate) use bare::{Floor, Nothing};
 pub(crate) use memory::RawMemory;
 pub(crate) use postgres::RawPostgres;
 pub(crate) use valkey::RawValkey;

@@ -7,7 +7,7 @@ use ff_conformance::servers::{Owned, PostgresPermit, PostgresServer, ServerFacts
 use ff_core::BackendConfig;
 use redis::{Client, ProtocolVersion, aio::MultiplexedConnection};
 use sqlx::{
-    ConnectOptions, PgPool, Row,
+    ConnectOptions, PgPool, Postgres, Row, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::sync::OnceCell;
@@ -73,8 +73,14 @@ impl Stage {
     /// The database of this run.
     pub(crate) async fn postgres(&self) -> Result<Arc<PostgresStage>, Failure> {
         let server = self.servers.postgres.as_ref().map_err(|none| format!("{none}\n{REMEDY}"))?;
-        let open = async || PostgresStage::open(server).await.map(Arc::new);
+        let open = async || PostgresStage::open(server, "").await.map(Arc::new);
         self.postgres.get_or_try_init(open).await.cloned()
+    }
+
+    /// One more database, which whoever asks for it closes.
+    pub(crate) async fn another(&self) -> Result<Arc<PostgresStage>, Failure> {
+        let server = self.servers.postgres.as_ref().map_err(|none| format!("{none}\n{REMEDY}"))?;
+        PostgresStage::open(server, "_another").await.map(Arc::new)
     }
 
     /// The Valkey server of this run.
@@ -93,11 +99,10 @@ impl Stage {
 
     /// Takes away what this run has made.
     pub(crate) async fn close(&self) {
-        if let Some(stage) = self.postgres.get() {
-            stage.pool.close().await;
-            if let Err(error) = stage.server.drop_database(&stage.database).await {
-                eprintln!("claims: {error}");
-            }
+        if let Some(stage) = self.postgres.get()
+            && let Err(error) = stage.close().await
+        {
+            eprintln!("claims: {error}");
         }
         if let Some(stage) = self.valkey.get() {
             let closed = async {
@@ -123,9 +128,9 @@ pub(crate) struct PostgresStage {
 }
 
 impl PostgresStage {
-    async fn open(server: &PostgresServer) -> Result<Self, Failure> {
+    async fn open(server: &PostgresServer, suffix: &str) -> Result<Self, Failure> {
         let permit = server.permit().await?;
-        let database = format!("ffc_bench_{}", std::process::id());
+        let database = format!("ffc_bench_{}{suffix}", std::process::id());
         server.drop_database(&database).await?;
         let url = server.create_database(&database, None).await?;
         PostgresBackend::migrate(&BackendConfig::postgres(&url)).await?;
@@ -140,6 +145,31 @@ impl PostgresStage {
             return Err(format!("the Postgres server runs without fsync, which nobody's claims do: {REMEDY}").into());
         }
         Ok(Self { url, database, pool, settings, server: server.clone(), _permit: permit })
+    }
+
+    /// A session of its own.
+    pub(crate) const fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// A transaction that holds its snapshot until it ends: what dies meanwhile cannot be removed.
+    pub(crate) async fn old_snapshot(&self) -> Result<Transaction<'_, Postgres>, Failure> {
+        let mut transaction = self.pool.begin().await?;
+        sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").execute(&mut *transaction).await?;
+        sqlx::raw_sql("SELECT FROM executions LIMIT 1").execute(&mut *transaction).await?;
+        Ok(transaction)
+    }
+
+    /// Drops the database.
+    pub(crate) async fn close(&self) -> Result<(), Failure> {
+        self.pool.close().await;
+        Ok(self.server.drop_database(&self.database).await?)
+    }
+
+    /// Runs statements that write rows.
+    pub(crate) async fn fill_with(&self, statements: &'static str) -> Result<(), Failure> {
+        sqlx::raw_sql(statements).execute(&self.pool).await?;
+        Ok(())
     }
 
     /// New, empty files for the engine's tables and indexes.
@@ -200,6 +230,14 @@ impl ValkeyStage {
         let settings = info.redis_settings().clone().set_protocol(protocol);
         let client = Client::open(info.set_redis_settings(settings))?;
         Ok(client.get_multiplexed_async_connection().await?)
+    }
+
+    /// Bytes that the server has in use.
+    pub(crate) async fn used_memory(&self) -> Result<u64, Failure> {
+        let mut connection = self.connection(ProtocolVersion::RESP2).await?;
+        let info: String = redis::cmd("INFO").arg("memory").query_async(&mut connection).await?;
+        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).ok_or("INFO lacks used_memory")?;
+        Ok(used.trim().parse()?)
     }
 
     /// No keys and no functions.

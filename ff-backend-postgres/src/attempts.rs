@@ -165,13 +165,13 @@ async fn complete_and_claim(
     let mut look = match row.try_get("took")? {
         "taken" => Look::Taken(claimer.handle(&row)?),
         "none" => Look::None(None),
-        _ => claimer.look(store).await?,
+        _ => claimer.look_around(store).await?,
     };
     loop {
         match look {
             Look::Taken(handle) => return Ok(Some(handle)),
             Look::None(due) if !wait.pause(backend, &holder.lane, due).await? => return Ok(None),
-            Look::None(_) => look = claimer.look(store).await?,
+            Look::None(_) => look = claimer.look_around(store).await?,
         }
     }
 }

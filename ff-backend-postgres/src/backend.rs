@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     capabilities::{LABEL, capabilities, durability},
+    claims::Crowds,
     config,
     error::PgError,
     notify::Wakes,
@@ -44,6 +45,7 @@ pub struct PostgresBackend {
     hub: Arc<Hub>,
     wakes: Arc<Wakes>,
     keys: Keys,
+    crowds: Crowds,
 }
 
 impl PostgresBackend {
@@ -122,6 +124,7 @@ impl PostgresBackend {
             hub: Hub::new(Arc::clone(&wakes)),
             wakes,
             keys: Keys::default(),
+            crowds: Crowds::new(),
             retention: config.retention,
             background: OnceLock::new(),
         });
@@ -150,6 +153,7 @@ impl PostgresBackend {
             hub: Hub::new(Arc::clone(&wakes)),
             wakes,
             keys: Keys::default(),
+            crowds: Crowds::new(),
         })
     }
 
@@ -218,6 +222,10 @@ impl PostgresBackend {
 
     pub(crate) const fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    pub(crate) const fn crowds(&self) -> &Crowds {
+        &self.crowds
     }
 
     /// Wakes the claims that wait in the lane of a row that was written, if the statement saw any.

@@ -1,5 +1,6 @@
 //! `Claims` on PostgreSQL.
 
+mod crowds;
 mod grants;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
@@ -14,6 +15,8 @@ use ff_core::{
 use sqlx::{Row, postgres::PgRow};
 use tokio::{sync::broadcast, time::Sleep};
 use uuid::Uuid;
+
+pub(crate) use crowds::Crowds;
 
 use crate::{
     backend::PostgresBackend,
@@ -83,10 +86,9 @@ async fn claim(
     capabilities: &CapabilitySet,
     policy: ClaimPolicy,
 ) -> Result<Option<Handle>, PgError> {
-    let claimer = Claimer::new(lane, capabilities, &policy, 1)?;
     let mut wait = Wait::new(policy.max_wait);
     loop {
-        match claimer.look(backend.store().await?).await? {
+        match crowds::look(backend, lane, capabilities, &policy, wait.has_begun()).await? {
             Look::Taken(handle) => return Ok(Some(handle)),
             Look::None(due) if !wait.pause(backend, lane, due).await? => return Ok(None),
             Look::None(_) => {}
@@ -127,6 +129,11 @@ impl Wait {
         Self { over: wait.map(|wait| Box::pin(tokio::time::sleep(wait))), woken: None, patience: LOOK_AGAIN }
     }
 
+    /// Whether there was a pause.
+    const fn has_begun(&self) -> bool {
+        self.woken.is_some()
+    }
+
     /// Waits for a wake-up or until a row of the lane falls due; false if the wait was over.
     ///
     /// Only the pause is cut short: a look that was sent is waited for, or its lease would be lost.
@@ -160,11 +167,12 @@ impl Wait {
     }
 }
 
-/// What one look for one row came to.
-pub(crate) enum Look {
-    Taken(Handle),
-    /// Nothing, and for so long nothing falls due.
-    None(Option<Duration>),
+/// What one look for one row came to: nothing, and for so long nothing falls due.
+pub(crate) type Look = ff_core::Look<Handle, Option<Duration>>;
+
+/// What a look for many came to if it was for one.
+fn first((taken, due): (Vec<Handle>, Option<Duration>)) -> Look {
+    taken.into_iter().next().map_or(Look::None(due), Look::Taken)
 }
 
 /// For how long nothing falls due, if something will.
@@ -286,32 +294,37 @@ impl<'a> Claimer<'a> {
         })
     }
 
-    /// One look at the lane for one row.
-    pub(crate) async fn look(&self, store: &Sender) -> Result<Look, PgError> {
-        let mut seen = Seen::default();
-        for round in 0..ATTEMPTS {
-            let statement = || self.taking(sqlx::query(include_str!("claims/claim.sql"))).bind(seen.settled);
-            let row = store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
-            let verdict = row.try_get("verdict")?;
-            match verdict {
-                "taken" => return self.handle(&row).map(Look::Taken),
-                "none" if !seen.others => return Ok(Look::None(due(&row)?)),
-                "again" => {
-                    if let Some(answer) = self.window(store, round).await? {
-                        return Ok(answer);
-                    }
-                }
-                _ => {}
+    /// One look at the lane for one row, the short way if that leads to work.
+    async fn look(&self, store: &Sender, crowds: &Crowds) -> Result<Look, PgError> {
+        let row = store.row(|| self.taking(sqlx::query(include_str!("claims/claim.sql")))).await?;
+        let row = row.ok_or(sqlx::Error::RowNotFound)?;
+        let verdict = row.try_get("verdict")?;
+        crowds.learn(self.lane, matches!(verdict, "taken" | "none"));
+        match verdict {
+            "taken" => self.handle(&row).map(Look::Taken),
+            "none" => Ok(Look::None(None)),
+            "due" => {
+                let mut seen = Seen::default();
+                seen.prepare(verdict, 0, store, self.lane).await?;
+                self.look_on(seen, store).await.map(first)
             }
-            seen.prepare(verdict, round, store, self.lane).await?;
+            _ => self.look_around(store).await,
         }
-        Ok(Look::None(Some(Duration::ZERO)))
+    }
+
+    /// One look for one row among all that there is.
+    pub(crate) async fn look_around(&self, store: &Sender) -> Result<Look, PgError> {
+        self.look_for_many(store).await.map(first)
     }
 
     /// One look at the lane for as many rows as there are lease ids.
     async fn look_for_many(&self, store: &Sender) -> Result<(Vec<Handle>, Option<Duration>), PgError> {
+        self.look_on(Seen::default(), store).await
+    }
+
+    /// The same after looks that have seen something.
+    async fn look_on(&self, mut seen: Seen, store: &Sender) -> Result<(Vec<Handle>, Option<Duration>), PgError> {
         let most = i64::try_from(self.lease_ids.len()).unwrap_or(i64::MAX);
-        let mut seen = Seen::default();
         for round in 0..ATTEMPTS {
             let rows = self.batch(store, most.saturating_add(WINDOW << round), seen.settled).await?;
             let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
@@ -325,18 +338,6 @@ impl<'a> Claimer<'a> {
             }
         }
         Ok((Vec::new(), Some(Duration::ZERO)))
-    }
-
-    /// What the first rows of each capability set, more of them with each round, leave for this claim; `None` if they
-    /// were all locked.
-    async fn window(&self, store: &Sender, round: u32) -> Result<Option<Look>, PgError> {
-        let rows = self.batch(store, WINDOW << round, true).await?;
-        let row = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-        match row.try_get("verdict")? {
-            "taken" => self.handle(row).map(|handle| Some(Look::Taken(handle))),
-            "none" => Ok(Some(Look::None(due(row)?))),
-            _ => Ok(None),
-        }
     }
 
     async fn batch(&self, store: &Sender, window: i64, settled: bool) -> Result<Vec<PgRow>, PgError> {

@@ -101,7 +101,7 @@ impl Attempts for ValkeyBackend {
         self.limits.check_result(payload.as_deref())?;
         policy.checked_ttl_ms()?;
         let held = self.opened(handle)?;
-        let claimer = Claimer::new(self, &held.lane_id, capabilities, &policy)?;
+        let claimer = Claimer::new(&self.server, &self.keys, &held.lane_id, capabilities, &policy)?;
         let mut wait = Wait::new(policy.max_wait);
         let [root, history, completions, core, result] = self.ending(&held, self.keys.result(&held.execution_id));
         let [due, sets] = claimer.lane_keys();

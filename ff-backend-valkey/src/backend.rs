@@ -16,7 +16,7 @@ use redis::Client;
 
 use crate::{
     capabilities::capabilities,
-    claims::Wakes,
+    claims::{Crowds, Wakes},
     config,
     error::ValkeyError,
     fcall::{Call, Server},
@@ -39,6 +39,7 @@ pub struct ValkeyBackend {
     pub(crate) hub: Arc<Hub>,
     pub(crate) wakes: Wakes,
     pub(crate) ring: Ring,
+    pub(crate) crowds: Crowds,
     pub(crate) keys: Keys,
     pub(crate) limits: Limits,
     durability: Durability,
@@ -122,6 +123,7 @@ impl ValkeyBackend {
             hub: Hub::new(Keys::of(0)),
             wakes: Wakes::new(&Keys::of(0)),
             ring: Ring::default(),
+            crowds: Crowds::new(),
             keys: Keys::of(0),
             limits: Limits::of_partitions(count),
             durability: Durability::None,

@@ -1,5 +1,6 @@
 //! How a worker gets a lease.
 
+mod crowds;
 mod grants;
 mod wakes;
 
@@ -10,20 +11,22 @@ use ff_core::{
     AttemptId, AttemptIndex, BackendTag, CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs,
     ClaimForWorkerOutcome, ClaimPolicy, ClaimResumedExecutionArgs, ClaimResumedExecutionResult, Claims, ContentionKind,
     EngineError, ExecutionId, Handle, HandleKind, HandlePayload, Jitter, LaneId, LeaseEpoch, LeaseFence, LeaseId,
-    PageLimit, ReclaimToken, UnclaimedReason, WorkerInstanceId,
+    Limits, PageLimit, ReclaimToken, UnclaimedReason, WorkerInstanceId,
 };
 use tokio::{
     sync::broadcast,
     time::{Sleep, sleep},
 };
 
+pub(crate) use crowds::Crowds;
 pub(crate) use wakes::Wakes;
 
 use crate::{
     backend::{LABEL, ValkeyBackend},
     error::ValkeyError,
     executions::execution_id,
-    fcall::Call,
+    fcall::{Call, Server},
+    keys::Keys,
     reply::Items,
 };
 
@@ -36,10 +39,10 @@ impl Claims for ValkeyBackend {
         capabilities: &CapabilitySet,
         policy: ClaimPolicy,
     ) -> Result<Option<Handle>, EngineError> {
-        let claimer = Claimer::new(self, lane, capabilities, &policy)?;
+        policy.checked_ttl_ms()?;
         let mut wait = Wait::new(policy.max_wait);
         loop {
-            match claimer.look(wait.is_woken()).await? {
+            match crowds::look(self, lane, capabilities, &policy, wait.is_woken()).await? {
                 Look::Taken(handle) => return Ok(Some(handle)),
                 Look::None(pause) if !wait.pause(self, lane, pause).await => return Ok(None),
                 Look::None(_) => {}
@@ -54,13 +57,13 @@ impl Claims for ValkeyBackend {
         policy: ClaimPolicy,
         limit: PageLimit,
     ) -> Result<Vec<Handle>, EngineError> {
-        let claimer = Claimer::new(self, lane, capabilities, &policy)?;
+        let claimer = Claimer::new(&self.server, &self.keys, lane, capabilities, &policy)?;
         if limit.get() == 0 {
             return Ok(Vec::new());
         }
         let mut wait = Wait::new(policy.max_wait);
         loop {
-            let (taken, pause) = claimer.look_for_many(limit, wait.is_woken()).await?;
+            let (taken, pause) = claimer.look_for_many(usize::from(limit.get()), wait.is_woken()).await?;
             if !taken.is_empty() || !wait.pause(self, lane, pause).await {
                 return Ok(taken);
             }
@@ -134,16 +137,13 @@ impl Wait {
     }
 }
 
-/// What one look for one row came to.
-pub(crate) enum Look {
-    Taken(Handle),
-    /// Nothing, and for so long nothing falls due.
-    None(Duration),
-}
+/// What one look for one row came to: nothing, and for so long nothing falls due.
+pub(crate) type Look = ff_core::Look<Handle, Duration>;
 
 /// One claim: who takes work, and what kind.
 pub(crate) struct Claimer<'a> {
-    backend: &'a ValkeyBackend,
+    server: &'a Server,
+    keys: &'a Keys,
     lane: &'a LaneId,
     capabilities: String,
     policy: &'a ClaimPolicy,
@@ -152,24 +152,25 @@ pub(crate) struct Claimer<'a> {
 
 impl<'a> Claimer<'a> {
     pub(crate) fn new(
-        backend: &'a ValkeyBackend,
+        server: &'a Server,
+        keys: &'a Keys,
         lane: &'a LaneId,
         capabilities: &CapabilitySet,
         policy: &'a ClaimPolicy,
     ) -> Result<Self, EngineError> {
         let ttl_ms = policy.checked_ttl_ms()?;
-        Ok(Self { backend, lane, capabilities: capabilities.joined(), policy, ttl_ms })
+        Ok(Self { server, keys, lane, capabilities: capabilities.joined(), policy, ttl_ms })
     }
 
     /// One look for one row; `waits` asks for a wake-up if there is none.
     pub(crate) async fn look(&self, waits: bool) -> Result<Look, ValkeyError> {
-        self.taken(&mut self.backend.items(minting(self.call("ff_claim", waits))).await?)
+        self.taken(&mut Items::of(self.server.call(minting(self.call("ff_claim", waits))).await?)?)
     }
 
     /// One look for as many rows as the limit says.
-    async fn look_for_many(&self, limit: PageLimit, waits: bool) -> Result<(Vec<Handle>, Duration), ValkeyError> {
-        let call = (0..limit.get()).fold(self.call("ff_claim_many", waits), |call, _| minting(call));
-        let mut reply = self.backend.items(call).await?;
+    async fn look_for_many(&self, most: usize, waits: bool) -> Result<(Vec<Handle>, Duration), ValkeyError> {
+        let call = (0..most).fold(self.call("ff_claim_many", waits), |call, _| minting(call));
+        let mut reply = Items::of(self.server.call(call).await?)?;
         let (mut taken, mut pause) = (Vec::new(), Duration::ZERO);
         while let Some(mut item) = reply.next_items()? {
             match self.taken(&mut item)? {
@@ -181,7 +182,7 @@ impl<'a> Claimer<'a> {
     }
 
     fn call(&self, function: &str, waits: bool) -> Call {
-        let keys = &self.backend.keys;
+        let keys = self.keys;
         let [due, sets] = self.lane_keys();
         let names = [keys.root(), keys.lease_history(), keys.completions(), due, sets];
         self.claiming(Call::write(function, &names), waits)
@@ -189,7 +190,7 @@ impl<'a> Claimer<'a> {
 
     /// The keys of the lane that a claim looks at.
     pub(crate) fn lane_keys(&self) -> [String; 2] {
-        [self.backend.keys.due(self.lane), self.backend.keys.sets(self.lane)]
+        [self.keys.due(self.lane), self.keys.sets(self.lane)]
     }
 
     /// The same call with who claims, and what; `waits` asks for a wake-up.
@@ -199,7 +200,7 @@ impl<'a> Claimer<'a> {
             .arg(self.policy.worker_id.as_str())
             .arg(self.policy.worker_instance_id.as_str())
             .arg(self.ttl_ms)
-            .arg(self.backend.limits.promote_per_claim)
+            .arg(Limits::PROMOTE_PER_CLAIM)
             .arg(Jitter::draw().millionths())
             .arg(u8::from(waits))
     }

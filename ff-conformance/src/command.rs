@@ -1,5 +1,6 @@
 //! The subcommands of `ff-conformance`, and what they share.
 
+pub(crate) mod bench;
 pub(crate) mod matrix;
 pub(crate) mod migrate;
 pub(crate) mod report;

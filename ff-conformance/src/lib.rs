@@ -45,6 +45,8 @@ mod instants;
 mod intercept;
 mod invariants;
 pub mod leases;
+#[cfg(feature = "command")]
+pub mod load;
 pub mod lockstep;
 pub mod loops;
 mod matrix;

@@ -24,6 +24,8 @@ enum Task {
     Matrix(command::matrix::Arguments),
     /// Make the engine's tables in a Postgres database, or bring them to this version.
     Migrate(command::migrate::Arguments),
+    /// Load real stores on schedule: the rate they sustain, waits at 70 % of it, phases with trouble, every job looked up.
+    Bench(command::bench::Arguments),
     /// Show, start and lend the servers that tests need.
     Servers(command::servers::Arguments),
 }
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         Task::Report(arguments) => command::report::run(arguments),
         Task::Matrix(arguments) => command::matrix::run(&arguments),
         Task::Migrate(arguments) => command::migrate::run(&arguments),
+        Task::Bench(arguments) => command::bench::run(&arguments),
         Task::Servers(arguments) => command::servers::run(arguments),
     }
 }

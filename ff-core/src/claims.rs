@@ -104,7 +104,7 @@ impl From<CapabilitySet> for Vec<String> {
 }
 
 /// Who claims, for how long, and how long the claim may wait.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ClaimPolicy {
     /// The worker.

@@ -12,6 +12,8 @@ mod capability;
 mod claims;
 mod conditions;
 mod config;
+#[cfg(feature = "background")]
+mod crowd;
 mod error;
 mod event;
 mod executions;
@@ -48,6 +50,8 @@ pub use config::{
     BackendConfig, BackendConnection, BackendTimeouts, ClientCertificate, CredentialError, CredentialSource,
     Credentials, PartitionConfig, PostgresConnection, SecretUrl, TlsConfig, ValkeyConnection,
 };
+#[cfg(feature = "background")]
+pub use crowd::{Crowd, Look};
 pub use error::{
     Applied, ConflictKind, ContentionKind, EngineError, Entity, ErrorClass, StateKind, TransportFault, TransportKind,
     ValidationKind,

@@ -7,9 +7,11 @@ ff.write("claim_many", function(keys, args)
   local now = ff.now_ms()
   ff.settle_due(keys, keys[4], args[6], args[7], now)
   local most, taken = (#args - 8) / 2, {}
-  for place, id in ipairs(ff.first_ready_ids(keys[1], args[1], keys[5], ff.offered(args[2]), most, now)) do
-    taken[place] = ff.take_for(keys, id, args, 7 + 2 * place, now)
+  local due, place = ff.dues(keys[1], args[1], now)
+  for i, id in ipairs(ff.pop_ready_ids(keys[1], args[1], keys[5], ff.offered(args[2]), most, now)) do
+    taken[i] = ff.take_popped(keys, id, args, 7 + 2 * i, place, now)
   end
+  due()
   if #taken == 0 then taken[1] = ff.none(keys[1], args[1], args[8], now) end
   return taken
 end)

@@ -39,12 +39,16 @@ ff.make_ready = function(root, id, core)
   redis.call("SADD", ff.key.sets(root, core.l), set)
 end
 
+-- After entries of a set have gone: one without any is listed no more.
+ff.unlist = function(root, lane, set)
+  if redis.call("EXISTS", ff.key.ready(root, lane, set)) == 0 then redis.call("SREM", ff.key.sets(root, lane), set) end
+end
+
 -- True if it stood there.
 ff.unmake_ready = function(root, id, core)
   local set = core.q or ""
-  local ready = ff.key.ready(root, core.l, set)
-  if redis.call("ZREM", ready, member(id, core)) == 0 then return false end
-  if redis.call("EXISTS", ready) == 0 then redis.call("SREM", ff.key.sets(root, core.l), set) end
+  if redis.call("ZREM", ff.key.ready(root, core.l, set), member(id, core)) == 0 then return false end
+  ff.unlist(root, core.l, set)
   return true
 end
 
@@ -71,9 +75,10 @@ ff.earlier = function(one, other)
   return one or other
 end
 
-ff.set_due = function(root, id, core, due)
+-- With `now` nobody is woken for what comes after the next look of every claim that waits.
+ff.set_due = function(root, id, core, due, now)
   if due then
-    wake(root, core.l, due)
+    if not now or due < now + LOOK_AGAIN_MS then wake(root, core.l, due) end
     redis.call("ZADD", ff.key.due(root, core.l), ff.int(due), id)
   else
     redis.call("ZREM", ff.key.due(root, core.l), id)
@@ -95,6 +100,22 @@ end
 
 ff.unmake_suspended = function(root, id, core)
   redis.call("ZREM", ff.key.suspended(root), ff.suspended_member(id, core.sa))
+end
+
+-- As set_due for several rows of a lane: the second function notes one, the first writes all that were noted.
+ff.dues = function(root, lane, now)
+  local noted, first = {}, nil
+  local function write()
+    if not first then return end
+    if first < now + LOOK_AGAIN_MS then wake(root, lane, first) end
+    redis.call("ZADD", ff.key.due(root, lane), unpack(noted))
+  end
+  local function note(id, _, due)
+    first = ff.earlier(first, due)
+    noted[#noted + 1] = ff.int(due)
+    noted[#noted + 1] = id
+  end
+  return write, note
 end
 
 ff.make_ended = function(root, id, completed_at)

@@ -36,24 +36,53 @@ local function walk(ready, size, now)
   end
 end
 
+-- The first entry of the lane and its set, or nil.
+local function first_entry(root, lane, listed, offered, now)
+  local best, of = nil, nil
+  for _, set in ipairs(listed) do
+    local entry = covers(offered, set) and walk(ff.key.ready(root, lane, set), 1, now)()
+    if entry and (not best or ff.is_before(entry, best)) then best, of = entry, set end
+  end
+  return best, of
+end
+
 -- The id of the first row, or nil.
 ff.first_ready = function(root, lane, sets, offered, now)
-  local best = nil
-  for _, set in ipairs(redis.call("SMEMBERS", sets)) do
-    local entry = covers(offered, set) and walk(ff.key.ready(root, lane, set), 1, now)()
-    if entry and (not best or ff.is_before(entry, best)) then best = entry end
-  end
+  local best = first_entry(root, lane, redis.call("SMEMBERS", sets), offered, now)
   return best and ff.ready_id(best)
 end
 
--- The ids of the first rows, at most so many, in the order of the lane.
-ff.first_ready_ids = function(root, lane, sets, offered, most, now)
-  local heads, ids = {}, {}
+-- The same, and it stands among the ready ones no more.
+local function pop_ready(root, lane, sets, offered, now)
+  local listed = redis.call("SMEMBERS", sets)
+  if #listed == 1 and covers(offered, listed[1]) then
+    local ready = ff.key.ready(root, lane, listed[1])
+    local entry = redis.call("ZPOPMIN", ready)[1]
+    local deadline = entry and ff.ready_deadline(entry)
+    if entry and not (deadline and deadline <= now) then
+      ff.unlist(root, lane, listed[1])
+      return ff.ready_id(entry)
+    end
+    if entry then redis.call("ZADD", ready, 0, entry) end
+  end
+  local best, set = first_entry(root, lane, listed, offered, now)
+  if not best then return nil end
+  redis.call("ZREM", ff.key.ready(root, lane, set), best)
+  ff.unlist(root, lane, set)
+  return ff.ready_id(best)
+end
+
+-- The ids of the first rows, at most so many, in the order of the lane; they stand among the ready ones no more.
+ff.pop_ready_ids = function(root, lane, sets, offered, most, now)
+  local heads, ids, taken = {}, {}, {}
   for _, set in ipairs(redis.call("SMEMBERS", sets)) do
     if covers(offered, set) then
       local after = walk(ff.key.ready(root, lane, set), math.min(most, FIRST_PAGE), now)
       local entry = after()
-      if entry then heads[#heads + 1] = { entry = entry, after = after } end
+      if entry then
+        taken[set] = {}
+        heads[#heads + 1] = { entry = entry, after = after, taken = taken[set] }
+      end
     end
   end
   while #ids < most and #heads > 0 do
@@ -62,8 +91,15 @@ ff.first_ready_ids = function(root, lane, sets, offered, most, now)
       if ff.is_before(heads[i].entry, heads[best].entry) then best = i end
     end
     ids[#ids + 1] = ff.ready_id(heads[best].entry)
+    table.insert(heads[best].taken, heads[best].entry)
     heads[best].entry = heads[best].after()
     if not heads[best].entry then table.remove(heads, best) end
+  end
+  for set, entries in pairs(taken) do
+    if #entries > 0 then
+      redis.call("ZREM", ff.key.ready(root, lane, set), unpack(entries))
+      ff.unlist(root, lane, set)
+    end
   end
   return ids
 end
@@ -85,24 +121,26 @@ local function open(keys, id, core, attempt_id, now)
 end
 
 -- lease: worker, instance, ttl_ms, lease_id, attempt_id, and redeems if it comes from the row's grant, which stays for a
--- repeat then. What a claim answers.
-ff.take = function(keys, id, core, lease, now)
-  local root, at = keys[1], ff.int(now)
-  ff.unmake_ready(root, id, core)
+-- repeat then. The row stands among the ready ones no more; `place` says when it falls due. What a claim answers.
+local function lease_to(keys, id, core, lease, place, now)
+  local root, at, key = keys[1], ff.int(now), ff.key.core(keys[1], id)
   local kind, index, why = open(keys, id, core, lease.attempt_id, now)
   core.e = ff.int(ff.count(core.e) + 1)
   core.li, core.wi = lease.lease_id, lease.instance
   core.ta = core.to and ff.int(now + tonumber(core.to))
   local expires_at = ff.earlier(now + tonumber(lease.ttl_ms), tonumber(core.ta))
-  redis.call("HSET", ff.key.core(root, id), "s", ff.state.leased, "t", at, "m", at, "b", core.b or at, "d", "", "eb", "",
-    "e", core.e, "n", core.n, "lc", core.lc or "", "li", core.li, "ai", core.ai, "wi", core.wi,
-    "la", at, "le", ff.int(expires_at), "lr", "", "ta", core.ta or "")
+  redis.call("HSET", key, "s", ff.state.leased, "t", at, "m", at, "b", core.b or at, "e", core.e, "n", core.n,
+    "li", core.li, "ai", core.ai, "wi", core.wi, "la", at, "le", ff.int(expires_at))
+  -- What new work has none of is left out.
+  if core.d or core.eb or core.lr then redis.call("HDEL", key, "d", "eb", "lr") end
+  if core.lc then redis.call("HSET", key, "lc", core.lc) end
+  if core.ta then redis.call("HSET", key, "ta", core.ta) end
   if lease.redeems then
-    redis.call("HSET", ff.key.core(root, id), "gr", 1)
+    redis.call("HSET", key, "gr", 1)
   elseif core.gk then
-    redis.call("HDEL", ff.key.core(root, id), "gk", "gw", "gi", "ge", "gr")
+    redis.call("HDEL", key, "gk", "gw", "gi", "ge", "gr")
   end
-  ff.set_due(root, id, core, ff.earlier(expires_at, ff.deadline(core)))
+  place(id, core, ff.earlier(expires_at, ff.deadline(core)))
   if kind == "resumed" then
     ff.resume_attempt(root, id, core, lease.worker, at)
   else
@@ -112,16 +150,26 @@ ff.take = function(keys, id, core, lease, now)
   return { "claimed", id, tonumber(core.e), index, kind, core.ai, core.li }
 end
 
--- The row for who claims; args are those of claim, ids says where the ids of its lease and attempt stand.
-ff.take_for = function(keys, id, args, ids, now)
+local function placing(root, now)
+  return function(id, core, due) ff.set_due(root, id, core, due, now) end
+end
+
+-- A row wherever it stands.
+ff.take = function(keys, id, core, lease, now)
+  ff.unmake_ready(keys[1], id, core)
+  return lease_to(keys, id, core, lease, placing(keys[1], now), now)
+end
+
+-- A popped row for who claims; args are those of claim, ids says where the ids of its lease and attempt stand.
+ff.take_popped = function(keys, id, args, ids, place, now)
   local lease = { worker = args[3], instance = args[4], ttl_ms = args[5], lease_id = args[ids], attempt_id = args[ids + 1] }
-  return ff.take(keys, id, ff.core(ff.key.core(keys[1], id)), lease, now)
+  return lease_to(keys, id, ff.core(ff.key.core(keys[1], id)), lease, place, now)
 end
 
 -- What claim does and answers.
 ff.claim = function(keys, due, sets, args, now)
   ff.settle_due(keys, due, args[6], args[7], now)
-  local id = ff.first_ready(keys[1], args[1], sets, ff.offered(args[2]), now)
+  local id = pop_ready(keys[1], args[1], sets, ff.offered(args[2]), now)
   if not id then return ff.none(keys[1], args[1], args[8], now) end
-  return ff.take_for(keys, id, args, 9, now)
+  return ff.take_popped(keys, id, args, 9, placing(keys[1], now), now)
 end

@@ -1,5 +1,5 @@
 -- $1 lane_id text, $2 lease_id uuid, $3 attempt_id uuid, $4 worker_id text, $5 worker_instance_id text, $6 ttl_ms int8
--- returns: id text, attempt_index int8, lease_epoch int8, or no row
+-- returns: id text, attempt_index int8, lease_epoch int8, attempt_id uuid, or no row
 WITH clock AS MATERIALIZED (SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now),
 picked AS MATERIALIZED (
     SELECT id FROM raw_executions WHERE lane_id = $1 AND state = 'ready'
@@ -22,4 +22,4 @@ event AS (
     INSERT INTO raw_events (at, lease_epoch, attempt_index, lease_id, execution_id, namespace, kind, worker_instance_id)
     SELECT now, lease_epoch, attempt_index, $2, id, namespace, 'acquired', $5 FROM taken
 )
-SELECT id, attempt_index, lease_epoch FROM taken;
+SELECT id, attempt_index, lease_epoch, $3 AS attempt_id FROM taken;

@@ -10,9 +10,11 @@ CREATE TABLE raw_executions (
     lease_expires_at   bigint,
     lease_epoch        bigint NOT NULL DEFAULT 0,
     attempt_count      bigint NOT NULL DEFAULT 0,
+    resumed_at         bigint,
     priority           integer NOT NULL,
     lease_id           uuid,
     attempt_id         uuid,
+    token              uuid,
     id                 text COLLATE "C" NOT NULL PRIMARY KEY,
     namespace          text COLLATE "C" NOT NULL,
     lane_id            text COLLATE "C" NOT NULL,
@@ -45,4 +47,27 @@ CREATE TABLE raw_events (
     namespace          text COLLATE "C" NOT NULL,
     kind               text COLLATE "C" NOT NULL,
     worker_instance_id text COLLATE "C" NOT NULL
+);
+CREATE TABLE raw_suspensions (
+    suspended_at bigint NOT NULL,
+    lease_epoch  bigint NOT NULL,
+    token        uuid   NOT NULL,
+    execution_id text COLLATE "C" NOT NULL,
+    condition    jsonb  NOT NULL,
+    PRIMARY KEY (execution_id, token)
+);
+CREATE TABLE raw_waitpoints (
+    created_at    bigint NOT NULL,
+    token         uuid   NOT NULL,
+    execution_id  text COLLATE "C" NOT NULL,
+    waitpoint_key text COLLATE "C" NOT NULL,
+    PRIMARY KEY (execution_id, token)
+);
+CREATE TABLE raw_signals (
+    accepted_at  bigint NOT NULL,
+    token        uuid   NOT NULL,
+    signal_id    uuid   NOT NULL,
+    execution_id text COLLATE "C" NOT NULL,
+    signal_name  text COLLATE "C" NOT NULL,
+    PRIMARY KEY (execution_id, token, signal_id)
 );

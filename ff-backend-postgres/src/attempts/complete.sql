@@ -5,7 +5,12 @@
 --   listened bool
 -- verdict: ok, replay, or a refusal: missing, again, deadline, not_active, lease_revoked, lease_expired, stale_lease
 WITH seen AS MATERIALIZED (SELECT xmin AS version FROM executions WHERE id = $1),
-held AS MATERIALIZED (SELECT e.xmin AS version, e.* FROM executions e WHERE e.id = $1 FOR NO KEY UPDATE),
+held AS MATERIALIZED (
+    SELECT e.xmin AS version, id, namespace, lifecycle_phase, ownership_state, terminal_outcome, ended_by, lease_id,
+        lease_epoch, attempt_id, attempt_index, worker_instance_id, lease_expires_at, execution_deadline_at,
+        suspension_timeout_at, timeout_behavior
+    FROM executions e WHERE e.id = $1 FOR NO KEY UPDATE
+),
 ok AS MATERIALIZED (SELECT held.*, ff_now_ms() AS now FROM held, seen WHERE held.version = seen.version),
 judged AS MATERIALIZED (
     SELECT ok.*, CASE

@@ -17,7 +17,7 @@ const HOLDER: &[&str] = &["executions_pkey"];
 const SUSPENDED: &[&str] = &["executions_suspended"];
 
 const HOT: &[Hot] = &[
-    Hot { text: include_str!("../../src/claims/claim.sql"), parameters: 8, indexes: CLAIM },
+    Hot { text: include_str!("../../src/claims/claim.sql"), parameters: 7, indexes: CLAIM },
     Hot { text: include_str!("../../src/claims/claim_many.sql"), parameters: 10, indexes: CLAIM },
     Hot { text: include_str!("../../src/claims/settle_due.sql"), parameters: 10, indexes: CLAIM },
     Hot { text: include_str!("../../src/scanners/list_due_lanes.sql"), parameters: 2, indexes: CLAIM },

@@ -1,0 +1,117 @@
+//! Claims of one process that want the same work go together, and a claim takes the short way where that leads to work.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use ff_core::{CapabilitySet, ClaimPolicy, Crowd, EngineError, Handle, LaneId, Operation};
+
+use super::{Claimer, Look};
+use crate::{backend::PostgresBackend, error::PgError, tx::Sender};
+
+/// Statements of claims that want the same on their way at once: one waits for the log while the other chooses.
+const TURNS: usize = 2;
+
+/// The longest row of claims that do not try the short way.
+const DETOURS: u32 = 64;
+
+/// Lanes with a detour that are remembered; beyond them all are forgotten.
+const LANES: usize = 1_024;
+
+/// What a claim wants, but for how long it waits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Wanted {
+    lane: LaneId,
+    capabilities: CapabilitySet,
+    policy: ClaimPolicy,
+}
+
+/// The claims of a process that are on their way, and what they have learnt of their lanes.
+#[derive(Debug)]
+pub(crate) struct Crowds {
+    crowd: Crowd<Wanted, Handle, Option<Duration>, EngineError>,
+    detours: Mutex<HashMap<LaneId, Detour>>,
+}
+
+/// After the short way led to nothing: how many claims do not try it, and how many after the next failure.
+#[derive(Clone, Copy, Debug)]
+struct Detour {
+    left: u32,
+    next: u32,
+}
+
+impl Crowds {
+    pub(crate) fn new() -> Self {
+        Self { crowd: Crowd::new(TURNS), detours: Mutex::default() }
+    }
+
+    fn detours(&self) -> MutexGuard<'_, HashMap<LaneId, Detour>> {
+        self.detours.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the next claim in `lane` had better not try the short way.
+    pub(super) fn goes_round(&self, lane: &LaneId) -> bool {
+        let mut detours = self.detours();
+        let Some(detour) = detours.get_mut(lane).filter(|detour| detour.left > 0) else { return false };
+        detour.left -= 1;
+        true
+    }
+
+    /// Remembers whether the short way led to an answer.
+    pub(super) fn learn(&self, lane: &LaneId, answered: bool) {
+        let mut detours = self.detours();
+        if answered {
+            detours.remove(lane);
+            return;
+        }
+        if detours.len() >= LANES {
+            detours.clear();
+        }
+        let detour = detours.entry(lane.clone()).or_insert(Detour { left: 0, next: 1 });
+        *detour = Detour { left: detour.next, next: (2 * detour.next).min(DETOURS) };
+    }
+}
+
+/// One look for one row, with others or alone; `again` if the claim has looked before.
+pub(super) async fn look(
+    backend: &PostgresBackend,
+    lane: &LaneId,
+    capabilities: &CapabilitySet,
+    policy: &ClaimPolicy,
+    again: bool,
+) -> Result<Look, PgError> {
+    let claimer = Claimer::new(lane, capabilities, policy, 1)?;
+    let store = backend.store().await?;
+    let crowds = backend.crowds();
+    let mut wanted = Wanted { lane: lane.clone(), capabilities: capabilities.clone(), policy: policy.clone() };
+    wanted.policy.max_wait = None;
+    let alone = async {
+        // What falls due next is known the long way round only.
+        if again || crowds.goes_round(lane) {
+            claimer.look_around(store).await
+        } else {
+            claimer.look(store, crowds).await
+        }
+    };
+    let together = |wanted| {
+        let wanted = Arc::new(wanted);
+        let store = Arc::clone(store);
+        move |most| look_for(Arc::clone(&wanted), most, Arc::clone(&store))
+    };
+    crowds.crowd.look(wanted, alone, together).await
+}
+
+/// One look for at most so many rows.
+async fn look_for(
+    wanted: Arc<Wanted>,
+    most: usize,
+    store: Arc<Sender>,
+) -> Result<(Vec<Handle>, Option<Duration>), EngineError> {
+    let looked = match Claimer::new(&wanted.lane, &wanted.capabilities, &wanted.policy, most) {
+        Ok(claimer) => claimer.look_for_many(&store).await,
+        Err(error) => Err(error),
+    };
+    looked.map_err(|error| error.at(Operation::Claim))
+}
