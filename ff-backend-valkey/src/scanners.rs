@@ -97,8 +97,8 @@ impl Pass<'_> {
                 break;
             }
         }
-        // A pass ends with nothing left to look at right behind a row.
-        if self.left() == 0 && !behind.2.is_empty() {
+        // A pass ends with nothing left to look at right behind a row that it has looked at.
+        if self.left() == 0 && self.examined > 0 && !behind.2.is_empty() {
             self.last = Some(ScanPlace::Due {
                 lane_id: known(&behind.0)?,
                 due_at: instant(&behind.1)?,

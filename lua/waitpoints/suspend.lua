@@ -45,26 +45,24 @@ end
 
 -- A refusal, or nil and the pending waitpoint if there is one.
 local function check_waitpoints(keys, core, args, now)
-  local pending = nil
   for i = FIRST, #args, WIDTH do
-    local row = ff.waitpoint(keys[5], args[i])
-    if args[i + 1] ~= "" then
-      if row then return ff.fail("WAITPOINT_EXISTS", "the execution had a waitpoint of this id") end
-    elseif not row then
-      return ff.fail("WAITPOINT_NOT_FOUND", "the execution has no such waitpoint")
-    elseif row.suspension ~= "" then
-      return ff.fail("WAITPOINT_NOT_PENDING", "a suspension has used the waitpoint")
-    elseif row.attempt_id ~= core.ai then
-      return ff.fail("FOREIGN_WAITPOINT", "the waitpoint is of another attempt")
-    elseif now >= tonumber(row.expires_at) then
-      return ff.fail("WAITPOINT_EXPIRED", "the time of the pending waitpoint is up")
-    elseif args[18] ~= "" and row.key ~= args[18] then
-      return ff.fail("WAITPOINT_KEY", "the condition asks for another key")
-    else
-      pending = row
+    if args[i + 1] ~= "" and ff.waitpoint(keys[5], args[i]) then
+      return ff.fail("WAITPOINT_EXISTS", "the execution had a waitpoint of this id")
     end
   end
-  return nil, pending
+  -- Only the first may be a pending one.
+  if args[FIRST + 1] ~= "" then return nil, nil end
+  local row = ff.waitpoint(keys[5], args[FIRST])
+  if not row then return ff.fail("WAITPOINT_NOT_FOUND", "the execution has no such waitpoint") end
+  if row.suspension ~= "" then return ff.fail("WAITPOINT_NOT_PENDING", "a suspension has used the waitpoint") end
+  if row.attempt_id ~= core.ai then return ff.fail("FOREIGN_WAITPOINT", "the waitpoint is of another attempt") end
+  if now >= tonumber(row.expires_at) then
+    return ff.fail("WAITPOINT_EXPIRED", "the time of the pending waitpoint is up")
+  end
+  if args[18] ~= "" and row.key ~= args[18] then
+    return ff.fail("WAITPOINT_KEY", "the condition asks for another key")
+  end
+  return nil, row
 end
 
 local function refusal(core, args, now)

@@ -13,7 +13,9 @@ corpus! {
     "claims/a-grant-after-a-time-out-that-resumed.json",
     "claims/a-grant-lapses.json",
     "executions/an-item-after-another-of-its-id.json",
+    "scanners/a-pass-over-nothing.json",
     "waitpoints/a-signal-after-an-escalation.json",
+    "waitpoints/two-waitpoints-that-do-not-fit.json",
 }
 
 /// The tapes of the corpus by name; a file that is no tape is an empty one, which a test refuses.

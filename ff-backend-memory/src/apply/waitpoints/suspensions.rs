@@ -125,18 +125,14 @@ fn check_bindings(
     expected: Option<&str>,
     now: TimestampMs,
 ) -> Result<(), EngineError> {
-    for binding in &args.waitpoints {
-        let known = row.mailbox.waitpoints.get(&binding.waitpoint_id());
-        match (binding, known) {
-            (WaitpointBinding::Fresh { .. }, Some(_)) => {
-                return Err(EngineError::Conflict(ConflictKind::WaitpointAlreadyExists));
-            }
-            (WaitpointBinding::Fresh { .. }, None) => {}
-            (WaitpointBinding::UsePending { .. }, None) => return Err(WaitpointRecord::not_found()),
-            (WaitpointBinding::UsePending { .. }, Some(pending)) => {
-                pending.check_pending(fence.attempt_id, expected, now)?;
-            }
-        }
+    let known = |binding: &WaitpointBinding| row.mailbox.waitpoints.get(&binding.waitpoint_id());
+    let is_fresh = |binding: &&WaitpointBinding| matches!(binding, WaitpointBinding::Fresh { .. });
+    if args.waitpoints.iter().filter(is_fresh).any(|binding| known(binding).is_some()) {
+        return Err(EngineError::Conflict(ConflictKind::WaitpointAlreadyExists));
+    }
+    for binding in args.waitpoints.iter().filter(|binding| !is_fresh(binding)) {
+        let pending = known(binding).ok_or_else(WaitpointRecord::not_found)?;
+        pending.check_pending(fence.attempt_id, expected, now)?;
     }
     Ok(())
 }
