@@ -20,7 +20,7 @@ const SHARE: f64 = 0.7;
 const ROUNDS: usize = 5;
 
 /// Clients of a store at once, as far as it has connections.
-const WORKERS: usize = 64;
+const WORKERS: usize = 32;
 
 /// The p99 of claims at 70 % of the highest rate that the engine sustains, on both sides by turns.
 pub(super) async fn p99(stage: &Stage) -> Result<Vec<Told>, Failure> {

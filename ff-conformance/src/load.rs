@@ -35,7 +35,7 @@ const STEADY: Duration = Duration::from_secs(10);
 const GUESS: f64 = 500.0;
 
 /// Clients of a store at once, as far as it has connections.
-const WORKERS: usize = 64;
+const WORKERS: usize = 32;
 
 /// What was measured on one store.
 #[derive(Serialize)]

@@ -34,7 +34,10 @@ const DRAIN: Duration = Duration::from_secs(60);
 
 /// What happens in each phase, for how long, and how many times the rate arrives.
 const PHASES: [(&str, u64, f64); 5] =
-    [("warm", 3, 1.0), ("steady", 15, 1.0), ("burst", 5, 2.0), ("outage", 8, 1.0), ("old snapshot", 10, 1.0)];
+    [("warm", 3, 1.0), ("steady", 15, 1.0), ("burst", 5, 2.0), ("outage", 8, 1.0), (SNAPSHOT, 10, 1.0)];
+
+/// The phase of stores that know old snapshots.
+const SNAPSHOT: &str = "old snapshot";
 
 /// The jobs that arrived in one phase.
 #[derive(Serialize)]
@@ -78,6 +81,14 @@ struct Job {
     /// Completions that were acknowledged, and how long the first took.
     completions: u32,
     took: Option<Duration>,
+    /// Whether the store says that it is done, for one whose last answer was lost.
+    is_done: bool,
+}
+
+impl Job {
+    const fn is_lost(&self) -> bool {
+        self.completions == 0 && !self.is_done
+    }
 }
 
 #[derive(Default)]
@@ -100,9 +111,17 @@ impl Book {
     }
 
     fn created(&mut self, id: ExecutionId, phase: usize, intended: Instant) {
-        self.jobs.insert(id, Job { phase, intended, completions: 0, took: None });
+        self.jobs.insert(id, Job { phase, intended, completions: 0, took: None, is_done: false });
         for at in self.early.remove(&id).unwrap_or_default() {
             self.completed(id, at);
+        }
+    }
+
+    /// The store says so; the worker may still hear of it.
+    fn found_done(&mut self, id: &ExecutionId, at: Instant) {
+        if let Some(job) = self.jobs.get_mut(id) {
+            job.is_done = true;
+            job.took.get_or_insert(at.saturating_duration_since(job.intended));
         }
     }
 }
@@ -126,9 +145,15 @@ pub(super) async fn measure(ground: &Ground, rate: f64) -> Result<(Vec<Phase>, L
         workers.spawn(work(worker.clone(), Arc::clone(&book), Arc::clone(&over)));
     }
     let begun = Instant::now();
-    for (number, (name, seconds, times)) in PHASES.into_iter().enumerate() {
+    let mut names = Vec::new();
+    for (name, seconds, times) in PHASES {
+        let snapshot = if name == SNAPSHOT { ground.old_snapshot().await? } else { None };
+        if name == SNAPSHOT && snapshot.is_none() {
+            continue;
+        }
+        let number = names.len();
+        names.push(name);
         let trouble = tokio::spawn(trouble(name, Duration::from_secs(seconds), Arc::clone(&proxy)));
-        let snapshot = if name == "old snapshot" { ground.old_snapshot().await? } else { None };
         create(&worker, number, rate * times, Duration::from_secs(seconds), &book).await?;
         trouble.await??;
         if let Some(snapshot) = snapshot {
@@ -141,12 +166,13 @@ pub(super) async fn measure(ground: &Ground, rate: f64) -> Result<(Vec<Phase>, L
         ended?;
     }
     let book = open(&book);
-    let phases: Result<_, Failure> = (0..PHASES.len()).map(|number| of_phase(&book, number, begun)).collect();
+    let phases: Result<_, Failure> =
+        names.iter().enumerate().map(|(number, name)| of_phase(&book, number, name, begun)).collect();
     let jobs = || book.jobs.values();
     let ledger = Ledger {
         created: book.jobs.len(),
-        completed: jobs().filter(|job| job.completions > 0).count(),
-        lost: jobs().filter(|job| job.completions == 0).count(),
+        completed: jobs().filter(|job| !job.is_lost()).count(),
+        lost: jobs().filter(|job| job.is_lost()).count(),
         duplicated: jobs().filter(|job| job.completions > 1).count(),
         unanswered: book.unanswered,
         drain_ms: drained.as_secs_f64() * 1e3,
@@ -222,17 +248,16 @@ fn opened(handle: &Handle) -> Result<HandlePayload, Failure> {
     Ok(handle.decode(handle.backend().as_str())?)
 }
 
-/// Waits until every job that was acknowledged is done, and counts those whose last answer was lost.
+/// Waits until every job that was acknowledged is done, as its worker or the store says.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures by the process clock")]
 async fn drain(worker: &Worker, book: &Shared) -> Result<Duration, Failure> {
     let begun = Instant::now();
     loop {
-        let missing: Vec<_> =
-            open(book).jobs.iter().filter(|(_, job)| job.completions == 0).map(|(id, _)| *id).collect();
+        let missing: Vec<_> = open(book).jobs.iter().filter(|(_, job)| job.is_lost()).map(|(id, _)| *id).collect();
         let mut left = 0;
         for id in missing {
             if worker.backend.read_execution_state(&id).await? == Some(PublicState::Completed) {
-                open(book).completed(id, Instant::now());
+                open(book).found_done(&id, Instant::now());
             } else {
                 left += 1;
             }
@@ -244,7 +269,7 @@ async fn drain(worker: &Worker, book: &Shared) -> Result<Duration, Failure> {
     }
 }
 
-fn of_phase(book: &Book, number: usize, begun: Instant) -> Result<Phase, Failure> {
+fn of_phase(book: &Book, number: usize, name: &str, begun: Instant) -> Result<Phase, Failure> {
     let (mut all, mut by_second) = (pace::histogram()?, HashMap::<u64, Histogram<u64>>::new());
     let jobs: Vec<_> = book.jobs.values().filter(|job| job.phase == number).collect();
     for job in &jobs {
@@ -263,11 +288,11 @@ fn of_phase(book: &Book, number: usize, begun: Instant) -> Result<Phase, Failure
         .collect();
     seconds.sort_by_key(|(second, ..)| *second);
     Ok(Phase {
-        name: PHASES.get(number).map_or("", |(name, ..)| name).to_owned(),
+        name: name.to_owned(),
         created: jobs.len(),
         p50_ms: pace::ms(&all, 0.5),
         p99_ms: pace::ms(&all, 0.99),
-        lost: jobs.iter().filter(|job| job.completions == 0).count(),
+        lost: jobs.iter().filter(|job| job.is_lost()).count(),
         duplicated: jobs.iter().filter(|job| job.completions > 1).count(),
         seconds,
     })

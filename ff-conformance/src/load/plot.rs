@@ -8,6 +8,7 @@ const HEIGHT: f64 = 260.0;
 /// Room for the numbers beside the axes.
 const LEFT: f64 = 64.0;
 const BELOW: f64 = 32.0;
+const RIGHT: f64 = 24.0;
 
 const STYLE: &str = ":root{color-scheme:light dark;--ink:#222;--paper:#fff;--line:#ccc;--a:#0b62a4;--b:#c2410c}\
     @media(prefers-color-scheme:dark){:root{--ink:#ddd;--paper:#161616;--line:#444;--a:#6bb3f0;--b:#ff9a5c}}\
@@ -32,7 +33,7 @@ pub fn plot(title: &str, names: &[&str], lines: &[(&str, Vec<f64>); 2]) -> Strin
     let values = || lines.iter().flat_map(|(_, values)| values.iter().copied()).filter(|value| *value > 0.0);
     let low = values().fold(f64::INFINITY, f64::min).log10().floor();
     let high = values().fold(f64::MIN_POSITIVE, f64::max).log10().ceil().max(low + 1.0);
-    let across = |at: usize| LEFT + (WIDTH - LEFT - 8.0) * at as f64 / (names.len().max(2) - 1) as f64;
+    let across = |at: usize| LEFT + (WIDTH - LEFT - RIGHT) * at as f64 / (names.len().max(2) - 1) as f64;
     let up = |value: f64| {
         let share = (value.max(f64::MIN_POSITIVE).log10() - low) / (high - low);
         8.0 + (HEIGHT - BELOW - 8.0) * (1.0 - share)
