@@ -13,17 +13,13 @@ held AS MATERIALIZED (
     SELECT e.xmin AS version, e.* FROM executions e WHERE e.id = $1 AND EXISTS (SELECT FROM ring) FOR NO KEY UPDATE
 ),
 ok AS MATERIALIZED (SELECT held.*, ff_now_ms() AS now FROM held, seen WHERE held.version = seen.version),
-vouched AS MATERIALIZED (
-    SELECT FROM ok JOIN waitpoint_secrets s ON s.kid = $3 WHERE s.expires_at IS NULL OR s.expires_at > now
-),
+vouched AS MATERIALIZED (SELECT FROM ok JOIN waitpoint_secrets s ON s.kid = $3 WHERE coalesce(s.expires_at > now, true)),
 timed AS MATERIALIZED (
-    SELECT ok.*, CASE WHEN lifecycle_phase = 'suspended' AND suspension_timeout_at <= least(now, execution_deadline_at - 1)
-        THEN timeout_behavior END AS timed_out
-    FROM ok
+    SELECT ok.*, CASE WHEN lifecycle_phase = 'suspended'
+        AND suspension_timeout_at <= least(now, execution_deadline_at - 1) THEN timeout_behavior END AS timed_out FROM ok
 ),
 target AS MATERIALIZED (
-    SELECT t.*, w.waitpoint_key, w.suspension_number AS committed_to, w.expires_at AS pending_until,
-        w.attempt_id AS waitpoint_attempt
+    SELECT t.*, w.waitpoint_key, w.suspension_number AS committed_to, w.expires_at AS pending_until, w.attempt_id AS opener
     FROM timed t JOIN waitpoints w ON w.execution_id = $1 AND w.waitpoint_id = $2 WHERE EXISTS (SELECT FROM vouched)
 ),
 first AS MATERIALIZED (
@@ -38,7 +34,7 @@ judged AS MATERIALIZED (
         WHEN EXISTS (SELECT FROM first) THEN 'duplicate'
         WHEN lifecycle_phase = 'terminal' OR execution_deadline_at <= now OR timed_out IN ('fail', 'cancel', 'expire')
             THEN 'target_not_signalable'
-        WHEN committed_to IS NULL AND pending_until > now AND waitpoint_attempt = attempt_id
+        WHEN committed_to IS NULL AND pending_until > now AND opener = attempt_id
             AND attempt_state IN ('running_attempt', 'attempt_interrupted') THEN CASE
             WHEN signal_count >= nullif(coalesce(signals_max, $16), 0) THEN 'signal_limit' ELSE 'ok' END
         WHEN lifecycle_phase <> 'suspended' OR committed_to IS DISTINCT FROM suspension_number
@@ -84,15 +80,14 @@ decided AS MATERIALIZED (
 accepted AS (
     INSERT INTO signals (place, accepted_at, dedup_expires_at, waitpoint_id, signal_id, execution_id, signal_name,
         signal_category, source_type, source_identity, correlation_id, payload_encoding, idempotency_key, payload)
-    SELECT coalesce(signal_count, 0) + 1, now, now + $14, $2, $5, id, $6, $7, $8, $9, $10, $12, $13, $11
-    FROM decided
+    SELECT coalesce(signal_count, 0) + 1, now, now + $14, $2, $5, id, $6, $7, $8, $9, $10, $12, $13, $11 FROM decided
 ),
 counted AS (
     UPDATE executions e SET signal_count = coalesce(e.signal_count, 0) + 1, last_mutation_at = d.now,
-        blocking_reason = CASE WHEN d.escalated THEN 'paused_by_operator' ELSE e.blocking_reason END,
-        suspension_reason = CASE WHEN d.escalated THEN 'waiting_for_operator_review' ELSE e.suspension_reason END,
-        suspension_timeout_at = CASE WHEN NOT d.escalated THEN e.suspension_timeout_at END,
-        due_at = CASE WHEN d.escalated THEN e.execution_deadline_at ELSE e.due_at END
+        suspension_reason = CASE WHEN escalated THEN 'waiting_for_operator_review' ELSE e.suspension_reason END,
+        blocking_reason = CASE WHEN escalated THEN 'paused_by_operator' ELSE e.blocking_reason END,
+        suspension_timeout_at = CASE WHEN NOT escalated THEN e.suspension_timeout_at END,
+        due_at = CASE WHEN escalated THEN e.execution_deadline_at ELSE e.due_at END
     FROM decided d WHERE e.id = $1 AND d.effect <> 'resume_condition_satisfied'
 ),
 resumed AS (
