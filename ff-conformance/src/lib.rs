@@ -9,12 +9,14 @@ pub mod backends;
 pub mod backoffs;
 pub mod batches;
 pub mod boot;
+mod bursts;
 mod calls;
 pub mod cancellations;
 pub mod capabilities;
 mod case;
 #[cfg(feature = "certify")]
 mod certify;
+mod checkers;
 pub mod claim_batches;
 pub mod claims;
 pub mod clocks;
@@ -24,6 +26,7 @@ mod cx;
 pub mod deadlines;
 pub mod delays;
 mod denials;
+mod draw;
 pub mod durability;
 pub mod errors;
 pub mod executions;
@@ -44,7 +47,10 @@ pub mod idempotency;
 mod instants;
 mod intercept;
 mod invariants;
+#[cfg(feature = "command")]
+mod kills;
 pub mod leases;
+mod linear;
 pub mod lockstep;
 pub mod loops;
 mod matrix;
@@ -89,6 +95,7 @@ pub mod tags;
 pub mod time_limits;
 pub mod tokens;
 mod trials;
+mod unreliable;
 mod verdict;
 pub mod void_grants;
 pub mod waitpoint_faults;
@@ -98,6 +105,9 @@ mod words;
 pub mod worker_capabilities;
 
 pub use async_trait::async_trait;
+pub use bursts::{
+    BrokenBurst, Burst, BurstPlan, BurstVerdict, Deed, Log, Races, Recorded, Violation, Weather, races, timeline,
+};
 pub use case::{Case, Exemption, Level, Refusals, Requirement};
 #[cfg(feature = "certify")]
 pub use certify::certify;
@@ -108,6 +118,8 @@ pub use expect::{
 };
 pub use harness::{Client, Environment, Harness, HarnessError, Identity, Store, Topology};
 pub use intercept::{Intercept, Intercepted};
+#[cfg(feature = "command")]
+pub use kills::{Kill, kill_under_load};
 pub use matrix::Matrix;
 pub use opened::{TempFolder, controlled_store, store};
 pub use proxy::{Fault, Proxy};
@@ -116,4 +128,5 @@ pub use registry::{CASES, EXEMPTIONS, REFUSALS, REGISTRY_SHA256, REQUIREMENTS};
 pub use report::{CaseReport, Event, Report};
 pub use run::{execute, run, runtime};
 pub use scrutiny::Diagnosis;
+pub use unreliable::Unreliable;
 pub use verdict::{Failure, FailureKind, Outcome, Place, Stop, Verdict};

@@ -4,6 +4,7 @@ mod args;
 mod drive;
 mod lockstep;
 mod progress;
+mod races;
 
 use std::{
     io::{self, IsTerminal},
@@ -104,14 +105,22 @@ async fn judge(arguments: &Arguments, cases: &[&'static Case], servers: Option<&
     let mut reports = Vec::new();
     let driven = drive::drive(&columns, cases, arguments).await;
     let tapes = lockstep::many(&columns, arguments).await;
-    for ((backend, events), tapes) in driven.into_iter().zip(tapes) {
+    let bursts = races::many(&columns, arguments).await;
+    let folder = arguments.out.clone().unwrap_or_else(report::folder);
+    for (((backend, events), tapes), bursts) in driven.into_iter().zip(tapes).zip(bursts) {
         let seeds = arguments.seed.into_iter().collect();
         let provenance = Provenance { seeds, ..Provenance::here(format!("./dev run --backend {backend}")) };
         match report::merge(events, &provenance) {
-            Ok(report) => reports.push(match tapes {
-                Some(tapes) => report.with_lockstep(tapes),
-                None => report,
-            }),
+            Ok(report) => {
+                if let Err(text) = races::write(backend, &report.profile.id, &bursts, &folder) {
+                    return complain(&text);
+                }
+                let report = match tapes {
+                    Some(tapes) => report.with_lockstep(tapes),
+                    None => report,
+                };
+                reports.push(report.with_races(bursts));
+            }
             Err(invalid) => return complain(&format!("{backend}: {invalid}")),
         }
     }

@@ -40,8 +40,25 @@ pub(crate) struct Arguments {
     /// Play this tape and no case.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["case", "lockstep", "reports"])]
     pub(super) tape: Option<PathBuf>,
+    /// Then also play bursts: clients call at the same time, and one order has to explain what they saw.
+    #[arg(long)]
+    pub(super) races: bool,
+    /// Then also play bursts whose calls meet faults on their way.
+    #[arg(long)]
+    pub(super) faults: bool,
+    /// So many bursts of each kind on each backend; 200 without it.
+    #[arg(long, value_name = "N")]
+    pub(super) bursts: Option<u64>,
+    /// Play bursts for so many hours on each backend, however many they become.
+    #[arg(long, value_name = "H", value_parser = hours)]
+    pub(super) hours: Option<f64>,
     #[command(flatten)]
     switches: Switches,
+}
+
+fn hours(text: &str) -> Result<f64, String> {
+    let hours: f64 = text.parse().map_err(|_| "a number of hours, such as 0.5".to_owned())?;
+    if hours > 0.0 && hours <= 1000.0 { Ok(hours) } else { Err("more than 0 and at most 1000 hours".to_owned()) }
 }
 
 /// The backends of this project.
