@@ -270,7 +270,7 @@ impl Op {
 /// What a batch answers: for each of its items in its place.
 pub type Each<T> = Vec<Result<T, EngineError>>;
 
-/// What an operation answers when it is not refused.
+/// What an operation answers when it is not refused; its written form shows tokens, as the answer does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
@@ -320,11 +320,9 @@ pub enum Answer {
     ClaimExecution(ClaimExecutionResult),
     /// Of `explain_unclaimed`.
     ExplainUnclaimed(Option<UnclaimedReason>),
-    /// Of `suspend` and `suspend_by_triple`; holds tokens, so it is not written down.
-    #[serde(skip)]
+    /// Of `suspend` and `suspend_by_triple`.
     Suspend(Box<SuspendOutcome>),
-    /// Of `create_waitpoint`; holds a token, so it is not written down.
-    #[serde(skip)]
+    /// Of `create_waitpoint`.
     CreateWaitpoint(PendingWaitpoint),
     /// Of `observe_signals`.
     ObserveSignals(Vec<ResumeSignal>),
@@ -338,8 +336,7 @@ pub enum Answer {
     ListPendingWaitpoints(ListPendingWaitpointsResult),
     /// Of `seed_waitpoint_hmac_secret`.
     SeedWaitpointHmacSecret(SeedOutcome),
-    /// Of `rotate_waitpoint_hmac_secret_all`; no tape rotates, so it is not written down.
-    #[serde(skip)]
+    /// Of `rotate_waitpoint_hmac_secret_all`.
     RotateWaitpointHmacSecretAll(RotateWaitpointHmacSecretAllResult),
     /// Of `scan`.
     Scan(ScanReport),

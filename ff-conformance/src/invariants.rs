@@ -95,6 +95,8 @@ struct History {
     operators: Vec<OperatorEvent>,
     attempts: Vec<AttemptFacts>,
     signals: Vec<SignalDeliveryEvent>,
+    /// How far a later instant may lie before an earlier one.
+    slack: Duration,
 }
 
 /// The latest run of an execution: what happened since it was created or last replayed.
@@ -104,7 +106,8 @@ enum Run {
     Began(AttemptIndex),
     /// It has had no attempt.
     Unclaimed,
-    /// It ended at the instant at which it was replayed: it may have begun with this attempt or had none.
+    /// It ended at the instant at which it was replayed, as far as the clock tells: it may have begun with this attempt
+    /// or had none.
     Unclear(AttemptIndex),
 }
 
@@ -112,6 +115,14 @@ impl History {
     /// The replays, oldest first.
     fn replays(&self) -> impl Iterator<Item = &OperatorEvent> {
         self.operators.iter().filter(|event| event.kind == OperatorEventKind::Replayed)
+    }
+
+    /// Leaves out what was told until an instant.
+    fn forget(&mut self, until: TimestampMs) {
+        self.leases.retain(|event| event.at > until);
+        self.completions.retain(|event| event.at > until);
+        self.operators.retain(|event| event.at > until);
+        self.signals.retain(|event| event.at > until);
     }
 
     /// True if no end of the latest run was told.
@@ -127,9 +138,11 @@ impl History {
         let Some(replay) = self.replays().last() else { return Run::Began(first.attempt_index) };
         if info.state.attempt_state == AttemptState::PendingReplayAttempt {
             Run::Unclaimed
-        } else if info.state.lifecycle_phase != LifecyclePhase::Terminal || first.started_at > replay.at {
+        } else if info.state.lifecycle_phase != LifecyclePhase::Terminal
+            || first.started_at > replay.at.plus(self.slack)
+        {
             Run::Began(first.attempt_index)
-        } else if first.started_at < replay.at {
+        } else if first.started_at.plus(self.slack) < replay.at {
             Run::Unclaimed
         } else {
             Run::Unclear(first.attempt_index)
@@ -200,12 +213,15 @@ impl World {
         self.dump = Some(dump);
     }
 
-    /// Leaves out the histories that the case let be removed, wholly or in part.
+    /// Leaves out the histories that the case let be removed, wholly or in part: also what an execution left behind whose
+    /// id another one has now.
     fn forget(&mut self, until: TimestampMs) {
         if until > TimestampMs::from_ms(i64::MIN) {
-            self.reads.retain(|reads| reads.info.created_at > until);
+            let last = until.plus(self.slack);
+            self.reads.retain(|reads| reads.info.created_at > last.plus(self.slack));
             let kept: HashSet<_> = self.reads.iter().map(|reads| reads.info.execution_id).collect();
             self.histories.retain(|id, _| kept.contains(id));
+            self.histories.values_mut().for_each(|history| history.forget(last));
         }
     }
 
@@ -213,8 +229,8 @@ impl World {
     fn told(&self) -> impl Iterator<Item = (&Reads, History)> {
         let there = self.dump.is_some();
         self.reads.iter().filter(move |_| there).map(|reads| {
-            let history = self.histories.get(&reads.info.execution_id);
-            (reads, history.cloned().unwrap_or_default())
+            let history = self.histories.get(&reads.info.execution_id).cloned().unwrap_or_default();
+            (reads, History { slack: self.slack, ..history })
         })
     }
 

@@ -20,6 +20,7 @@ mod shrink;
 mod tape;
 mod told;
 mod trace;
+mod waitpoints;
 
 use std::{sync::Arc, time::Duration};
 

@@ -18,7 +18,7 @@ pub(super) use suspensions::{suspend, suspend_by_triple};
 use super::{Fenced, fence};
 #[cfg(feature = "flaws")]
 use crate::flaw;
-use crate::{Mint, State, capabilities::LABEL};
+use crate::{Mint, State};
 
 pub(super) fn create_waitpoint(
     state: &mut State,
@@ -76,7 +76,7 @@ pub(super) fn observe_signals(
     handle: &Handle,
     now: TimestampMs,
 ) -> Result<Vec<ResumeSignal>, EngineError> {
-    let held = handle.decode(LABEL)?;
+    let held = handle.decode(state.label)?;
     held.execution_id.check_partition(state.limits.partitions)?;
     let row = state.row(&held.execution_id)?;
     let Some(suspension) = &row.record.suspension else { return Ok(Vec::new()) };

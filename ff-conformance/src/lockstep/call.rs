@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     attempts::AttemptsCall, claims::ClaimsCall, draw::Draw, executions::ExecutionsCall, leases::LeasesCall,
-    names::Unresolved, refs::Book, scanners::ScannersCall,
+    names::Unresolved, refs::Book, scanners::ScannersCall, waitpoints::WaitpointsCall,
 };
 
 /// A call that names what earlier steps returned by the numbers of those steps.
@@ -18,6 +18,7 @@ pub(crate) enum Call {
     Leases(LeasesCall),
     Claims(ClaimsCall),
     Scanners(ScannersCall),
+    Waitpoints(WaitpointsCall),
 }
 
 impl Call {
@@ -29,7 +30,13 @@ impl Call {
             Self::Leases(call) => call.resolve(book),
             Self::Claims(call) => call.resolve(book),
             Self::Scanners(call) => call.resolve(book),
+            Self::Waitpoints(call) => call.resolve(book, now),
         }
+    }
+
+    /// The call that lets a store suspend.
+    pub(super) const fn seed() -> Self {
+        Self::Waitpoints(WaitpointsCall::seed())
     }
 
     /// A call of `op`, if there is something that it could be about.
@@ -40,10 +47,9 @@ impl Call {
             Stem::Leases => LeasesCall::draw(op, draw).map(Self::Leases),
             Stem::Claims => ClaimsCall::draw(op, draw).map(Self::Claims),
             Stem::Scanners => ScannersCall::draw(op, draw).map(Self::Scanners),
+            Stem::Waitpoints => WaitpointsCall::draw(op, draw).map(Self::Waitpoints),
             // What these tell is compared after the steps, and the ends of clients are cases of their own.
             Stem::Backend | Stem::Subscriptions => None,
-            // Tokens would stand in a tape; what suspended work does is in cases of its own.
-            Stem::Waitpoints => None,
         }
     }
 }

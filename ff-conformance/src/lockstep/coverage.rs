@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use ff_backend_memory::{Answer, Op, Outcome, State, StoredExecution};
 use ff_core::{
-    CancelExecutionResult, ClaimExecutionResult, ClaimForWorkerOutcome, CreateExecutionResult, EngineError,
-    ExecutionId, FailOutcome, Handle, LaneId, Operation, RevokeLeaseResult, Supports, TimestampMs, UnclaimedReason,
+    CancelExecutionResult, ClaimExecutionResult, ClaimForWorkerOutcome, CreateExecutionResult, DeliverSignalResult,
+    EngineError, ExecutionId, FailOutcome, Handle, LaneId, Operation, ResumeExecutionResult, RevokeLeaseResult,
+    RotateWaitpointHmacSecretOutcome, SeedOutcome, Supports, SuspendOutcome, TimestampMs, UnclaimedReason,
 };
 use serde::Deserialize;
 
@@ -148,15 +149,23 @@ fn end_of(outcome: &Outcome) -> String {
         Answer::ClaimForWorker(ClaimForWorkerOutcome::NoWork) => "none".to_owned(),
         Answer::ClaimExecution(ClaimExecutionResult::Claimed(handle)) => kind(handle),
         Answer::ExplainUnclaimed(found) => found.as_ref().map_or("none", reason_of).to_owned(),
-        Answer::Suspend(_)
-        | Answer::CreateWaitpoint(_)
-        | Answer::ObserveSignals(_)
-        | Answer::DeliverSignal(_)
-        | Answer::ResumeExecution(_)
-        | Answer::ListSuspended(_)
-        | Answer::ListPendingWaitpoints(_)
-        | Answer::SeedWaitpointHmacSecret(_)
-        | Answer::RotateWaitpointHmacSecretAll(_) => "ok".to_owned(),
+        Answer::Suspend(outcome) => match &**outcome {
+            SuspendOutcome::Suspended { .. } => "suspended".to_owned(),
+            SuspendOutcome::AlreadySatisfied { .. } => "satisfied".to_owned(),
+        },
+        Answer::CreateWaitpoint(_) => "ok".to_owned(),
+        Answer::ObserveSignals(signals) => format!("{}", signals.len().min(2)),
+        Answer::DeliverSignal(DeliverSignalResult::Accepted { effect, .. }) => effect.to_string(),
+        Answer::DeliverSignal(DeliverSignalResult::Duplicate { .. }) => "duplicate".to_owned(),
+        Answer::ResumeExecution(ResumeExecutionResult::Resumed { public_state }) => format!("{public_state:?}"),
+        Answer::ListSuspended(page) => some(page.next_cursor.is_some()).to_owned(),
+        Answer::ListPendingWaitpoints(page) => format!("{}", page.waitpoints.len().min(3)),
+        Answer::SeedWaitpointHmacSecret(SeedOutcome::Seeded { .. }) => "seeded".to_owned(),
+        Answer::SeedWaitpointHmacSecret(SeedOutcome::AlreadySeeded { same_secret, .. }) => format!("{same_secret}"),
+        Answer::RotateWaitpointHmacSecretAll(result) => match result.entries.first().map(|entry| &entry.result) {
+            Some(Ok(RotateWaitpointHmacSecretOutcome::Rotated { gc_count, .. })) => format!("{}", gc_count.min(&1)),
+            _ => "ok".to_owned(),
+        },
         Answer::Scan(report) => format!("{}/{}", report.changed.min(2), some(report.next_cursor.is_some())),
     }
 }

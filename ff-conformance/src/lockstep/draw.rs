@@ -20,6 +20,9 @@ pub(super) enum Intent {
     Junk,
 }
 
+/// In what ways a lease is another that nobody has.
+const BENT: [Bend; 5] = [Bend::OtherId, Bend::OtherEpoch, Bend::OtherAttempt, Bend::OtherIndex, Bend::OtherExecution];
+
 /// Numbers of executions; a number says nothing about the order of creation.
 const NUMBERS: u32 = 64;
 
@@ -52,12 +55,17 @@ impl Draw<'_> {
         self.state.execution(&execution.id().ok()?)
     }
 
+    /// The executions that exist and are like that.
+    pub(super) fn known(&self, is_so: impl Fn(&StoredExecution) -> bool) -> Vec<Exec> {
+        Self::exec().filter(|execution| self.row(*execution).is_some_and(&is_so)).collect()
+    }
+
     /// An execution that exists, or one that does not.
     pub(super) fn execution(&mut self) -> Exec {
         if self.is_junk() && self.dice.chance(50) {
             return Exec(Exec::FOREIGN);
         }
-        let known: Vec<_> = Self::exec().filter(|execution| self.row(*execution).is_some()).collect();
+        let known = self.known(|_| true);
         let unknown = if self.intent == Intent::Enabled { 3 } else { 15 };
         if self.dice.chance(unknown) { self.new_number() } else { self.dice.one(&known).unwrap_or_default() }
     }
@@ -119,6 +127,9 @@ impl Draw<'_> {
         let mut places: Vec<_> = self.book.leases.keys().copied().collect();
         if wanted && places.iter().any(&fits) {
             places.retain(fits);
+        } else if wanted && self.intent == Intent::Enabled {
+            // Another operation has something that it could be about.
+            return None;
         }
         // Mostly one of the last.
         let last = places.len().saturating_sub(5);
@@ -126,7 +137,7 @@ impl Draw<'_> {
         let (step, item) = self.dice.one(from)?;
         let (bends, kinds): (_, &[Bend]) = match self.intent {
             Intent::Enabled => (0, &[]),
-            Intent::Refused => (25, &[Bend::OtherId, Bend::OtherEpoch, Bend::OtherAttempt, Bend::OtherExecution]),
+            Intent::Refused => (25, &BENT),
             Intent::Junk => (50, &[Bend::Truncated, Bend::Foreign]),
         };
         let bend = if self.dice.chance(bends) { self.dice.one(kinds) } else { None };
@@ -162,6 +173,10 @@ impl Draw<'_> {
         let mut steps: Vec<_> = self.book.grants.keys().copied().collect();
         if interrupted && self.dice.chance(80) && self.book.grants.values().any(is_interrupted) {
             steps.retain(|step| self.book.grants.get(step).is_some_and(is_interrupted));
+        }
+        let has_lapsed = |grant: &ClaimGrant| grant.expires_at.has_come(self.now);
+        if self.intent == Intent::Refused && self.dice.chance(40) && self.book.grants.values().any(has_lapsed) {
+            steps.retain(|step| self.book.grants.get(step).is_some_and(has_lapsed));
         }
         let last = steps.len().saturating_sub(2);
         let from = if self.dice.chance(80) { steps.get(last..).unwrap_or_default() } else { &steps[..] };

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use ff_backend_memory::Op;
 use ff_core::{
     AttemptIndex, Backoff, CancelExecutionArgs, CancelSource, CapabilitySet, ChangePriorityArgs, CreateExecutionArgs,
-    ExecutionPolicy, Operation, PageLimit, ReplayExecutionArgs, RetryPolicy, SetExecutionTagArgs, TimeoutPolicy,
-    TimestampMs,
+    ExecutionPolicy, Operation, PageLimit, ReplayExecutionArgs, RetryPolicy, SetExecutionTagArgs, SuspensionPolicy,
+    TimeoutPolicy, TimestampMs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,7 @@ use super::{
     draw::Draw,
     names::{Exec, Lane, Space, TOO_LONG, Unresolved, bytes, from_now, is_default, text},
     refs::{Book, LeaseRef},
+    waitpoints::BEHAVIORS,
 };
 
 /// A call of the stem.
@@ -245,6 +246,13 @@ fn policy(dice: &mut super::dice::Dice) -> ExecutionPolicy {
     policy.priority = dice.maybe(8, |dice| i32::try_from(dice.below(4)).unwrap_or_default());
     policy.max_reclaim_count = dice.maybe(25, |dice| count(dice, 3));
     policy.max_replay_count = dice.maybe(25, |dice| count(dice, 2));
+    if dice.chance(15) {
+        policy.suspension_policy = Some(SuspensionPolicy {
+            default_timeout_ms: dice.maybe(60, |dice| dice.number(300, &[1, 2000]).unsigned_abs()),
+            timeout_behavior: dice.one(&BEHAVIORS).unwrap_or_default(),
+        });
+    }
+    policy.max_signals_per_execution = dice.maybe(25, |dice| count(dice, 3));
     policy.dedup_window_ms = dice.maybe(15, |dice| dice.number(1, &[500, 3000]).unsigned_abs());
     if dice.chance(20) {
         let tokens = dice.one(&[vec!["gpu"], vec!["eu"], vec!["eu", "gpu"]]).unwrap_or_default();

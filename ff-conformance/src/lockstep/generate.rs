@@ -1,7 +1,10 @@
 //! A tape from a seed: each call is drawn from the state that the calls before it lead to.
 
 use ff_backend_memory::{Answer, Op, Outcome, SeededMint, State, apply};
-use ff_core::{ClaimForWorkerOutcome, EngineError, Limits, Operation, Stem, Supports, TimestampMs};
+use ff_core::{
+    ClaimForWorkerOutcome, ContentionKind, EngineError, Limits, Operation, StateKind, Stem, Supports, TimestampMs,
+    ValidationKind,
+};
 
 use super::{
     BEGIN,
@@ -33,6 +36,9 @@ impl Recipe {
 /// The label in the handles of a tape that is being made.
 const LABEL: &str = "tape";
 
+/// How often out of 100 a refusal that most operations know is drawn anew.
+const COMMON: usize = 60;
+
 /// Draws of a call that fits its intent, for one operation and in all.
 const TRIES: (usize, usize) = (5, 4);
 
@@ -48,7 +54,9 @@ pub(crate) fn generate(mut dice: Dice, recipe: &Recipe) -> Tape {
     };
     let mut steps: Vec<Step> = Vec::new();
     for n in 0..recipe.steps {
-        let act = if world.state.executions().next().is_some() && dice.chance(18) {
+        let act = if n == 0 && dice.chance(70) {
+            Act::Call(Call::seed())
+        } else if world.state.executions().next().is_some() && dice.chance(18) {
             Act::WaitMs(world.wait(&mut dice))
         } else {
             let earlier: Vec<_> = steps.iter().filter(|step| matches!(step.act, Act::Call(_))).collect();
@@ -84,7 +92,7 @@ impl World {
             Act::Call(call) => {
                 let Ok(op) = call.resolve(&self.book, self.now) else { return };
                 if let Ok(answer) = apply(&mut self.state, &op, self.now, &mut self.mint) {
-                    self.book.note(n, &answer);
+                    self.book.note(n, &op, &answer);
                 }
             }
         }
@@ -109,13 +117,16 @@ impl World {
     /// A call that ends as it is meant to, or else another one.
     fn call(&self, dice: &mut Dice, recipe: &Recipe) -> Option<Call> {
         let intent = dice.weighted(&[(70, Intent::Enabled), (20, Intent::Refused), (10, Intent::Junk)])?;
+        let lacks = Lacks {
+            executions: self.state.executions().count() < self.most.min(3),
+            key: self.state.keyring().current.is_none(),
+        };
         let ops: Vec<_> = Operation::ALL
             .iter()
             .filter(|op| recipe.supports.offers(**op))
-            .map(|op| match weight(*op, self.state.executions().count() < self.most.min(3)) {
+            .map(|op| match weight(*op, &lacks) {
                 weight if weight == 0 || intent == Intent::Enabled => (weight, *op),
-                // Every operation is refused as often as others, however seldom it is wanted.
-                _ => (1, *op),
+                _ => (refusals(*op), *op),
             })
             .collect();
         let mut last = None;
@@ -126,7 +137,8 @@ impl World {
                 let mut draw = Draw { dice, state, book, now: self.now, intent, most };
                 let Some(call) = Call::draw(op, &mut draw) else { break };
                 let Ok(op) = call.resolve(&self.book, self.now) else { break };
-                if self.would_end(&op) == intent {
+                let (end, is_common) = self.would_end(&op);
+                if end == intent && !(is_common && dice.chance(COMMON)) {
                     return Some(call);
                 }
                 last = Some(call);
@@ -135,16 +147,37 @@ impl World {
         last
     }
 
-    /// What the call would be an example of.
-    fn would_end(&self, op: &Op) -> Intent {
+    /// What the call would be an example of, and whether most operations could be one as well.
+    fn would_end(&self, op: &Op) -> (Intent, bool) {
         let outcome = apply(&mut self.state.clone(), op, self.now, &mut self.mint.clone());
         match &outcome {
-            Err(EngineError::Validation { .. }) => Intent::Junk,
-            Err(_) => Intent::Refused,
-            Ok(_) if has_effect(&outcome) => Intent::Enabled,
-            Ok(_) => Intent::Refused,
+            Err(EngineError::Validation { kind, .. }) if is_of_state(*kind) => (Intent::Refused, false),
+            Err(EngineError::Validation { .. }) => (Intent::Junk, false),
+            Err(error) => (Intent::Refused, is_of_fence(error)),
+            Ok(_) if has_effect(&outcome) => (Intent::Enabled, false),
+            Ok(_) => (Intent::Refused, true),
         }
     }
+}
+
+/// True for what refuses arguments that another state would take.
+const fn is_of_state(kind: ValidationKind) -> bool {
+    matches!(
+        kind,
+        ValidationKind::InvalidWaitpointForExecution
+            | ValidationKind::InvalidLeaseForSuspend
+            | ValidationKind::SignalLimitExceeded
+    )
+}
+
+/// True for what a lease meets in every holder operation, and an id in every other.
+const fn is_of_fence(error: &EngineError) -> bool {
+    matches!(
+        error,
+        EngineError::NotFound { .. }
+            | EngineError::Contention(ContentionKind::ExecutionNotActive { .. })
+            | EngineError::State(StateKind::LeaseRevoked | StateKind::LeaseExpired | StateKind::StaleLease)
+    )
 }
 
 /// False for an empty look.
@@ -165,17 +198,33 @@ const fn has_effect(outcome: &Outcome) -> bool {
     }
 }
 
-/// How often an operation is drawn in a store that may lack executions; one without a line of its own is drawn all the
-/// same.
-const fn weight(op: Operation, lacks: bool) -> usize {
+/// How often an operation is drawn to be refused: as often as others, however seldom it is wanted, unless it has many
+/// refusals that only a rare state leads to.
+const fn refusals(op: Operation) -> usize {
     match op {
-        Operation::CreateExecution => {
-            if lacks {
-                60
-            } else {
-                5
-            }
-        }
+        Operation::Suspend | Operation::SuspendByTriple => 8,
+        Operation::DeliverSignal | Operation::ClaimResumedExecution | Operation::CancelExecution => 4,
+        _ => 1,
+    }
+}
+
+/// What a store still lacks for most operations to have something that they could be about.
+struct Lacks {
+    executions: bool,
+    key: bool,
+}
+
+/// How often an operation is drawn; one without a line of its own is drawn all the same.
+const fn weight(op: Operation, lacks: &Lacks) -> usize {
+    match op {
+        Operation::CreateExecution if lacks.executions => 60,
+        Operation::SeedWaitpointHmacSecret if lacks.key => 25,
+        Operation::SeedWaitpointHmacSecret | Operation::RotateWaitpointHmacSecretAll => 2,
+        Operation::DeliverSignal => 14,
+        Operation::Suspend => 10,
+        Operation::CreateWaitpoint => 9,
+        Operation::ResumeExecution => 5,
+        Operation::CreateExecution => 5,
         Operation::Claim => 22,
         Operation::Fail => 14,
         Operation::Complete | Operation::Progress | Operation::ClaimForWorker | Operation::Delay => 8,

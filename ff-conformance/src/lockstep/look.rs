@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ff_backend_memory::{Op, State};
 use ff_core::{
-    CapabilitySet, CompletionEvent, ExecutionId, LeaseHistoryEvent, Operation, OperatorEvent, PageLimit, ScannerFilter,
-    StreamCursor,
+    CapabilitySet, CompletionEvent, ExecutionId, LeaseHistoryEvent, ListPendingWaitpointsArgs, Operation,
+    OperatorEvent, PageLimit, ScannerFilter, SignalDeliveryEvent, StreamCursor,
 };
 use futures::{StreamExt, stream};
 
@@ -58,6 +58,15 @@ impl Told for OperatorEvent {
     }
 }
 
+impl Told for SignalDeliveryEvent {
+    const NAME: &'static str = "signal deliveries";
+    const OPERATION: Operation = Operation::SubscribeSignalDelivery;
+
+    fn expected(state: &State) -> Vec<Self> {
+        state.signal_events().collect()
+    }
+}
+
 /// Every public read of every execution, and the listings.
 pub(super) async fn reads(stage: &mut Stage<'_>) -> Result<(), Halt> {
     let supports = stage.supports();
@@ -67,6 +76,7 @@ pub(super) async fn reads(stage: &mut Stage<'_>) -> Result<(), Halt> {
     }
     ops.push(Op::ListExecutions { cursor: None, limit: PageLimit::MAX });
     ops.push(Op::ListLanes { cursor: None, limit: PageLimit::MAX });
+    ops.push(Op::ListSuspended { cursor: None, limit: PageLimit::MAX });
     ops.retain(|op| supports.offers(op.operation()));
     let Some(client) = stage.client(0).cloned() else { return Ok(()) };
     let outcomes: Vec<_> = stream::iter(ops.clone()).map(|op| perform(&*client, op)).buffered(AT_ONCE).collect().await;
@@ -76,7 +86,7 @@ pub(super) async fn reads(stage: &mut Stage<'_>) -> Result<(), Halt> {
     Ok(())
 }
 
-fn reads_of(id: ExecutionId) -> Result<[Op; 6], Halt> {
+fn reads_of(id: ExecutionId) -> Result<[Op; 7], Halt> {
     let all = CapabilitySet::try_new(["eu", "gpu"]).map_err(|error| Halt::Errored(error.to_string()))?;
     Ok([
         Op::DescribeExecution(id),
@@ -85,6 +95,7 @@ fn reads_of(id: ExecutionId) -> Result<[Op; 6], Halt> {
         Op::GetExecutionResult(id),
         Op::ListAttempts { id, cursor: None, limit: PageLimit::MAX },
         Op::ExplainUnclaimed { id, capabilities: all },
+        Op::ListPendingWaitpoints(ListPendingWaitpointsArgs::new(id)),
     ])
 }
 
@@ -96,7 +107,8 @@ pub(super) async fn logs(stage: &mut Stage<'_>) -> Result<(), Halt> {
     let dump = stage.cx.dump().await?;
     of_dump::<LeaseHistoryEvent>(stage, &dump)?;
     of_dump::<CompletionEvent>(stage, &dump)?;
-    of_dump::<OperatorEvent>(stage, &dump)
+    of_dump::<OperatorEvent>(stage, &dump)?;
+    of_dump::<SignalDeliveryEvent>(stage, &dump)
 }
 
 fn of_dump<E: Told>(stage: &mut Stage<'_>, dump: &Dump) -> Result<(), Halt> {
@@ -107,7 +119,8 @@ fn of_dump<E: Told>(stage: &mut Stage<'_>, dump: &Dump) -> Result<(), Halt> {
 pub(super) async fn subscriptions(stage: &mut Stage<'_>) -> Result<(), Halt> {
     delivered::<LeaseHistoryEvent>(stage).await?;
     delivered::<CompletionEvent>(stage).await?;
-    delivered::<OperatorEvent>(stage).await
+    delivered::<OperatorEvent>(stage).await?;
+    delivered::<SignalDeliveryEvent>(stage).await
 }
 
 async fn delivered<E: Told>(stage: &mut Stage<'_>) -> Result<(), Halt> {

@@ -126,8 +126,8 @@ impl<'a> Stage<'a> {
                         Err(Unresolved::Dangling) => continue,
                         Err(Unresolved::Malformed(text)) => return Err(Halt::Errored(text)),
                     };
-                    if let Ok(answer) = self.call(step.client, op).await? {
-                        self.book.note(step.n, &answer);
+                    if let Ok(answer) = self.call(step.client, op.clone()).await? {
+                        self.book.note(step.n, &op, &answer);
                     }
                     since += 1;
                 }

@@ -1,11 +1,11 @@
-//! What earlier steps returned, by the number of the step: leases, grants and places of scans.
+//! What earlier steps returned, by the number of the step: leases, grants, waitpoints and places of scans.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use ff_backend_memory::Answer;
+use ff_backend_memory::{Answer, Op};
 use ff_core::{
-    BackendTag, ClaimExecutionResult, ClaimForWorkerOutcome, ClaimGrant, Handle, HandleKind, HandlePayload, LeaseEpoch,
-    ScanCursor,
+    AttemptIndex, BackendTag, ClaimExecutionResult, ClaimForWorkerOutcome, ClaimGrant, ExecutionId, Handle, HandleKind,
+    HandlePayload, LeaseEpoch, ScanCursor, SuspendOutcome, WaitpointId, WaitpointToken,
 };
 use serde::{Deserialize, Serialize};
 
@@ -14,23 +14,32 @@ use super::names::{NOBODY, Unresolved, malformed};
 /// In what way something is not what the step returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bend {
-    /// Its last byte is missing.
+    /// Its last byte, or that of its token, is missing.
     Truncated,
-    /// Another backend has given it.
+    /// Another backend has given it, or another key has signed it.
     Foreign,
-    /// Its lease, or the key of the grant, is another.
+    /// Its lease, the key of the grant or the waitpoint is another.
     OtherId,
     /// Its epoch is one more.
     OtherEpoch,
     /// Its attempt is another.
     OtherAttempt,
+    /// The index of its attempt is one more.
+    OtherIndex,
     /// Its execution is another, which nobody has created.
     OtherExecution,
 }
 
 impl Bend {
-    const ALL: [Self; 6] =
-        [Self::Truncated, Self::Foreign, Self::OtherId, Self::OtherEpoch, Self::OtherAttempt, Self::OtherExecution];
+    const ALL: [Self; 7] = [
+        Self::Truncated,
+        Self::Foreign,
+        Self::OtherId,
+        Self::OtherEpoch,
+        Self::OtherAttempt,
+        Self::OtherIndex,
+        Self::OtherExecution,
+    ];
 
     const fn as_str(self) -> &'static str {
         match self {
@@ -39,6 +48,7 @@ impl Bend {
             Self::OtherId => "other_id",
             Self::OtherEpoch => "other_epoch",
             Self::OtherAttempt => "other_attempt",
+            Self::OtherIndex => "other_index",
             Self::OtherExecution => "other_execution",
         }
     }
@@ -81,7 +91,7 @@ impl Place {
 
 /// The step that a text of a tape refers to, if it does.
 pub(super) fn step_of(text: &str) -> Option<u32> {
-    ["lease", "grant", "scan"].into_iter().find_map(|kind| Place::read(text, kind)).map(|place| place.step)
+    ["lease", "grant", "scan", "door"].into_iter().find_map(|kind| Place::read(text, kind)).map(|place| place.step)
 }
 
 macro_rules! refs {
@@ -126,6 +136,8 @@ refs! {
     GrantRef "grant";
     /// Where the pass of a step stopped.
     ScanRef "scan";
+    /// A waitpoint that a step opened.
+    DoorRef "door";
 }
 
 /// What the steps of a tape have returned.
@@ -135,6 +147,15 @@ pub(crate) struct Book {
     pub(super) leases: BTreeMap<(u32, u32), Handle>,
     pub(super) grants: BTreeMap<u32, ClaimGrant>,
     pub(super) scans: BTreeMap<u32, ScanCursor>,
+    pub(super) doors: BTreeMap<(u32, u32), Door>,
+}
+
+/// A waitpoint, and what lets in there.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    pub(super) execution_id: ExecutionId,
+    pub(super) waitpoint_id: WaitpointId,
+    pub(super) token: WaitpointToken,
 }
 
 impl Book {
@@ -144,8 +165,14 @@ impl Book {
     }
 
     /// Notes what step `n` returned.
-    pub(super) fn note(&mut self, n: u32, answer: &Answer) {
+    pub(super) fn note(&mut self, n: u32, op: &Op, answer: &Answer) {
         match answer {
+            Answer::Suspend(outcome) => self.note_suspend(n, op, outcome),
+            Answer::CreateWaitpoint(pending) => {
+                let Some(execution_id) = self.execution_of(op) else { return };
+                let door = Door { execution_id, waitpoint_id: pending.waitpoint_id, token: pending.hmac_token.clone() };
+                self.doors.insert((n, 0), door);
+            }
             Answer::Claim(Some(handle)) | Answer::ClaimExecution(ClaimExecutionResult::Claimed(handle)) => {
                 self.leases.insert((n, 0), handle.clone());
             }
@@ -160,6 +187,49 @@ impl Book {
             }
             _ => {}
         }
+    }
+
+    /// The waitpoints of a suspension, and its receipt in the place of a lease.
+    fn note_suspend(&mut self, n: u32, op: &Op, outcome: &SuspendOutcome) {
+        let Some(execution_id) = self.execution_of(op) else { return };
+        let details = match outcome {
+            SuspendOutcome::Suspended { details, handle } => {
+                self.leases.insert((n, 0), handle.clone());
+                details
+            }
+            SuspendOutcome::AlreadySatisfied { details } => details,
+        };
+        let primary = (details.waitpoint_id, &details.waitpoint_token);
+        let others = details.additional_waitpoints.iter().map(|one| (one.waitpoint_id, &one.waitpoint_token));
+        for (item, (waitpoint_id, token)) in (0..).zip([primary].into_iter().chain(others)) {
+            self.doors.insert((n, item), Door { execution_id, waitpoint_id, token: token.clone() });
+        }
+    }
+
+    /// Whose waitpoints an operation opens.
+    fn execution_of(&self, op: &Op) -> Option<ExecutionId> {
+        match op {
+            Op::Suspend { handle, .. } | Op::CreateWaitpoint { handle, .. } => {
+                self.read(handle).map(|held| held.execution_id)
+            }
+            Op::SuspendByTriple { id, .. } => Some(*id),
+            _ => None,
+        }
+    }
+
+    pub(super) fn door(&self, of: DoorRef) -> Result<Door, Unresolved> {
+        let mut door = self.doors.get(&(of.0.step, of.0.item)).cloned().ok_or(Unresolved::Dangling)?;
+        let text = door.token.expose();
+        match of.0.bend {
+            Some(Bend::Truncated) => {
+                door.token = WaitpointToken::new(text.split_at_checked(text.len() - 1).map_or("", |(head, _)| head));
+            }
+            Some(Bend::Foreign) => door.token = WaitpointToken::new(format!("x{text}")),
+            Some(Bend::OtherExecution) => door.execution_id = NOBODY.id()?,
+            Some(_) => door.waitpoint_id = other(&door.waitpoint_id)?,
+            None => {}
+        }
+        Ok(door)
     }
 
     /// What a handle of this store says.
@@ -181,6 +251,7 @@ impl Book {
             Bend::OtherId => held.fence.lease_id = other(&held.fence.lease_id)?,
             Bend::OtherEpoch => held.fence.lease_epoch = LeaseEpoch(held.fence.lease_epoch.0 + 1),
             Bend::OtherAttempt => held.fence.attempt_id = other(&held.fence.attempt_id)?,
+            Bend::OtherIndex => held.attempt_index = AttemptIndex(held.attempt_index.0 + 1),
             Bend::OtherExecution => held.execution_id = NOBODY.id()?,
         }
         Ok(held.seal(tag, HandleKind::Fresh))

@@ -5,7 +5,7 @@ use crate::backends::memory::Memory;
 
 #[tokio::test]
 async fn the_specification_agrees_with_itself_and_reaches_its_goals() {
-    let report = lockstep(&Memory, &Plan::new(700, 1), |_| {}).await;
+    let report = lockstep(&Memory, &Plan::new(1200, 1), |_| {}).await;
     println!("{} tapes, {} steps, {} signatures", report.tapes, report.steps, report.signatures);
     assert_eq!((&report.failures, &report.errored), (&Vec::new(), &Vec::new()));
     assert_eq!(report.goals_unmet, Vec::<String>::new());

@@ -31,6 +31,9 @@ pub(super) fn call(op: &Op, label: &str) -> String {
         | Op::Delay { handle, .. }
         | Op::WaitChildren { handle }
         | Op::CompleteAndClaim { handle, .. }
+        | Op::Suspend { handle, .. }
+        | Op::CreateWaitpoint { handle, .. }
+        | Op::ObserveSignals(handle)
         | Op::Renew { handle } => format!("{} of {}", tell(op), held(handle, label)),
         op => tell(op),
     }

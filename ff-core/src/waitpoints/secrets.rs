@@ -93,7 +93,7 @@ pub enum RotateWaitpointHmacSecretOutcome {
 }
 
 /// What a rotation did to one part of a store.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RotateWaitpointHmacSecretEntry {
     /// The first partition of the part.
     pub partition: u16,
@@ -102,7 +102,7 @@ pub struct RotateWaitpointHmacSecretEntry {
 }
 
 /// What a rotation did.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RotateWaitpointHmacSecretAllResult {
     /// One entry for each part of the store that changes in a step of its own: one, unless the store is a cluster.
     pub entries: Vec<RotateWaitpointHmacSecretEntry>,

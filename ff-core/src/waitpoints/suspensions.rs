@@ -487,7 +487,8 @@ pub struct SuspendOutcomeDetails {
 }
 
 /// What a suspend led to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SuspendOutcome {
     /// The execution is suspended and its lease given back.
     Suspended {

@@ -11,7 +11,7 @@ use ff_core::{
 
 #[cfg(feature = "flaws")]
 use crate::flaw;
-use crate::{FirstSuspension, Place, State, StoredExecution, capabilities::LABEL};
+use crate::{FirstSuspension, Place, State, StoredExecution};
 
 pub(in crate::apply) fn suspend(
     state: &mut State,
@@ -19,7 +19,7 @@ pub(in crate::apply) fn suspend(
     args: &SuspendArgs,
     now: TimestampMs,
 ) -> Result<SuspendOutcome, EngineError> {
-    let held = handle.decode(LABEL)?;
+    let held = handle.decode(state.label)?;
     if handle.kind() == HandleKind::Suspended {
         return Err(EngineError::State(StateKind::AlreadySuspended));
     }
@@ -263,6 +263,6 @@ fn answer(state: &State, id: &ExecutionId, first: &FirstSuspension) -> Result<Su
     if first.already_satisfied {
         return Ok(SuspendOutcome::AlreadySatisfied { details });
     }
-    let handle = first.receipt.seal(BackendTag::try_new(LABEL)?, HandleKind::Suspended);
+    let handle = first.receipt.seal(BackendTag::try_new(state.label)?, HandleKind::Suspended);
     Ok(SuspendOutcome::Suspended { details, handle })
 }
