@@ -9,7 +9,14 @@ mod record;
 mod timeline;
 mod weather;
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +51,8 @@ const MOST_VIOLATIONS: usize = 3;
 pub struct BurstPlan {
     /// Bursts.
     pub bursts: u64,
-    /// Where their calls come from; which of them meet is up to the machine.
+    /// Where the calls on the first store come from; those on the next come from the next number, and so on. Which of
+    /// them meet is up to the machine.
     pub seed: u64,
     /// Stores at once.
     pub jobs: usize,
@@ -63,6 +71,8 @@ pub enum Weather {
     /// A call in eight meets one: it is reset, cut or swallowed, or its reply is. Where nothing lies between a client
     /// and its store, a decorator of the client does the same.
     Rough,
+    /// Once in a while the server ends all sessions, and forgets the functions that it keeps.
+    Storm,
 }
 
 /// What came of a run of bursts.
@@ -73,6 +83,8 @@ pub struct Races {
     pub seed: u64,
     /// Whether calls met faults.
     pub weather: Weather,
+    /// Stores that were opened; the next run goes on with the seed behind theirs.
+    pub stores: u64,
     /// Bursts that were played.
     pub bursts: u64,
     /// Calls in them.
@@ -97,6 +109,10 @@ pub struct Races {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BrokenBurst {
+    /// The seed of its store.
+    pub store: u64,
+    /// Its place among the bursts of the store, from 0.
+    pub place: u64,
     /// The seed of the burst.
     pub seed: u64,
     /// What it broke.
@@ -114,6 +130,7 @@ impl Races {
         Self {
             seed: plan.seed,
             weather: plan.weather,
+            stores: 0,
             bursts: 0,
             calls: 0,
             lost: 0,
@@ -139,7 +156,7 @@ impl Races {
         self.errored.is_none() && self.not_run.is_none() && self.violated == 0 && self.bursts > 0
     }
 
-    fn count(&mut self, burst: &Burst, verdict: BurstVerdict) {
+    fn count(&mut self, (store, place): (u64, u64), burst: &Burst, verdict: BurstVerdict) {
         self.bursts += 1;
         self.calls += burst.calls.len() as u64;
         let is_lost = |recorded: &&Recorded| recorded.returned.is_none();
@@ -150,6 +167,8 @@ impl Races {
             BurstVerdict::Violated(violation) => {
                 self.violated += 1;
                 self.violations.push(BrokenBurst {
+                    store,
+                    place,
                     seed: burst.seed,
                     burst: serde_json::to_string(burst).unwrap_or_default(),
                     page: timeline(burst, &violation),
@@ -168,6 +187,7 @@ impl Races {
     }
 
     fn join(&mut self, other: Self) {
+        self.stores += other.stores;
         self.bursts += other.bursts;
         self.calls += other.calls;
         self.lost += other.lost;
@@ -199,12 +219,10 @@ pub async fn races(harness: &dyn Harness, plan: &BurstPlan) -> Races {
         }
     };
     let is_over = tokio::sync::watch::Sender::new(false);
-    let jobs = plan.jobs.max(1) as u64;
-    let share = |job: u64| plan.bursts / jobs + u64::from(job < plan.bursts % jobs);
-    let runs = (0..jobs).map(|job| {
-        let is_over = is_over.subscribe();
-        let plan = BurstPlan { bursts: share(job), seed: plan.seed ^ job << 48, ..*plan };
-        async move { job_of(harness, &plan, &is_over).await }
+    let next = AtomicU64::new(0);
+    let runs = (0..plan.jobs.max(1)).map(|_| {
+        let (is_over, next) = (is_over.subscribe(), &next);
+        async move { job_of(harness, plan, next, &is_over).await }
     });
     let runs = futures::future::join_all(runs);
     tokio::pin!(runs, over);
@@ -219,17 +237,24 @@ pub async fn races(harness: &dyn Harness, plan: &BurstPlan) -> Races {
     all.concluded()
 }
 
-/// Plays the share of one job, store by store.
-async fn job_of(harness: &dyn Harness, plan: &BurstPlan, is_over: &tokio::sync::watch::Receiver<bool>) -> Races {
+/// Plays one store after another, each the next that no other job has.
+async fn job_of(
+    harness: &dyn Harness,
+    plan: &BurstPlan,
+    next: &AtomicU64,
+    is_over: &tokio::sync::watch::Receiver<bool>,
+) -> Races {
     let mut all = Races::new(plan);
-    let mut seeds = Draw::new(plan.seed);
-    while all.bursts < plan.bursts && !*is_over.borrow() {
-        let most = EACH_STORE.min(plan.bursts - all.bursts);
-        if let Err(stop) = on_a_store(harness, plan, most, &mut seeds, &mut all, is_over).await {
-            all.end(stop);
+    while !*is_over.borrow() && all.violations.len() < MOST_VIOLATIONS {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let most = plan.bursts.saturating_sub(number.saturating_mul(EACH_STORE)).min(EACH_STORE);
+        if most == 0 {
             break;
         }
-        if all.violations.len() >= MOST_VIOLATIONS {
+        all.stores += 1;
+        let store = BurstPlan { bursts: most, seed: plan.seed.wrapping_add(number), ..*plan };
+        if let Err(stop) = on_a_store(harness, &store, &mut all, is_over).await {
+            all.end(stop);
             break;
         }
     }
@@ -239,17 +264,16 @@ async fn job_of(harness: &dyn Harness, plan: &BurstPlan, is_over: &tokio::sync::
 async fn on_a_store(
     harness: &dyn Harness,
     plan: &BurstPlan,
-    most: u64,
-    seeds: &mut Draw,
     all: &mut Races,
     is_over: &tokio::sync::watch::Receiver<bool>,
 ) -> Result<(), Stop> {
     let store = guarded("open", OPEN_LIMIT, harness.open()).await.map_err(Stop::Errored)??;
+    let mut seeds = Draw::new(plan.seed);
     let mut result = Ok(());
     match crew(&*store, plan.weather).await {
         Err(stop) => result = Err(stop),
         Ok(mut crew) => {
-            for number in 0..most {
+            for number in 0..plan.bursts {
                 if *is_over.borrow() || all.violations.len() >= MOST_VIOLATIONS {
                     break;
                 }
@@ -267,7 +291,7 @@ async fn on_a_store(
                             (burst, verdict)
                         });
                         let (burst, verdict) = judged.await.map_err(|error| Stop::Errored(error.to_string()))?;
-                        all.count(&burst, verdict);
+                        all.count((plan.seed, number), &burst, verdict);
                     }
                 }
             }
@@ -278,17 +302,33 @@ async fn on_a_store(
     result
 }
 
+/// Judges a burst again that was written down as JSON.
+///
+/// # Errors
+/// If the text is no burst.
+pub fn recheck_burst(text: &str) -> Result<BurstVerdict, String> {
+    let burst: Burst = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    // Labels live as long as the program; a program rechecks one burst.
+    let label = burst.label.clone().leak();
+    Ok(judge(&burst, label, STEPS))
+}
+
 /// Clients for the bursts of one store.
 async fn crew(store: &dyn Store, weather: Weather) -> Result<Crew, Stop> {
     let controls = store.controls();
     let no_clock = || Stop::NotRun(format!("no {} control", Control::Clock.as_str()));
     let clock = controls.clock.clone().ok_or_else(no_clock)?;
+    let no_sessions = || Stop::NotRun(format!("no {} control", Control::Sessions.as_str()));
+    let sessions = match weather {
+        Weather::Storm => Some(controls.sessions.clone().ok_or_else(no_sessions)?),
+        Weather::Clear | Weather::Rough => None,
+    };
     let observer = store.connect(Client::new("observer")).await?;
     let mut lines = Vec::new();
     for number in 0..CLIENTS {
         let client = Client::new(format!("client {number}"));
         let line = match (weather, controls.address) {
-            (Weather::Clear, _) => Line::clear(store.connect(client).await?),
+            (Weather::Clear | Weather::Storm, _) => Line::clear(store.connect(client).await?),
             (Weather::Rough, None) => Line::unreliable(store.connect(client).await?, number),
             (Weather::Rough, Some(target)) => {
                 let proxy = Proxy::start(target).map_err(|error| Stop::Errored(format!("proxy: {error}")))?;
@@ -298,7 +338,7 @@ async fn crew(store: &dyn Store, weather: Weather) -> Result<Crew, Stop> {
         };
         lines.push(Arc::new(line));
     }
-    Ok(Crew { observer, lines, clock, cursors: Cursors::default() })
+    Ok(Crew { observer, lines, clock, sessions, cursors: Cursors::default() })
 }
 
 /// Clients that call at the same time.

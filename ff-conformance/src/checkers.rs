@@ -3,6 +3,7 @@
 mod claims;
 mod events;
 mod leases;
+mod liveness;
 #[cfg(test)]
 mod tests;
 
@@ -31,7 +32,8 @@ impl Finding {
 /// The first rule that a burst breaks, if it does; `label` is that of the backend whose handles it holds.
 pub(crate) fn check(burst: &Burst, label: &str) -> Option<Finding> {
     let calls = Calls { burst, label };
-    leases::check(&calls).or_else(|| claims::check(&calls)).or_else(|| events::check(&calls))
+    let found = leases::check(&calls).or_else(|| claims::check(&calls)).or_else(|| liveness::check(&calls));
+    found.or_else(|| events::check(&calls))
 }
 
 /// The calls of a burst, as checkers read them.

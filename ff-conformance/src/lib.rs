@@ -3,6 +3,7 @@
 //! A [`Harness`] opens empty stores of one backend; the suite's cases drive them through the contract and answer with a
 //! [`Verdict`]. [`suite!`] makes one test of every case; `certify!` makes a program of all that ends with a report.
 
+mod acknowledged;
 pub mod arguments;
 pub mod attempts;
 pub mod backends;
@@ -47,8 +48,7 @@ pub mod idempotency;
 mod instants;
 mod intercept;
 mod invariants;
-#[cfg(feature = "command")]
-mod kills;
+pub mod kills;
 pub mod leases;
 mod linear;
 pub mod lockstep;
@@ -106,20 +106,22 @@ pub mod worker_capabilities;
 
 pub use async_trait::async_trait;
 pub use bursts::{
-    BrokenBurst, Burst, BurstPlan, BurstVerdict, Deed, Log, Races, Recorded, Violation, Weather, races, timeline,
+    BrokenBurst, Burst, BurstPlan, BurstVerdict, Deed, Log, Races, Recorded, Violation, Weather, races, recheck_burst,
+    timeline,
 };
 pub use case::{Case, Exemption, Level, Refusals, Requirement};
 #[cfg(feature = "certify")]
 pub use certify::certify;
-pub use controls::{AttemptFacts, ClockControl, Control, Controls, Dump, DumpControl, Held, HoldControl};
+pub use controls::{
+    AttemptFacts, ClockControl, Control, Controls, Dump, DumpControl, Held, HoldControl, MortalServer, ServerControl,
+    SessionControl, WriteThrough,
+};
 pub use cx::{Claimed, Cx, TTL};
 pub use expect::{
     Expect, answers, differs_from, equals, is_none, is_ok, is_some, is_true, refused, refused_with, satisfies,
 };
 pub use harness::{Client, Environment, Harness, HarnessError, Identity, Store, Topology};
 pub use intercept::{Intercept, Intercepted};
-#[cfg(feature = "command")]
-pub use kills::{Kill, kill_under_load};
 pub use matrix::Matrix;
 pub use opened::{TempFolder, controlled_store, store};
 pub use proxy::{Fault, Proxy};

@@ -24,7 +24,7 @@ mod start;
 mod watch;
 
 pub use guard::SANDBOX;
-pub use mortal::{MortalServer, WriteThrough};
+pub use mortal::MortalServer;
 pub use options::{Options, Source, Wanted};
 pub use slot::{PostgresPermit, ValkeySlot};
 pub use start::{Look, look};

@@ -53,3 +53,13 @@ fn bursts_in_rough_weather_on_valkey_have_an_order() {
 fn bursts_in_rough_weather_on_memory_have_an_order() {
     assert!(played(&Memory, Weather::Rough, 60).lost > 0);
 }
+
+#[test]
+fn bursts_whose_sessions_end_on_postgres_have_an_order() {
+    assert!(played(&Postgres::from_env(), Weather::Storm, 20).lost > 0);
+}
+
+#[test]
+fn bursts_whose_sessions_and_functions_end_on_valkey_have_an_order() {
+    assert!(played(&Valkey::from_env(), Weather::Storm, 20).lost > 0);
+}

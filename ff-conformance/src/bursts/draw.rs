@@ -20,6 +20,8 @@ use crate::draw::Draw;
 const MOST: usize = 8;
 /// The shorter life of a lease, and the longest that anything is put off.
 pub(super) const SHORT_MS: u64 = 1_000;
+/// What some work requires.
+const GPU: &str = "gpu";
 /// The longer one.
 pub(super) const LONG_MS: u64 = 60_000;
 
@@ -88,6 +90,13 @@ impl World {
             args = args.delay_until(self.now().plus(Duration::from_millis(SHORT_MS)));
         }
         args
+    }
+
+    /// A claim that takes whatever can be taken.
+    pub(super) fn last_claim(&self) -> Result<Op, EngineError> {
+        let (worker, process) = self.process()?;
+        let policy = ClaimPolicy::new(worker, process, Duration::from_millis(SHORT_MS));
+        Ok(Op::Claim { lane: self.lane.clone(), capabilities: CapabilitySet::try_new([GPU])?, policy })
     }
 
     /// The next call; one that the backend does not offer is never drawn.
@@ -205,13 +214,13 @@ impl World {
 }
 
 fn offers(draw: &mut Draw) -> Result<CapabilitySet, EngineError> {
-    if draw.percent(70) { CapabilitySet::try_new(["gpu"]) } else { Ok(CapabilitySet::default()) }
+    if draw.percent(70) { CapabilitySet::try_new([GPU]) } else { Ok(CapabilitySet::default()) }
 }
 
 fn policy(draw: &mut Draw) -> ExecutionPolicy {
     let backoff = Backoff::Fixed { delay_ms: *draw.one(&[0, SHORT_MS]) };
     let mut policy = ExecutionPolicy::new().retry(RetryPolicy { max_retries: 2, backoff, ..RetryPolicy::default() });
-    if let (true, Ok(gpu)) = (draw.percent(30), CapabilitySet::try_new(["gpu"])) {
+    if let (true, Ok(gpu)) = (draw.percent(30), CapabilitySet::try_new([GPU])) {
         policy = policy.required_capabilities(gpu);
     }
     policy

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use ff_backend_memory::{Obs, Op};
+use ff_backend_memory::{Answer, Obs, Op};
 use ff_core::{
     CancelExecutionArgs, CapabilitySet, ClaimPolicy, CompletionEvent, CreateExecutionArgs, EngineBackend, EngineError,
     ExecutionId, LaneId, LeaseHistoryEvent, OperatorEvent, PageLimit, PartitionConfig, ScannerFilter, StreamCursor,
@@ -15,12 +15,16 @@ use super::{
     draw::{LONG_MS, SHORT_MS, World},
     follow::{Wanted, follow},
     record::Tape,
-    weather::Line,
+    weather::{Line, Strike},
 };
-use crate::{ClockControl, Stop, draw::Draw, perform::perform};
+use crate::{ClockControl, SessionControl, Stop, draw::Draw, perform::perform};
 
 /// How often the clients stop while the clock moves.
 const PHASES: usize = 3;
+/// How often what was put off comes back until nothing is left: leases, grants and delays last one round at most.
+const ROUNDS: usize = 3;
+/// Broken connections that a client may come upon, one after the other.
+const MOST_BROKEN: usize = 10;
 /// How long a burst may take with all that is read afterwards, on a machine that does much else.
 pub(super) const BURST_LIMIT: Duration = Duration::from_secs(300);
 
@@ -32,6 +36,8 @@ pub(super) struct Crew {
     pub(super) lines: Vec<Arc<Line>>,
     /// The store's clock.
     pub(super) clock: Arc<dyn ClockControl>,
+    /// The sessions of the clients, if the server ends them now and then.
+    pub(super) sessions: Option<Arc<dyn SessionControl>>,
     /// Behind the events of the bursts before.
     pub(super) cursors: Cursors,
 }
@@ -78,6 +84,7 @@ impl Crew {
             call(&self.observer, 0, op, &world, &tape).await;
         }
         self.phases(&world, &tape, &mut draw).await?;
+        self.settle(&world, &tape).await?;
         self.read_all(&world, &tape).await?;
         markers.write(&self.observer, &world).await?;
         let (log, cursors) =
@@ -94,23 +101,35 @@ impl Crew {
     async fn phases(&self, world: &Arc<World>, tape: &Arc<Tape>, draw: &mut Draw) -> Result<(), Stop> {
         let each = 3 + draw.below(5);
         for phase in 0..PHASES {
+            let strike = self.sessions.clone();
+            let strike = strike.map(|sessions| Arc::new(Strike::draw(sessions, self.lines.len(), each, draw)));
             let mut clients = JoinSet::new();
             for (number, line) in self.lines.iter().enumerate() {
-                let (line, world, tape) = (Arc::clone(line), Arc::clone(world), Arc::clone(tape));
+                let (line, world, tape, strike) =
+                    (Arc::clone(line), Arc::clone(world), Arc::clone(tape), strike.clone());
                 let mut draw = Draw::new(draw.any());
                 clients.spawn(async move {
-                    for _ in 0..each {
+                    for turn in 0..each {
                         let op = world.call(&mut draw)?;
-                        line.disturb(&mut draw);
-                        call(line.client(), number + 1, op, &world, &tape).await;
+                        line.disturb(&mut draw).await;
+                        let called = async {
+                            call(line.client(), number + 1, op, &world, &tape).await;
+                        };
+                        match strike.as_ref().filter(|strike| strike.is_at(number, turn)) {
+                            Some(strike) => strike.around(called).await?,
+                            None => called.await,
+                        }
                     }
-                    Ok::<_, EngineError>(())
+                    Ok::<_, Stop>(())
                 });
             }
             while let Some(ended) = clients.join_next().await {
                 ended.map_err(|error| Stop::Errored(format!("a client: {error}")))??;
             }
-            self.lines.iter().for_each(|line| line.heal());
+            self.lines
+                .iter()
+                .try_for_each(|line| line.heal())
+                .map_err(|error| Stop::Errored(format!("proxy: {error}")))?;
             if phase + 1 < PHASES {
                 self.advance(world, tape).await?;
             }
@@ -121,6 +140,11 @@ impl Crew {
     /// Moves the clock; now and then so far that every lease has lapsed.
     async fn advance(&self, world: &World, tape: &Tape) -> Result<(), Stop> {
         let step = if world.now().as_ms() % 3 == 0 { LONG_MS } else { SHORT_MS };
+        self.pass(step, world, tape).await
+    }
+
+    /// Moves the clock by so many milliseconds.
+    async fn pass(&self, step: u64, world: &World, tape: &Tape) -> Result<(), Stop> {
         let now = world.now().plus(Duration::from_millis(step));
         let number = tape.begins(0, Deed::Clock(now));
         self.clock.set(now).await?;
@@ -129,16 +153,39 @@ impl Crew {
         Ok(())
     }
 
-    /// The last reads: they show what became of calls whose answer was lost.
-    async fn read_all(&self, world: &World, tape: &Tape) -> Result<(), Stop> {
-        for &id in &world.ids {
-            for op in [Op::ReadExecutionInfo(id), Op::ListAttempts { id, cursor: None, limit: PageLimit::MAX }] {
-                if let obs @ (Obs::Lost | Obs::NotDone) = call(&self.observer, 0, op, world, tape).await {
-                    return Err(Stop::Errored(format!("a last read came to nothing: {obs:?}")));
-                }
+    /// One worker that does all that is left, once nothing is in its way: time lets what is held or put off come back,
+    /// and claims do the rest.
+    async fn settle(&self, world: &World, tape: &Tape) -> Result<(), Stop> {
+        for _ in 0..ROUNDS {
+            self.pass(LONG_MS, world, tape).await?;
+            for _ in 0..=world.ids.len() {
+                let taken = self.told(|| world.last_claim(), world, tape).await?;
+                let Answer::Claim(Some(handle)) = taken else { break };
+                self.told(|| Ok(Op::Complete { handle: handle.clone(), payload: None }), world, tape).await?;
             }
         }
         Ok(())
+    }
+
+    /// The last reads: they show what became of calls whose answer was lost.
+    async fn read_all(&self, world: &World, tape: &Tape) -> Result<(), Stop> {
+        for &id in &world.ids {
+            self.told(|| Ok(Op::ReadExecutionInfo(id)), world, tape).await?;
+            self.told(|| Ok(Op::ListAttempts { id, cursor: None, limit: PageLimit::MAX }), world, tape).await?;
+        }
+        Ok(())
+    }
+
+    /// The answer of a call with nothing in its way; the first ones may come upon connections that were broken before.
+    async fn told(&self, op: impl Fn() -> Result<Op, EngineError>, world: &World, tape: &Tape) -> Result<Answer, Stop> {
+        for _ in 0..MOST_BROKEN {
+            match call(&self.observer, 0, op()?, world, tape).await {
+                Obs::Answered(Ok(answer)) => return Ok(answer),
+                Obs::Answered(Err(error)) => return Err(error.into()),
+                Obs::Lost | Obs::NotDone => {}
+            }
+        }
+        Err(Stop::Errored(format!("{:?} came to nothing, again and again", op()?)))
     }
 }
 

@@ -1,10 +1,10 @@
 //! Each checker is green on a burst of the memory backend, and red on the same burst once it is spoiled.
 
 use ff_backend_memory::{Answer, Obs, Op};
-use ff_core::{HandleKind, LeaseEventKind, LeaseHistoryEvent, LeaseId};
+use ff_core::{HandleKind, LeaseEventKind, LeaseHistoryEvent, LeaseId, LifecyclePhase};
 
 use super::{Finding, check};
-use crate::{Burst, BurstVerdict, Deed, Races, backends::memory::Memory, bursts::judge, timeline};
+use crate::{Burst, BurstVerdict, Deed, Races, backends::memory::Memory, bursts::judge, recheck_burst, timeline};
 
 const LABEL: &str = "memory";
 
@@ -168,4 +168,30 @@ async fn an_answer_that_no_order_explains_is_seen_with_the_way_up_to_it() {
     let page = timeline(&burst, &violation);
     assert!(page.contains(&format!("id=c{place} class=stuck")) && page.contains("class=\"placed\""));
     assert_eq!(judge(&burst, LABEL, 1), BurstVerdict::Unknown);
+}
+
+#[tokio::test]
+async fn work_that_is_left_behind_is_seen() {
+    let found = spoiled(|burst| {
+        let last = burst.calls.iter_mut().rev().find_map(|recorded| match &mut recorded.deed {
+            Deed::Call { obs, .. } => match &mut **obs {
+                Obs::Answered(Ok(Answer::ReadExecutionInfo(Some(info)))) => Some(info),
+                _ => None,
+            },
+            Deed::Clock(_) => None,
+        });
+        last.unwrap().state.lifecycle_phase = LifecyclePhase::Runnable;
+    })
+    .await;
+    assert_eq!((found.requirement, found.checker), ("FF-CLM-005", "liveness"));
+}
+
+#[tokio::test]
+async fn a_burst_that_was_written_down_is_judged_the_same() {
+    let mut burst = burst().await;
+    let text = |burst: &Burst| serde_json::to_string(burst).unwrap();
+    assert_eq!(recheck_burst(&text(&burst)), Ok(BurstVerdict::Ok));
+    burst.feeds[0].is_whole = false;
+    assert!(matches!(recheck_burst(&text(&burst)), Ok(BurstVerdict::Violated(found)) if found.checker == "events"));
+    assert!(recheck_burst("{}").is_err());
 }

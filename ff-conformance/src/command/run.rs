@@ -126,10 +126,27 @@ async fn judge(arguments: &Arguments, cases: &[&'static Case], servers: Option<&
     }
     print!("\n{}", shown(&Matrix::of(&reports)));
     print!("{}", report::summary(&reports));
+    if arguments.share().is_some() {
+        println!("\n{}", total(&reports, arguments.seed_of_plays()));
+    }
     if let Err(text) = write(arguments, &reports) {
         return complain(&text);
     }
     ExitCode::from(report::exit_code(&reports))
+}
+
+/// How much was played in a time, and where the next run goes on.
+fn total(reports: &[Report], seed: u64) -> String {
+    let tapes: u64 = reports.iter().filter_map(|report| report.lockstep.as_ref()).map(|run| run.tapes).sum();
+    let bursts: u64 = reports.iter().flat_map(|report| &report.races).map(|run| run.bursts).sum();
+    let stores = reports.iter().flat_map(|report| &report.races).map(|run| run.stores);
+    let seeds = reports.iter().filter_map(|report| report.lockstep.as_ref());
+    let used = stores.chain(seeds.map(|run| run.tapes.div_ceil(lockstep::EACH_SEED))).max().unwrap_or_default();
+    let next = seed.wrapping_add(used);
+    let backends = reports.len();
+    format!(
+        "total: {tapes} tapes and {bursts} bursts on {backends} backends from seed {seed}; go on with --seed {next}"
+    )
 }
 
 /// Writes a report for each profile and two documents over all of them, then what is committed, and says where.

@@ -10,6 +10,7 @@ pub(super) fn line(run: &Races) -> String {
     let weather = match run.weather {
         Weather::Clear => "clear",
         Weather::Rough => "rough",
+        Weather::Storm => "stormy",
     };
     let Races { bursts, calls, lost, ok, violated, unknown, seed, .. } = run;
     format!(

@@ -3,23 +3,12 @@
 mod container;
 mod process;
 
+use super::probe::{self, Probe};
 use super::program::postgres_settings;
-use super::{Kind, Options, ServerError, ServerFacts, Source};
-use super::{
-    Owned,
-    probe::{self, Probe},
-};
+use super::{Kind, Options, ServerError, Source};
+use crate::WriteThrough;
 use container::Container;
 use process::Process;
-
-/// Whether the server writes through to the disk before it answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WriteThrough {
-    /// It does: `fsync` and `synchronous_commit`, or `appendfsync always`.
-    Always,
-    /// It does not: `synchronous_commit = off`, or no file at all.
-    Never,
-}
 
 /// A server of its own that may be killed.
 #[derive(Debug)]
@@ -66,18 +55,6 @@ impl MortalServer {
         Err(ServerError::new(format!("no {kind} server that may be killed: {}", tried.join("; "))))
     }
 
-    /// What it tells about itself.
-    ///
-    /// # Errors
-    /// If it does not answer.
-    pub async fn facts(&self) -> Result<ServerFacts, ServerError> {
-        let source = match self.host {
-            Host::Container(_) => Source::Docker,
-            Host::Process(_) => Source::Program,
-        };
-        Ok(ask(self.kind, &self.url).await.map_err(ServerError::new)?.facts(source, Owned::Ours))
-    }
-
     /// Ends it at once, as a loss of power to its process would: nothing is asked, nothing is flushed.
     ///
     /// # Errors
@@ -119,7 +96,8 @@ async fn ask(kind: Kind, url: &str) -> Result<Probe, String> {
     }
 }
 
-/// What a server is started with, so that it writes through or not.
+/// What a server is started with, so that it writes through or not: with `fsync` and `synchronous_commit`, or
+/// `appendfsync always`; or without the latter of Postgres and with no file at all.
 fn settings(kind: Kind, through: WriteThrough) -> Vec<String> {
     match kind {
         Kind::Postgres => {

@@ -16,7 +16,6 @@ pub(crate) const PLANTED: &[(Flaw, &str)] = &[
     (Flaw::M09, "FF-SUB-001"),
     (Flaw::M11, "FF-CON-001"),
     (Flaw::M19, "FF-SUB-003"),
-    (Flaw::O3, "FF-LSE-003"),
 ];
 
 #[rstest::rstest]
@@ -26,7 +25,6 @@ pub(crate) const PLANTED: &[(Flaw, &str)] = &[
 #[case::m09_a_repeat_tells_a_second_completion(3)]
 #[case::m11_the_order_ignores_the_priority(4)]
 #[case::m19_a_subscriber_passes_over_late_events(5)]
-#[case::o3_a_revoked_lease_still_works(6)]
 fn bursts_find(#[case] number: usize) {
     let (flaw, requirement) = PLANTED[number];
     let plan = BurstPlan { bursts: BUDGET, seed: 1, jobs: 1, weather: Weather::Clear, at_most: None };

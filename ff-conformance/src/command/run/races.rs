@@ -1,15 +1,15 @@
 //! Bursts of a run, on all backends at once.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
-use ff_conformance::{BurstPlan, Races, Weather, races, report::burst_files};
+use ff_conformance::{BurstPlan, Control, Races, Weather, races, report::burst_files};
 
 use super::{
     args::{Arguments, Backend},
     drive::Column,
 };
 
-/// Bursts of a backend without another number.
+/// Bursts of a backend in each weather without another number.
 const BURSTS: u64 = 200;
 /// Stores of a backend on which bursts are played at once, at most.
 const MOST_JOBS: usize = 4;
@@ -20,15 +20,25 @@ pub(super) async fn many(columns: &[Column], arguments: &Arguments) -> Vec<Vec<R
 }
 
 async fn one(column: &Column, arguments: &Arguments) -> Vec<Races> {
-    let wanted = [(Weather::Clear, arguments.races), (Weather::Rough, arguments.faults)];
-    let wanted: Vec<_> = wanted.into_iter().filter(|(_, wanted)| *wanted && column.has_server()).collect();
-    let share = arguments.hours.map(|hours| Duration::from_secs_f64(hours * 3600.0) / wanted.len().max(1) as u32);
+    if !column.has_server() {
+        return Vec::new();
+    }
+    let has_sessions = column.harness.environment().topology.can_have(Control::Sessions);
+    let faults: &[Weather] = match (arguments.faults, has_sessions) {
+        (false, _) => &[],
+        (true, false) => &[Weather::Rough],
+        (true, true) => &[Weather::Rough, Weather::Storm],
+    };
+    let clear: &[Weather] = if arguments.races { &[Weather::Clear] } else { &[] };
     let mut runs = Vec::new();
-    for (weather, _) in wanted {
-        let bursts = arguments.bursts.unwrap_or(if share.is_some() { u64::MAX } else { BURSTS });
-        let jobs = arguments.jobs(column.concurrency().min(MOST_JOBS));
-        let plan = BurstPlan { bursts, seed: arguments.seed.unwrap_or(1), jobs, weather, at_most: share };
-        runs.push(races(&*column.harness, &plan).await);
+    for (weathers, share) in [(clear, 1), (faults, u32::try_from(faults.len()).unwrap_or(1).max(1))] {
+        let at_most = arguments.share().map(|time| time / share);
+        for &weather in weathers {
+            let bursts = arguments.bursts.unwrap_or(if at_most.is_some() { u64::MAX } else { BURSTS });
+            let jobs = arguments.jobs(column.concurrency().min(MOST_JOBS));
+            let plan = BurstPlan { bursts, seed: arguments.seed_of_plays(), jobs, weather, at_most };
+            runs.push(races(&*column.harness, &plan).await);
+        }
     }
     runs
 }
@@ -39,9 +49,9 @@ pub(super) fn write(backend: Backend, profile: &str, runs: &[Races], folder: &Pa
         for (name, text) in burst_files(profile, run) {
             super::write_file(&folder.join(name), &text)?;
         }
-        if !run.violations.is_empty() {
-            let (flag, bursts, seed) = (flag(run.weather), run.bursts, run.seed);
-            println!("again: ./dev run --backend {backend} --{flag} --bursts {bursts} --seed {seed}");
+        for broken in &run.violations {
+            let (flag, bursts, store) = (flag(run.weather), broken.place + 1, broken.store);
+            println!("again: ./dev run --backend {backend} --{flag} --jobs 1 --bursts {bursts} --seed {store}");
         }
     }
     Ok(())
@@ -50,6 +60,6 @@ pub(super) fn write(backend: Backend, profile: &str, runs: &[Races], folder: &Pa
 const fn flag(weather: Weather) -> &'static str {
     match weather {
         Weather::Clear => "races",
-        Weather::Rough => "faults",
+        Weather::Rough | Weather::Storm => "faults",
     }
 }

@@ -6,7 +6,8 @@ use testcontainers::bollard::Docker;
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 
-use super::{WriteThrough, ask, settings};
+use super::{ask, settings};
+use crate::WriteThrough;
 use crate::servers::docker::{FIRST_VALKEY_PORT, engine, ready, request};
 use crate::servers::owner::{self, Owner};
 use crate::servers::program::free_ports;

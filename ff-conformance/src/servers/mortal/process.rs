@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{WriteThrough, ask, settings};
+use super::{ask, settings};
+use crate::WriteThrough;
 use crate::servers::Kind;
 use crate::servers::owner::{self, Owner, RunFolder, signal};
 use crate::servers::program::{Home, free_ports, initialise, launch, programs, ready};
