@@ -10,7 +10,7 @@ use crate::{draw::Draw, feeds::Family};
 /// How long a subscriber waits for an event before it asks again from its cursor.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// How often it asks again at most: what it waits for is written long before, or it was passed over.
-const MOST_ASKS: u32 = 300;
+const MOST_ASKS: u32 = 5_000;
 
 /// Whose events are read, and up to where.
 pub(super) struct Wanted<'a> {
