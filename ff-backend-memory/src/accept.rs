@@ -7,7 +7,7 @@ mod tests;
 
 use std::ops::RangeInclusive;
 
-use ff_core::{Applied, EngineError, TimestampMs};
+use ff_core::{Applied, EngineError, ExecutionId, TimestampMs};
 use serde::{Deserialize, Serialize};
 
 use self::replay::Replay;
@@ -79,6 +79,20 @@ pub enum Judgement {
 /// or an attempt ran out of time) is taken as the longest wait: a history with such a draw cannot be judged.
 #[must_use]
 pub fn accept(state: &State, op: &Op, obs: &Obs, time: Interval) -> Judgement {
+    accept_passing(state, op, obs, time, &[])
+}
+
+/// The same where a claim passes over the executions `passed`, because calls that it overlaps hold them.
+#[must_use]
+pub fn accept_passing(state: &State, op: &Op, obs: &Obs, time: Interval, passed: &[ExecutionId]) -> Judgement {
+    let mut judgement = judge(&state.passing(passed), op, obs, time);
+    if let (Judgement::Legal(states), false) = (&mut judgement, passed.is_empty()) {
+        states.iter_mut().for_each(|state| state.passed.clear());
+    }
+    judgement
+}
+
+fn judge(state: &State, op: &Op, obs: &Obs, time: Interval) -> Judgement {
     let (mut legal, mut expected) = (Vec::new(), Vec::new());
     match obs {
         Obs::NotDone => legal.push(state.clone()),

@@ -219,6 +219,8 @@ fn end(state: &mut State, id: &ExecutionId, ending: &Ending<'_>, now: TimestampM
     let place = Place::of(row);
     index.place(row, place);
     #[cfg(feature = "flaws")]
+    flaw::half_ended(state, ending.outcome);
+    #[cfg(feature = "flaws")]
     flaw::ended(state, id, false, now);
     Ok(())
 }

@@ -156,6 +156,8 @@ pub struct State {
     pub(crate) keyring: Shared<Keyring>,
     /// How many ids were minted that nobody has seen when they were.
     pub(crate) unseen: u64,
+    /// What the next claim passes over.
+    pub(crate) passed: Vec<ExecutionId>,
     #[cfg(feature = "flaws")]
     pub(crate) flaw: Option<crate::Flaw>,
 }
@@ -179,6 +181,7 @@ impl State {
             events: Shared::default(),
             keyring: Shared::default(),
             unseen: 0,
+            passed: Vec::new(),
             #[cfg(feature = "flaws")]
             flaw: None,
         }
@@ -190,6 +193,11 @@ impl State {
     pub fn with_flaw(mut self, flaw: Option<crate::Flaw>) -> Self {
         self.flaw = flaw;
         self
+    }
+
+    /// The same state, of which the next claim passes over some executions.
+    pub(crate) fn passing(&self, passed: &[ExecutionId]) -> Self {
+        Self { passed: passed.to_vec(), ..self.clone() }
     }
 
     /// The limits that it keeps.

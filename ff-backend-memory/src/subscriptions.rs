@@ -111,7 +111,23 @@ impl<E: Family> Reader<E> {
             if passed == self.passed {
                 told.await;
             }
+            #[cfg(feature = "flaws")]
+            let (page, passed) = behind_the_latest(&self.client, page, passed).await;
             (self.page, self.passed) = (page.into(), passed);
         }
     }
+}
+
+/// A page whose last cursor says what its reader believes.
+#[cfg(feature = "flaws")]
+async fn behind_the_latest<E: Family>(
+    client: &MemoryBackend,
+    mut page: Vec<Delivered<E>>,
+    passed: usize,
+) -> (Vec<Delivered<E>>, usize) {
+    let believed = crate::flaw::skipped::<E>(client, passed).await;
+    if let Some(last) = page.last_mut().filter(|_| believed != passed) {
+        last.cursor = cursor::<E>(believed);
+    }
+    (page, believed)
 }

@@ -331,7 +331,8 @@ async fn check_store(sender: &Sender, partitions: PartitionConfig) -> Result<Dur
         let remedy = format!("configure {stored}");
         return Err(unfit(&format!("partitions: {count} configured, {stored} in the store"), &remedy));
     }
-    Ok(durability(row.try_get("fsync")?, row.try_get("synchronous_commit")?))
+    let pause = Duration::from_millis(row.try_get::<i64, _>("wal_writer_delay_ms")?.unsigned_abs());
+    Ok(durability(row.try_get("fsync")?, row.try_get("synchronous_commit")?, pause))
 }
 
 /// The row of the store, if its schema fits this client and the session reads committed rows.

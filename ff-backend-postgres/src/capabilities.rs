@@ -16,8 +16,8 @@ pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// included.
 pub(crate) const LOOK_AGAIN_UNLESS_WOKEN: Duration = Duration::from_secs(10);
 
-/// What is lost at most when commits do not wait for the log: three times the default `wal_writer_delay`.
-const ASYNCHRONOUS_COMMIT: Duration = Duration::from_millis(600);
+/// What is lost at most when commits do not wait for the log: what was committed within so many pauses of its writer.
+const PAUSES: u32 = 3;
 
 /// The capabilities of a backend on a store with `partitions` and `durability`.
 pub(crate) fn capabilities(partitions: PartitionConfig, durability: Durability) -> Capabilities {
@@ -29,10 +29,10 @@ pub(crate) fn capabilities(partitions: PartitionConfig, durability: Durability) 
     }
 }
 
-/// What survives the sudden end of a server with these settings.
-pub(crate) fn durability(fsync: &str, synchronous_commit: &str) -> Durability {
+/// What survives the sudden end of a server with these settings, whose log writer pauses for `wal_writer_delay`.
+pub(crate) fn durability(fsync: &str, synchronous_commit: &str, wal_writer_delay: Duration) -> Durability {
     match (fsync, synchronous_commit) {
-        ("on", "off") => Durability::Bounded(ASYNCHRONOUS_COMMIT),
+        ("on", "off") => Durability::Bounded(wal_writer_delay * PAUSES),
         ("on", _) => Durability::Sync,
         _ => Durability::None,
     }
@@ -44,9 +44,10 @@ mod tests {
 
     #[test]
     fn durability_follows_from_the_settings() {
-        assert_eq!(durability("on", "on"), Durability::Sync);
-        assert_eq!(durability("on", "local"), Durability::Sync);
-        assert_eq!(durability("on", "off"), Durability::Bounded(Duration::from_millis(600)));
-        assert_eq!(durability("off", "on"), Durability::None);
+        let pause = Duration::from_millis(250);
+        assert_eq!(durability("on", "on", pause), Durability::Sync);
+        assert_eq!(durability("on", "local", pause), Durability::Sync);
+        assert_eq!(durability("on", "off", pause), Durability::Bounded(Duration::from_millis(750)));
+        assert_eq!(durability("off", "on", pause), Durability::None);
     }
 }

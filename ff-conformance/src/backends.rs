@@ -2,6 +2,8 @@
 
 pub mod memory;
 #[cfg(feature = "command")]
+mod mortal;
+#[cfg(feature = "command")]
 pub mod postgres;
 #[cfg(feature = "command")]
 pub mod valkey;

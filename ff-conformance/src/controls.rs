@@ -4,8 +4,8 @@ use std::{net::SocketAddr, sync::Arc};
 
 use async_trait::async_trait;
 use ff_core::{
-    AttemptId, AttemptIndex, AttemptPhase, AttemptType, CompletionEvent, ExecutionId, LeaseEpoch, LeaseHistoryEvent,
-    OperatorEvent, SignalDeliveryEvent, TimestampMs,
+    AttemptId, AttemptIndex, AttemptPhase, AttemptType, CompletionEvent, EngineBackend, ExecutionId, LeaseEpoch,
+    LeaseHistoryEvent, OperatorEvent, SignalDeliveryEvent, TimestampMs,
 };
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,10 @@ pub enum Control {
     Hold,
     /// Stand between client and store.
     Address,
+    /// End the sessions of a store's clients, in its server.
+    Sessions,
+    /// Start servers that may be killed.
+    Server,
 }
 
 impl Control {
@@ -34,6 +38,8 @@ impl Control {
             Self::Dump => "dump",
             Self::Hold => "hold",
             Self::Address => "address",
+            Self::Sessions => "sessions",
+            Self::Server => "server",
         }
     }
 }
@@ -49,6 +55,10 @@ pub struct Controls {
     pub hold: Option<Arc<dyn HoldControl>>,
     /// The store's address; the suite puts its own proxy in front.
     pub address: Option<SocketAddr>,
+    /// Ends sessions, and makes the server forget what it was taught.
+    pub sessions: Option<Arc<dyn SessionControl>>,
+    /// Starts servers that may be killed.
+    pub server: Option<Arc<dyn ServerControl>>,
 }
 
 impl Controls {
@@ -86,6 +96,20 @@ impl Controls {
         self
     }
 
+    /// The same with a hand on the sessions of the store's clients.
+    #[must_use]
+    pub fn sessions(mut self, sessions: impl SessionControl + 'static) -> Self {
+        self.sessions = Some(Arc::new(sessions));
+        self
+    }
+
+    /// The same with servers that may be killed.
+    #[must_use]
+    pub fn server(mut self, server: impl ServerControl + 'static) -> Self {
+        self.server = Some(Arc::new(server));
+        self
+    }
+
     /// Those that are there.
     #[must_use]
     pub fn present(&self) -> Vec<Control> {
@@ -94,6 +118,8 @@ impl Controls {
             (Control::Dump, self.dump.is_some()),
             (Control::Hold, self.hold.is_some()),
             (Control::Address, self.address.is_some()),
+            (Control::Sessions, self.sessions.is_some()),
+            (Control::Server, self.server.is_some()),
         ]
         .into_iter()
         .filter_map(|(control, there)| there.then_some(control))
@@ -212,4 +238,78 @@ pub trait Held: Send + Sync {
     /// # Errors
     /// If the store does not answer.
     async fn release(self: Box<Self>) -> Result<(), HarnessError>;
+}
+
+/// Ends sessions in the server of one store.
+#[async_trait]
+pub trait SessionControl: Send + Sync {
+    /// Ends every session of the store's clients, in the midst of what they do.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    async fn drop_sessions(&self) -> Result<(), HarnessError>;
+
+    /// Makes the server forget the functions that the backend keeps there, until they are taught again; a store whose
+    /// server keeps none has nothing to forget.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    async fn forget_functions(&self) -> Result<(), HarnessError> {
+        Ok(())
+    }
+
+    /// Teaches the server the functions again.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    async fn teach_functions(&self) -> Result<(), HarnessError> {
+        Ok(())
+    }
+}
+
+/// Whether a server writes through to its disk before it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteThrough {
+    /// It does.
+    Always,
+    /// It does not: it answers first, and writes later or never.
+    Never,
+}
+
+/// Starts servers that may be killed.
+#[async_trait]
+pub trait ServerControl: Send + Sync {
+    /// A server of its own, with an empty store that is ready for clients.
+    ///
+    /// # Errors
+    /// If none can be started.
+    async fn start(&self, through: WriteThrough) -> Result<Box<dyn MortalServer>, HarnessError>;
+}
+
+/// A server that may be killed.
+#[async_trait]
+pub trait MortalServer: Send + Sync {
+    /// One more client of its store.
+    ///
+    /// # Errors
+    /// If the store cannot be reached.
+    async fn connect(&self) -> Result<Arc<dyn EngineBackend>, HarnessError>;
+
+    /// Ends it at once, as a loss of power to its process would: nothing is asked, nothing is flushed.
+    ///
+    /// # Errors
+    /// If it still runs.
+    async fn kill(&mut self) -> Result<(), HarnessError>;
+
+    /// Starts it again with what it has on disk, ready for clients.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    async fn restart(&mut self) -> Result<(), HarnessError>;
+
+    /// Ends it and removes what it wrote.
+    ///
+    /// # Errors
+    /// If something stays.
+    async fn remove(self: Box<Self>) -> Result<(), HarnessError>;
 }

@@ -454,6 +454,14 @@ impl Cx {
         Ok(control.dump().await?)
     }
 
+    /// The control that starts servers which may be killed.
+    ///
+    /// # Errors
+    /// `Stop::NotRun` without one, `Stop::Ineligible` in process.
+    pub fn server(&self) -> Result<&Arc<dyn crate::ServerControl>, Stop> {
+        self.controls.server.as_ref().ok_or_else(|| self.lacking(Control::Server))
+    }
+
     /// The hold control.
     ///
     /// # Errors

@@ -65,10 +65,11 @@ pub enum Topology {
 
 impl Topology {
     /// True if a store that lives there can have `control`: in the suite's process nothing has an address, and nothing
-    /// waits inside a store.
+    /// waits inside a store; there are no sessions and no server either.
     #[must_use]
     pub const fn can_have(self, control: Control) -> bool {
-        !matches!((self, control), (Self::InProcess, Control::Address | Control::Hold))
+        let of_a_server = matches!(control, Control::Address | Control::Hold | Control::Sessions | Control::Server);
+        !(matches!(self, Self::InProcess) && of_a_server)
     }
 }
 

@@ -3,18 +3,21 @@
 //! A [`Harness`] opens empty stores of one backend; the suite's cases drive them through the contract and answer with a
 //! [`Verdict`]. [`suite!`] makes one test of every case; `certify!` makes a program of all that ends with a report.
 
+mod acknowledged;
 pub mod arguments;
 pub mod attempts;
 pub mod backends;
 pub mod backoffs;
 pub mod batches;
 pub mod boot;
+mod bursts;
 mod calls;
 pub mod cancellations;
 pub mod capabilities;
 mod case;
 #[cfg(feature = "certify")]
 mod certify;
+mod checkers;
 pub mod claim_batches;
 pub mod claims;
 pub mod clocks;
@@ -24,6 +27,7 @@ mod cx;
 pub mod deadlines;
 pub mod delays;
 mod denials;
+mod draw;
 pub mod durability;
 pub mod errors;
 pub mod executions;
@@ -44,7 +48,9 @@ pub mod idempotency;
 mod instants;
 mod intercept;
 mod invariants;
+pub mod kills;
 pub mod leases;
+mod linear;
 #[cfg(feature = "command")]
 pub mod load;
 pub mod lockstep;
@@ -91,6 +97,7 @@ pub mod tags;
 pub mod time_limits;
 pub mod tokens;
 mod trials;
+mod unreliable;
 mod verdict;
 pub mod void_grants;
 pub mod waitpoint_faults;
@@ -100,10 +107,17 @@ mod words;
 pub mod worker_capabilities;
 
 pub use async_trait::async_trait;
+pub use bursts::{
+    BrokenBurst, Burst, BurstPlan, BurstVerdict, Deed, Log, Races, Recorded, Violation, Weather, races, recheck_burst,
+    timeline,
+};
 pub use case::{Case, Exemption, Level, Refusals, Requirement};
 #[cfg(feature = "certify")]
 pub use certify::certify;
-pub use controls::{AttemptFacts, ClockControl, Control, Controls, Dump, DumpControl, Held, HoldControl};
+pub use controls::{
+    AttemptFacts, ClockControl, Control, Controls, Dump, DumpControl, Held, HoldControl, MortalServer, ServerControl,
+    SessionControl, WriteThrough,
+};
 pub use cx::{Claimed, Cx, TTL};
 pub use expect::{
     Expect, answers, differs_from, equals, is_none, is_ok, is_some, is_true, refused, refused_with, satisfies,
@@ -118,4 +132,5 @@ pub use registry::{CASES, EXEMPTIONS, REFUSALS, REGISTRY_SHA256, REQUIREMENTS};
 pub use report::{CaseReport, Event, Report};
 pub use run::{execute, run, runtime};
 pub use scrutiny::Diagnosis;
+pub use unreliable::Unreliable;
 pub use verdict::{Failure, FailureKind, Outcome, Place, Stop, Verdict};

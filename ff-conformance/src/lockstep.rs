@@ -96,6 +96,25 @@ pub struct Lockstep {
     pub errored: Vec<String>,
 }
 
+impl Lockstep {
+    /// Adds a run from the seed behind this one's. What both have seen counts once: of the signatures the larger number.
+    pub fn join(&mut self, next: Self) {
+        let is_first = self.tapes == 0;
+        self.tapes += next.tapes;
+        self.corpus += next.corpus;
+        self.steps += next.steps;
+        self.signatures = self.signatures.max(next.signatures);
+        self.plateau = next.plateau;
+        if is_first {
+            self.goals_unmet = next.goals_unmet;
+        } else {
+            self.goals_unmet.retain(|goal| next.goals_unmet.contains(goal));
+        }
+        self.failures.extend(next.failures);
+        self.errored.extend(next.errored);
+    }
+}
+
 /// Plays the corpus and then tapes that are drawn from the plan's seed; `ended` is told of each.
 ///
 /// Every answer, read and log is judged by the executable specification; a tape that fails is shrunk.

@@ -8,6 +8,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use ff_core::EngineBackend;
@@ -37,6 +38,8 @@ pub enum Fault {
     CutRequest(usize),
     /// It is forwarded; so many bytes of its reply come back, then the connection is closed on both sides.
     CutReply(usize),
+    /// It is forwarded after so long.
+    Delay(Duration),
 }
 
 /// A proxy in front of one store; it keeps its address for its life and ends with all its connections when dropped.
@@ -278,6 +281,13 @@ impl Relay {
                 self.shared.strike();
                 Ok(Link::Closed)
             }
+            Some(Fault::Delay(time)) => {
+                self.fault = None;
+                tokio::time::sleep(time).await;
+                self.server.write_all(bytes).await?;
+                self.shared.strike();
+                Ok(Link::Open)
+            }
             None | Some(Fault::DropReply | Fault::SwallowReply | Fault::CutReply(_)) => {
                 self.server.write_all(bytes).await?;
                 Ok(Link::Open)
@@ -306,7 +316,7 @@ impl Relay {
                 Ok(Link::Closed)
             }
             // Nothing whole was forwarded, so what comes is no reply.
-            Some(Fault::Swallow | Fault::CutRequest(_) | Fault::Reset) => Ok(Link::Open),
+            Some(Fault::Swallow | Fault::CutRequest(_) | Fault::Reset | Fault::Delay(_)) => Ok(Link::Open),
         }
     }
 }

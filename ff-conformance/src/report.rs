@@ -14,6 +14,7 @@ mod lockstep;
 mod markdown;
 mod merge;
 pub mod properties;
+mod races;
 #[cfg(feature = "command")]
 mod schema;
 mod tally;
@@ -39,7 +40,7 @@ pub use schema::verify_text;
 pub use tally::Tally;
 pub use verify::verify;
 
-use crate::{Hits, Identity, Outcome, lockstep::Lockstep};
+use crate::{Hits, Identity, Outcome, Races, lockstep::Lockstep};
 
 /// The schema that a report names.
 pub const SCHEMA: &str = "ff-conformance-report/v1";
@@ -67,6 +68,9 @@ pub struct Report {
     /// What came of tapes beside the executable specification, if the run played any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lockstep: Option<Lockstep>,
+    /// What came of bursts of calls at the same time, in each weather, if the run played any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub races: Vec<Races>,
     /// Every requirement of the suite.
     pub requirements: BTreeMap<String, Status>,
     /// The end: without it a report is not whole.
@@ -186,7 +190,26 @@ impl fmt::Display for Conclusion {
     }
 }
 
+/// The files of the bursts of `run` that broke a rule: names and texts, two for each.
+#[must_use]
+pub fn burst_files(profile: &str, run: &Races) -> Vec<(String, String)> {
+    let files = run.violations.iter().flat_map(|broken| {
+        let name = races::file(profile, broken.seed);
+        [(format!("{name}.json"), broken.burst.clone()), (format!("{name}.html"), broken.page.clone())]
+    });
+    files.collect()
+}
+
 impl Report {
+    /// The same with what came of bursts; a rule that they found broken is violated.
+    #[must_use]
+    pub fn with_races(mut self, races: Vec<Races>) -> Self {
+        self.footer.verdict = self.footer.verdict.max(races::conclusion(&races));
+        self.requirements = races::with_violated(self.requirements, &races);
+        self.races = races;
+        self
+    }
+
     /// The form that is committed: without the time that each case took, which is another in each run.
     #[must_use]
     pub fn published(mut self) -> Self {

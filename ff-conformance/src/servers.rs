@@ -14,6 +14,7 @@ mod environment;
 mod given;
 mod guard;
 mod images;
+mod mortal;
 mod options;
 mod owner;
 mod probe;
@@ -23,6 +24,7 @@ mod start;
 mod watch;
 
 pub use guard::SANDBOX;
+pub use mortal::MortalServer;
 pub use options::{Options, Source, Wanted};
 pub use slot::{PostgresPermit, ValkeySlot};
 pub use start::{Look, look};

@@ -281,7 +281,9 @@ pub(crate) fn pick(
     if let Some(picked) = flaw::pick(state, lane, capabilities, now) {
         return picked;
     }
-    let takeable = |rank: &&Rank| state.execution(&rank.2).is_some_and(|row| !row.record.is_past_deadline(now));
+    let takeable = |rank: &&Rank| {
+        state.execution(&rank.2).is_some_and(|row| !row.record.is_past_deadline(now)) && !state.passed.contains(&rank.2)
+    };
     let heads = state
         .index
         .ready(lane)

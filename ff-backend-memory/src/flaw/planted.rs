@@ -19,7 +19,7 @@ use crate::{
 const WINDOW: usize = 50;
 
 impl State {
-    fn has(&self, flaw: Flaw) -> bool {
+    pub(super) fn has(&self, flaw: Flaw) -> bool {
         self.flaw == Some(flaw)
     }
 }

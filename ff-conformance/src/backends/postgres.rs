@@ -3,6 +3,7 @@
 mod clock;
 mod dump;
 mod hold;
+mod sessions;
 mod template;
 
 use std::{net::SocketAddr, str::FromStr, sync::Arc, time::Duration};
@@ -16,13 +17,15 @@ use sqlx::{
 };
 use uuid::Uuid;
 
+use super::mortal::OwnServers;
 use crate::{
     Client, ClockControl, Controls, Environment, Harness, HarnessError, Identity, Store,
-    servers::{NoServer, PostgresPermit, PostgresServer, Servers},
+    servers::{Kind, NoServer, Owned, PostgresPermit, PostgresServer, Servers},
 };
 use clock::{BEGIN, Clock};
 use dump::Everything;
 use hold::RowLocks;
+use sessions::Sessions;
 
 /// How long a client waits: longer than by default, because many cases share one server.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -106,6 +109,8 @@ impl Store for PostgresStore {
             dump: Some(Arc::new(Everything(self.pool.clone()))),
             hold: Some(Arc::new(RowLocks(self.pool.clone()))),
             address: Some(self.address),
+            sessions: Some(Arc::new(Sessions(self.pool.clone()))),
+            server: (self.server.facts.owned == Owned::Ours).then(|| Arc::new(OwnServers(Kind::Postgres)) as _),
         }
     }
 

@@ -3,6 +3,7 @@
 mod clock;
 mod dump;
 mod hold;
+mod sessions;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -11,13 +12,15 @@ use ff_backend_valkey::ValkeyBackend;
 use ff_core::{BackendConfig, EngineBackend};
 use redis::{AsyncConnectionConfig, ProtocolVersion, RedisError, aio::MultiplexedConnection};
 
+use super::mortal::OwnServers;
 use crate::{
     Client, Controls, Environment, Harness, HarnessError, Identity, Store,
-    servers::{NoServer, Servers, ValkeyServers, ValkeySlot},
+    servers::{Kind, NoServer, Owned, Servers, ValkeyServers, ValkeySlot},
 };
 use clock::Clock;
 use dump::Everything;
 use hold::Pause;
+use sessions::Sessions;
 
 /// The Valkey backend of this project, on the Valkey servers of the run.
 pub struct Valkey {
@@ -46,7 +49,8 @@ impl Harness for Valkey {
     }
 
     async fn open(&self) -> Result<Box<dyn Store>, HarnessError> {
-        let slot = self.servers.clone()?.take().await?;
+        let servers = self.servers.clone()?;
+        let slot = servers.take().await?;
         // Whatever a case left that was ended half-way.
         slot.flush().await?;
         let root = ValkeyBackend::connect(BackendConfig::valkey(&slot.url)).await.map_err(failed("connect"))?;
@@ -54,7 +58,8 @@ impl Harness for Valkey {
         let connection = connection(&slot.url).await.map_err(failed("connect"))?;
         let clock = Clock::install(connection.clone()).await?;
         let address = address(&slot.url).await?;
-        Ok(Box::new(ValkeyStore { slot, connection, clock: Arc::new(clock), address }))
+        let owned = servers.facts.owned == Owned::Ours;
+        Ok(Box::new(ValkeyStore { slot, connection, clock: Arc::new(clock), address, owned }))
     }
 
     fn environment(&self) -> Environment {
@@ -70,6 +75,8 @@ struct ValkeyStore {
     connection: MultiplexedConnection,
     clock: Arc<Clock>,
     address: SocketAddr,
+    /// Whether this run started the servers, so that it may start more of them.
+    owned: bool,
 }
 
 #[async_trait]
@@ -91,6 +98,8 @@ impl Store for ValkeyStore {
             dump: Some(Arc::new(Everything(self.connection.clone()))),
             hold: Some(Arc::new(Pause(self.connection.clone()))),
             address: Some(self.address),
+            sessions: Some(Arc::new(Sessions { connection: self.connection.clone() })),
+            server: self.owned.then(|| Arc::new(OwnServers(Kind::Valkey)) as _),
         }
     }
 

@@ -7,7 +7,7 @@ use std::{
 
 use clap::{Args, Subcommand, ValueEnum};
 use ff_conformance::{
-    Matrix, lockstep,
+    BurstVerdict, Matrix, Violation, lockstep,
     report::{self, Found, Invalid, Provenance},
 };
 
@@ -40,9 +40,10 @@ enum Task {
         /// The report of a run, or the folder of those.
         new: PathBuf,
     },
-    /// Judge what was seen of a run again, without a store: `target/ff-conformance/lockstep/….trace.jsonl`.
+    /// Judge what was seen of a run again, without a store: `target/ff-conformance/lockstep/….trace.jsonl`, or
+    /// `target/ff-conformance/….burst-….json`.
     Recheck {
-        /// The trace.
+        /// The trace or the burst.
         trace: PathBuf,
     },
     /// Show reports in other forms: writes `report.md` and `report.html`, or prints one form.
@@ -135,9 +136,28 @@ fn diff(old: &Path, new: &Path) -> Result<ExitCode, Invalid> {
     Ok(ExitCode::FAILURE)
 }
 
+fn recheck_burst(file: &Path, text: &str) -> Result<ExitCode, Invalid> {
+    let verdict = ff_conformance::recheck_burst(text);
+    let (told, code) = match verdict.map_err(|error| Invalid::new(format!("{}: {error}", file.display())))? {
+        BurstVerdict::Ok => ("one order explains all of it".to_owned(), ExitCode::SUCCESS),
+        BurstVerdict::Unknown => {
+            ("no order was found in time, and none was excluded".to_owned(), ExitCode::from(INVALID))
+        }
+        BurstVerdict::Violated(violation) => {
+            let Violation { requirement, checker, text, .. } = *violation;
+            (format!("{requirement} is broken, found by {checker}:\n{text}"), ExitCode::FAILURE)
+        }
+    };
+    println!("{}: {told}", file.display());
+    Ok(code)
+}
+
 fn recheck(trace: &Path) -> Result<ExitCode, Invalid> {
     let invalid = |error: String| Invalid::new(format!("{}: {error}", trace.display()));
     let text = std::fs::read_to_string(trace).map_err(|error| invalid(error.to_string()))?;
+    if trace.extension().is_some_and(|ending| ending == "json") {
+        return recheck_burst(trace, &text);
+    }
     match lockstep::recheck(&text).map_err(invalid)? {
         Ok(calls) => {
             println!("{}: the contract allows all {calls} calls", trace.display());

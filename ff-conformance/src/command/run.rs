@@ -4,6 +4,7 @@ mod args;
 mod drive;
 mod lockstep;
 mod progress;
+mod races;
 
 use std::{
     io::{self, IsTerminal},
@@ -104,23 +105,48 @@ async fn judge(arguments: &Arguments, cases: &[&'static Case], servers: Option<&
     let mut reports = Vec::new();
     let driven = drive::drive(&columns, cases, arguments).await;
     let tapes = lockstep::many(&columns, arguments).await;
-    for ((backend, events), tapes) in driven.into_iter().zip(tapes) {
+    let bursts = races::many(&columns, arguments).await;
+    let folder = arguments.out.clone().unwrap_or_else(report::folder);
+    for (((backend, events), tapes), bursts) in driven.into_iter().zip(tapes).zip(bursts) {
         let seeds = arguments.seed.into_iter().collect();
         let provenance = Provenance { seeds, ..Provenance::here(format!("./dev run --backend {backend}")) };
         match report::merge(events, &provenance) {
-            Ok(report) => reports.push(match tapes {
-                Some(tapes) => report.with_lockstep(tapes),
-                None => report,
-            }),
+            Ok(report) => {
+                if let Err(text) = races::write(backend, &report.profile.id, &bursts, &folder) {
+                    return complain(&text);
+                }
+                let report = match tapes {
+                    Some(tapes) => report.with_lockstep(tapes),
+                    None => report,
+                };
+                reports.push(report.with_races(bursts));
+            }
             Err(invalid) => return complain(&format!("{backend}: {invalid}")),
         }
     }
     print!("\n{}", shown(&Matrix::of(&reports)));
     print!("{}", report::summary(&reports));
+    if arguments.share().is_some() {
+        println!("\n{}", total(&reports, arguments.seed_of_plays()));
+    }
     if let Err(text) = write(arguments, &reports) {
         return complain(&text);
     }
     ExitCode::from(report::exit_code(&reports))
+}
+
+/// How much was played in a time, and where the next run goes on.
+fn total(reports: &[Report], seed: u64) -> String {
+    let tapes: u64 = reports.iter().filter_map(|report| report.lockstep.as_ref()).map(|run| run.tapes).sum();
+    let bursts: u64 = reports.iter().flat_map(|report| &report.races).map(|run| run.bursts).sum();
+    let stores = reports.iter().flat_map(|report| &report.races).map(|run| run.stores);
+    let seeds = reports.iter().filter_map(|report| report.lockstep.as_ref());
+    let used = stores.chain(seeds.map(|run| run.tapes.div_ceil(lockstep::EACH_SEED))).max().unwrap_or_default();
+    let next = seed.wrapping_add(used);
+    let backends = reports.len();
+    format!(
+        "total: {tapes} tapes and {bursts} bursts on {backends} backends from seed {seed}; go on with --seed {next}"
+    )
 }
 
 /// Writes a report for each profile and two documents over all of them, then what is committed, and says where.

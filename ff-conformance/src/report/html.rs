@@ -4,6 +4,7 @@ mod cards;
 mod cases;
 mod failures;
 mod lockstep;
+mod races;
 mod tables;
 
 use std::fmt;
@@ -77,6 +78,9 @@ fn sections(reports: &[Report]) -> String {
     if reports.iter().any(|report| report.lockstep.is_some()) {
         sections.push(("lockstep", "Lock-step"));
     }
+    if reports.iter().any(|report| !report.races.is_empty()) {
+        sections.push(("races", "Races"));
+    }
     sections.extend([
         ("cases", "Cases"),
         ("operations", "Operations"),
@@ -92,6 +96,7 @@ fn body(reports: &[Report]) -> String {
         tables::matrix(reports),
         failures::failures(reports),
         lockstep::lockstep(reports),
+        races::races(reports),
         cases::cases(reports),
         tables::operations(reports),
         tables::rules(reports),

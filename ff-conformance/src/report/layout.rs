@@ -29,10 +29,18 @@ pub fn text(report: &Report) -> serde_json::Result<String> {
                 block(&report.coverage.goals_unmet)?.replace('\n', "\n  ")
             ),
         ),
+        ("lockstep", block(&report.lockstep)?),
+        ("races", block(&report.races)?),
         ("requirements", block(&report.requirements)?),
         ("footer", block(&report.footer)?),
     ];
-    let parts: Vec<_> = parts.iter().map(|(name, text)| format!("  \"{name}\": {text}")).collect();
+    // What a run did not play has no place in its report.
+    let is_played = |(name, _): &&(&str, String)| match *name {
+        "lockstep" => report.lockstep.is_some(),
+        "races" => !report.races.is_empty(),
+        _ => true,
+    };
+    let parts: Vec<_> = parts.iter().filter(is_played).map(|(name, text)| format!("  \"{name}\": {text}")).collect();
     Ok(format!("{{\n{}\n}}\n", parts.join(",\n")))
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{CaseReport, Coverage, Report, lockstep};
+use super::{CaseReport, Coverage, Report, lockstep, races};
 use crate::{Outcome, REQUIREMENTS, matrix::Matrix};
 
 /// One document over all `reports`: the matrix, the facts of each profile, what failed, what did not run.
@@ -66,6 +66,12 @@ fn profile(text: &mut String, report: &Report) {
         }
         for reason in &run.errored {
             line(text, &format!("- A tape could not be judged: {reason}"));
+        }
+    }
+    for run in &report.races {
+        line(text, &format!("- {}", races::line(run)));
+        if !run.is_clean() {
+            line(text, &format!("\n```text\n{}\n```", races::text(run)));
         }
     }
     told(text, report, "Failed", |outcome| matches!(outcome, Outcome::Failed { .. } | Outcome::Errored { .. }));
@@ -158,6 +164,9 @@ pub fn summary(reports: &[Report]) -> String {
         goals(&mut text, report);
         if let Some(run) = &report.lockstep {
             line(&mut text, &format!("\n{}: {}", report.profile.id, lockstep::text(run).trim_end()));
+        }
+        for run in &report.races {
+            line(&mut text, &format!("\n{}: {}", report.profile.id, races::text(run)));
         }
     }
     text

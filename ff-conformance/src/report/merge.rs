@@ -79,6 +79,7 @@ pub fn merge(events: Vec<Event>, provenance: &Provenance) -> Result<Report, Inva
         requirements: statuses(&cases),
         coverage: Coverage { methods: hits, goals_unmet },
         lockstep: None,
+        races: Vec::new(),
         cases,
         footer: Footer { complete: true, counts, verdict },
     })

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ff_core::{Capability, EngineError, Operation};
 
-use super::{CaseReport, Conclusion, Report, SCHEMA, SuiteFacts, Tally, goals, lockstep, merge};
+use super::{CaseReport, Conclusion, Report, SCHEMA, SuiteFacts, Tally, goals, lockstep, merge, races};
 use crate::{Case, Outcome};
 
 /// What is wrong with a report that somebody wants to publish; empty if nothing is.
@@ -45,7 +45,7 @@ pub fn verify(report: &Report) -> Vec<String> {
     let goals = goals::unmet(&report.cases, hits, declared, report.profile.topology);
     must(report.coverage.goals_unmet == goals, "the unmet goals do not follow from what was called".to_owned());
     let cases = merge::conclusion(&counts, &goals, report.run.time_factor);
-    let verdict = cases.max(lockstep::conclusion(report.lockstep.as_ref()));
+    let verdict = cases.max(lockstep::conclusion(report.lockstep.as_ref())).max(races::conclusion(&report.races));
     must(
         report.footer.verdict == verdict,
         format!("the verdict says {}, and {verdict} follows from the cases", report.footer.verdict),
@@ -54,7 +54,7 @@ pub fn verify(report: &Report) -> Vec<String> {
     let false_claim = false_claim(report).filter(|_| verdict != Conclusion::Failed);
     must(false_claim.is_none(), false_claim.unwrap_or_default());
     must(
-        report.requirements == merge::statuses(&report.cases),
+        report.requirements == races::with_violated(merge::statuses(&report.cases), &report.races),
         "the requirements do not follow from the cases".to_owned(),
     );
     must(!report.run.dirty, "the working tree had changes: commit them and run again".to_owned());

@@ -25,7 +25,7 @@ const KEEP: &str = "ff-conformance.keep";
 /// How long a container may take until its servers answer.
 const READY: Duration = Duration::from_secs(60);
 
-const FIRST_VALKEY_PORT: u16 = 7000;
+pub(super) const FIRST_VALKEY_PORT: u16 = 7000;
 
 /// A Docker Engine that answers.
 pub(crate) async fn engine() -> Result<Docker, String> {
@@ -60,7 +60,7 @@ async fn postgres(image: Image, options: &Options, owner: &Owner) -> Result<Foun
     for (name, value) in postgres_settings(options.durable) {
         command.extend(["-c".to_owned(), format!("{name}={value}")]);
     }
-    let mut request = request(&image, None, &[5432], options, owner)
+    let mut request = request(&image, None, &[(5432, ANY_PORT)], options, owner)
         .with_cmd(command)
         .with_env_var("POSTGRES_PASSWORD", &password)
         .with_env_var("PGDATA", "/ff/data")
@@ -81,7 +81,8 @@ async fn postgres(image: Image, options: &Options, owner: &Owner) -> Result<Foun
 async fn valkey(image: Image, options: &Options, owner: &Owner) -> Result<Found, String> {
     let ports: Vec<u16> = (FIRST_VALKEY_PORT..).take(options.valkey_pool).collect();
     let script = valkey_loop("$(command -v valkey-server || command -v redis-server)", "0.0.0.0", "/tmp", &ports);
-    let request = request(&image, Some("sh"), &ports, options, owner).with_cmd(["-c".to_owned(), script]);
+    let published: Vec<_> = ports.iter().map(|port| (*port, ANY_PORT)).collect();
+    let request = request(&image, Some("sh"), &published, options, owner).with_cmd(["-c".to_owned(), script]);
     let container = request.start().await.map_err(|error| error.to_string())?;
     let mut urls = Vec::with_capacity(ports.len());
     for port in &ports {
@@ -97,11 +98,14 @@ async fn valkey(image: Image, options: &Options, owner: &Owner) -> Result<Found,
     Ok(found(image, probe, urls, container))
 }
 
-/// A container that carries our labels and publishes its ports on 127.0.0.1, each on a free one.
-fn request(
+/// The engine chooses a port that is free.
+const ANY_PORT: u16 = 0;
+
+/// A container that carries our labels and publishes its ports on 127.0.0.1, each on the second of its pair.
+pub(super) fn request(
     image: &Image,
     entrypoint: Option<&str>,
-    ports: &[u16],
+    ports: &[(u16, u16)],
     options: &Options,
     owner: &Owner,
 ) -> ContainerRequest<GenericImage> {
@@ -110,14 +114,14 @@ fn request(
     if let Some(entrypoint) = entrypoint {
         generic = generic.with_entrypoint(entrypoint);
     }
-    for port in ports {
+    for (port, _) in ports {
         generic = generic.with_exposed_port(port.tcp());
     }
     let bindings: HashMap<_, _> = ports
         .iter()
-        .map(|port| {
-            let free = PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(String::new()) };
-            (format!("{port}/tcp"), Some(vec![free]))
+        .map(|(port, outside)| {
+            let outside = PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(outside.to_string()) };
+            (format!("{port}/tcp"), Some(vec![outside]))
         })
         .collect();
     let keep = if options.keep { "1" } else { "" };
@@ -131,7 +135,7 @@ fn request(
 }
 
 /// Waits until a server answers; a container that ends, or a server we cannot use, is an error with its last words.
-async fn ready(
+pub(super) async fn ready(
     container: &ContainerAsync<GenericImage>,
     ask: impl AsyncFn() -> Result<Probe, String>,
 ) -> Result<Probe, String> {

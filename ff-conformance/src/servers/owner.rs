@@ -170,11 +170,15 @@ pub(crate) async fn end(process: &Owner) {
     // QUIT is PostgreSQL's immediate shutdown; the shell's background jobs ignore it and want TERM.
     signal("QUIT", &group);
     signal("TERM", &group);
-    let gone =
-        until(Duration::from_secs(5), async || (!process.alive() && group_ended(process.pid())).then_some(())).await;
+    let gone = until(Duration::from_secs(5), async || has_ended(process).then_some(())).await;
     if gone.is_none() {
         signal("KILL", &group);
     }
+}
+
+/// Whether a server that leads its own process group has ended, and all its children.
+pub(crate) fn has_ended(process: &Owner) -> bool {
+    !process.alive() && group_ended(process.pid())
 }
 
 /// Whether no process of a group runs any more; where the system does not tell, the leader speaks for it.

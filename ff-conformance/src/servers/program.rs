@@ -58,12 +58,12 @@ pub(crate) async fn start(kind: Kind, options: &Options, folder: &RunFolder) -> 
 }
 
 /// A server program and how people know it.
-struct Programs {
-    server: PathBuf,
+pub(super) struct Programs {
+    pub(super) server: PathBuf,
     told: String,
 }
 
-fn programs(kind: Kind) -> Result<Programs, String> {
+pub(super) fn programs(kind: Kind) -> Result<Programs, String> {
     let mut folders: Vec<PathBuf> =
         std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
     let (names, beside): (&[&str], &[&str]) = match kind {
@@ -112,15 +112,16 @@ fn version(program: &Path) -> Result<String, String> {
 }
 
 /// A folder that belongs to the user that the server runs as.
-struct Home {
-    path: PathBuf,
+#[derive(Debug)]
+pub(super) struct Home {
+    pub(super) path: PathBuf,
     log: PathBuf,
     /// Somebody unprivileged, where we are root: Postgres refuses to run as root, and nothing here needs it.
     user: Option<(u32, u32)>,
 }
 
 impl Home {
-    fn create(folder: &RunFolder, kind: Kind) -> std::io::Result<Self> {
+    pub(super) fn create(folder: &RunFolder, kind: Kind) -> std::io::Result<Self> {
         let path = folder.path.join(kind.to_string());
         let log = folder.path.join(format!("{kind}.log"));
         let user = (own_uid() == Some(0)).then(unprivileged);
@@ -133,7 +134,7 @@ impl Home {
     }
 
     /// A command that runs as the user, in the folder, in a process group of its own, and writes to the log.
-    fn command(&self, program: &Path) -> std::io::Result<Command> {
+    pub(super) fn command(&self, program: &Path) -> std::io::Result<Command> {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(program);
         command.current_dir(&self.path).env("HOME", &self.path).env("LC_ALL", "C");
@@ -176,7 +177,7 @@ async fn postgres(programs: &Programs, home: &Home, options: &Options, folder: &
     found(told, programs, vec![url], process).await
 }
 
-fn initialise(programs: &Programs, home: &Home, data: &Path, password: &str) -> Result<(), String> {
+pub(super) fn initialise(programs: &Programs, home: &Home, data: &Path, password: &str) -> Result<(), String> {
     let secret = home.path.join("password");
     let written = fs::write(&secret, password).and_then(|()| {
         fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
@@ -227,13 +228,13 @@ async fn ours(url: &str, home: &Home) -> Result<Probe, String> {
 }
 
 /// Ports that were free a moment ago, all different.
-fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
+pub(super) fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
     let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect::<Result<_, _>>()?;
     listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }
 
 /// Starts a process and notes it for the sweep.
-fn launch(mut command: Command, folder: &RunFolder) -> std::io::Result<Owner> {
+pub(super) fn launch(mut command: Command, folder: &RunFolder) -> std::io::Result<Owner> {
     let mut child: Child = command.spawn()?;
     let process = Owner::of(child.id());
     // Somebody has to collect its exit, or it would count as alive.
@@ -243,7 +244,11 @@ fn launch(mut command: Command, folder: &RunFolder) -> std::io::Result<Owner> {
     Ok(process)
 }
 
-async fn ready(process: &Owner, home: &Home, ask: impl AsyncFn() -> Result<Probe, String>) -> Result<Probe, String> {
+pub(super) async fn ready(
+    process: &Owner,
+    home: &Home,
+    ask: impl AsyncFn() -> Result<Probe, String>,
+) -> Result<Probe, String> {
     let mut last = String::new();
     let answer = owner::until(READY, async || match ask().await {
         Ok(probe) => Some(Ok(probe)),

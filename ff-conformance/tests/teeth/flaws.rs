@@ -6,6 +6,7 @@ use ff_backend_memory::Flaw;
 use ff_conformance::{CASES, Case, Cx, Requirement, Verdict, check, is_true};
 use futures::FutureExt;
 
+use crate::races;
 use crate::suite::{Flawed, run, run_cases};
 
 /// One test for each fault, and `PLANTED` with all of them.
@@ -149,8 +150,9 @@ fn dies(flaw: Flaw, requirement: &str) {
 #[test]
 fn every_flaw_is_planted_against_a_requirement() {
     let planted: BTreeSet<_> = all_planted().map(|(flaw, _)| flaw).collect();
-    assert_eq!(planted, Flaw::ALL.iter().copied().collect());
-    for (flaw, requirement) in all_planted() {
+    let racing = races::PLANTED.iter().map(|(flaw, _)| *flaw);
+    assert_eq!(planted.into_iter().chain(racing).collect::<BTreeSet<_>>(), Flaw::ALL.iter().copied().collect());
+    for (flaw, requirement) in all_planted().chain(races::PLANTED.iter().copied()) {
         assert!(Requirement::find(requirement).is_some(), "{flaw}: there is no {requirement}");
     }
 }

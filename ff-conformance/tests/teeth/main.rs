@@ -8,4 +8,5 @@ mod lockstep;
 #[path = "../../mutants/manifest.rs"]
 mod manifest;
 mod mutants;
+mod races;
 mod suite;

@@ -66,6 +66,7 @@ const CASE_FILES: &[&str] = &[
     "loops",
     "holds",
     "clocks",
+    "kills",
     "durability",
     "round_trips",
     "passes",
@@ -274,6 +275,7 @@ fn control(method: &str) -> Option<Control> {
         "clock" => Some(Control::Clock),
         "dump" => Some(Control::Dump),
         "hold" => Some(Control::Hold),
+        "server" => Some(Control::Server),
         method if method.starts_with("proxied") => Some(Control::Address),
         _ => None,
     }

@@ -36,18 +36,23 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Loads the library with this clock in it.
+    /// The clock of a server whose library has none yet.
     pub(super) async fn install(mut connection: MultiplexedConnection) -> Result<Self, HarnessError> {
-        let text = library();
-        let (before, rest) = text.split_once(FILE).ok_or_else(|| HarnessError::new("the library has no clock"))?;
-        let after = rest.find("-- file: ").map(|at| &rest[at..]).unwrap_or_default();
-        let text = format!("{before}{FILE}do{TIME}end\n{after}");
-        let load = cmd("FUNCTION").arg("LOAD").arg("REPLACE").arg(text).clone();
-        load.query_async::<()>(&mut connection).await.map_err(failed("the library with a clock"))?;
+        load(&mut connection).await?;
         let clock = Self { now: AtomicI64::new(BEGIN), channel: Mutex::new((0, String::new(), connection)) };
         clock.set(TimestampMs::from_ms(BEGIN)).await?;
         Ok(clock)
     }
+}
+
+/// Loads the library with this clock in it.
+pub(super) async fn load(connection: &mut MultiplexedConnection) -> Result<(), HarnessError> {
+    let text = library();
+    let (before, rest) = text.split_once(FILE).ok_or_else(|| HarnessError::new("the library has no clock"))?;
+    let after = rest.find("-- file: ").map(|at| &rest[at..]).unwrap_or_default();
+    let text = format!("{before}{FILE}do{TIME}end\n{after}");
+    let load = cmd("FUNCTION").arg("LOAD").arg("REPLACE").arg(text).clone();
+    load.query_async::<()>(connection).await.map_err(failed("the library with a clock"))
 }
 
 #[async_trait]

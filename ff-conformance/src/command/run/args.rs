@@ -1,9 +1,9 @@
 //! The arguments of `ff-conformance run`.
 
-use std::{fmt, num::NonZeroUsize, path::PathBuf};
+use std::{fmt, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
-use ff_conformance::{CASES, Case, servers::Options};
+use ff_conformance::{CASES, Case, report::Provenance, servers::Options};
 
 use crate::command::servers::Switches;
 
@@ -40,8 +40,28 @@ pub(crate) struct Arguments {
     /// Play this tape and no case.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["case", "lockstep", "reports"])]
     pub(super) tape: Option<PathBuf>,
+    /// Then also play bursts: clients call at the same time, and one order has to explain what they saw.
+    #[arg(long)]
+    pub(super) races: bool,
+    /// Then also play bursts whose calls meet faults on their way.
+    #[arg(long)]
+    pub(super) faults: bool,
+    /// So many bursts of each kind on each backend; 200 without it.
+    #[arg(long, value_name = "N")]
+    pub(super) bursts: Option<u64>,
+    /// Play tapes and bursts for so many hours on each backend, however many they become.
+    #[arg(long, value_name = "H", value_parser = time)]
+    hours: Option<f64>,
+    /// The same for so many minutes.
+    #[arg(long, value_name = "M", value_parser = time, conflicts_with = "hours")]
+    minutes: Option<f64>,
     #[command(flatten)]
     switches: Switches,
+}
+
+fn time(text: &str) -> Result<f64, String> {
+    let time: f64 = text.parse().map_err(|_| "a number, such as 0.5".to_owned())?;
+    if time > 0.0 && time <= 10_000.0 { Ok(time) } else { Err("more than 0 and at most 10000".to_owned()) }
 }
 
 /// The backends of this project.
@@ -93,6 +113,18 @@ impl Arguments {
             }
         }
         Ok(options)
+    }
+
+    /// The time of each kind of play that was asked for, tapes, bursts and bursts with faults: each has the same share.
+    pub(super) fn share(&self) -> Option<Duration> {
+        let seconds = self.hours.map(|hours| hours * 3600.0).or(self.minutes.map(|minutes| minutes * 60.0))?;
+        let kinds = u32::from(self.lockstep) + u32::from(self.races) + u32::from(self.faults);
+        Some(Duration::from_secs_f64(seconds) / kinds.max(1))
+    }
+
+    /// The seed of tapes and bursts; without one it follows from the commit.
+    pub(super) fn seed_of_plays(&self) -> u64 {
+        self.seed.unwrap_or_else(|| Provenance::here("").seed())
     }
 
     /// How many cases of a backend run at once, at most `most`.

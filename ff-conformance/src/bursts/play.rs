@@ -1,0 +1,248 @@
+//! Plays one burst: clients call at the same time, the clock moves between, and all is written down.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use ff_backend_memory::{Answer, Obs, Op};
+use ff_core::{
+    CancelExecutionArgs, CapabilitySet, ClaimPolicy, CompletionEvent, CreateExecutionArgs, EngineBackend, EngineError,
+    ExecutionId, LaneId, LeaseHistoryEvent, OperatorEvent, PageLimit, PartitionConfig, ScannerFilter, StreamCursor,
+    WorkerId, WorkerInstanceId,
+};
+use tokio::task::JoinSet;
+
+use super::{
+    Burst, Deed, Log,
+    draw::{LONG_MS, SHORT_MS, World},
+    follow::{Wanted, follow},
+    record::Tape,
+    weather::{Line, Strike},
+};
+use crate::{ClockControl, SessionControl, Stop, draw::Draw, perform::perform};
+
+/// How often the clients stop while the clock moves.
+const PHASES: usize = 3;
+/// How often what was put off comes back until nothing is left: leases, grants and delays last one round at most.
+const ROUNDS: usize = 3;
+/// Broken connections that a client may come upon, one after the other.
+const MOST_BROKEN: usize = 10;
+/// How long a burst may take with all that is read afterwards, on a machine that does much else.
+pub(super) const BURST_LIMIT: Duration = Duration::from_secs(300);
+
+/// Who takes part in the bursts of one store.
+pub(super) struct Crew {
+    /// Sets up, moves the clock and reads; nothing is in its way.
+    pub(super) observer: Arc<dyn EngineBackend>,
+    /// The clients, each on a line of its own.
+    pub(super) lines: Vec<Arc<Line>>,
+    /// The store's clock.
+    pub(super) clock: Arc<dyn ClockControl>,
+    /// The sessions of the clients, if the server ends them now and then.
+    pub(super) sessions: Option<Arc<dyn SessionControl>>,
+    /// Behind the events of the bursts before.
+    pub(super) cursors: Cursors,
+}
+
+/// A place in each family.
+#[derive(Clone)]
+pub(super) struct Cursors {
+    leases: StreamCursor,
+    completions: StreamCursor,
+    operators: StreamCursor,
+}
+
+impl Default for Cursors {
+    fn default() -> Self {
+        let start = StreamCursor::Start;
+        Self { leases: start.clone(), completions: start.clone(), operators: start }
+    }
+}
+
+/// Executions beside those of a burst, whose events come last.
+struct Markers {
+    lane: LaneId,
+    ids: [ExecutionId; 2],
+}
+
+impl Crew {
+    /// Plays the burst of `seed` under a name that no other burst of the store has.
+    pub(super) async fn play(&mut self, name: &str, seed: u64) -> Result<Burst, Stop> {
+        let mut draw = Draw::new(seed);
+        let begin = self.clock.now().await?;
+        let world = Arc::new(World::new(name, begin, self.observer.capabilities().supports)?);
+        let markers = Markers::new(name)?;
+        let tape = Arc::new(Tape::default());
+        let last = markers.ids[1];
+        let follower = tokio::spawn(followed(
+            Arc::clone(&self.observer),
+            Arc::clone(&world),
+            last,
+            self.cursors.clone(),
+            Some(Draw::new(draw.any())),
+        ));
+        for number in 0..3 + draw.below(4) {
+            let op = Op::CreateExecution(Box::new(world.create(number, &mut draw)));
+            call(&self.observer, 0, op, &world, &tape).await;
+        }
+        self.phases(&world, &tape, &mut draw).await?;
+        self.settle(&world, &tape).await?;
+        self.read_all(&world, &tape).await?;
+        markers.write(&self.observer, &world).await?;
+        let (log, cursors) =
+            followed(Arc::clone(&self.observer), Arc::clone(&world), last, self.cursors.clone(), None).await;
+        if !log.is_whole {
+            return Err(Stop::Errored("the log does not come to its end".to_owned()));
+        }
+        self.cursors = cursors;
+        let (feed, _) = follower.await.map_err(|error| Stop::Errored(format!("the subscriber: {error}")))?;
+        let label = self.observer.backend_label().to_owned();
+        Ok(Burst { seed, label, begin, calls: tape.calls(), log, feeds: vec![feed] })
+    }
+
+    async fn phases(&self, world: &Arc<World>, tape: &Arc<Tape>, draw: &mut Draw) -> Result<(), Stop> {
+        let each = 3 + draw.below(5);
+        for phase in 0..PHASES {
+            let strike = self.sessions.clone();
+            let strike = strike.map(|sessions| Arc::new(Strike::draw(sessions, self.lines.len(), each, draw)));
+            let mut clients = JoinSet::new();
+            for (number, line) in self.lines.iter().enumerate() {
+                let (line, world, tape, strike) =
+                    (Arc::clone(line), Arc::clone(world), Arc::clone(tape), strike.clone());
+                let mut draw = Draw::new(draw.any());
+                clients.spawn(async move {
+                    for turn in 0..each {
+                        let op = world.call(&mut draw)?;
+                        line.disturb(&mut draw).await;
+                        let called = async {
+                            call(line.client(), number + 1, op, &world, &tape).await;
+                        };
+                        match strike.as_ref().filter(|strike| strike.is_at(number, turn)) {
+                            Some(strike) => strike.around(called).await?,
+                            None => called.await,
+                        }
+                    }
+                    Ok::<_, Stop>(())
+                });
+            }
+            while let Some(ended) = clients.join_next().await {
+                ended.map_err(|error| Stop::Errored(format!("a client: {error}")))??;
+            }
+            self.lines
+                .iter()
+                .try_for_each(|line| line.heal())
+                .map_err(|error| Stop::Errored(format!("proxy: {error}")))?;
+            if phase + 1 < PHASES {
+                self.advance(world, tape).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves the clock; now and then so far that every lease has lapsed.
+    async fn advance(&self, world: &World, tape: &Tape) -> Result<(), Stop> {
+        let step = if world.now().as_ms() % 3 == 0 { LONG_MS } else { SHORT_MS };
+        self.pass(step, world, tape).await
+    }
+
+    /// Moves the clock by so many milliseconds.
+    async fn pass(&self, step: u64, world: &World, tape: &Tape) -> Result<(), Stop> {
+        let now = world.now().plus(Duration::from_millis(step));
+        let number = tape.begins(0, Deed::Clock(now));
+        self.clock.set(now).await?;
+        world.moved_to(now);
+        tape.ends(number, None);
+        Ok(())
+    }
+
+    /// One worker that does all that is left, once nothing is in its way: time lets what is held or put off come back,
+    /// and claims do the rest.
+    async fn settle(&self, world: &World, tape: &Tape) -> Result<(), Stop> {
+        for _ in 0..ROUNDS {
+            self.pass(LONG_MS, world, tape).await?;
+            for _ in 0..=world.ids.len() {
+                let taken = self.told(|| world.last_claim(), world, tape).await?;
+                let Answer::Claim(Some(handle)) = taken else { break };
+                self.told(|| Ok(Op::Complete { handle: handle.clone(), payload: None }), world, tape).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The last reads: they show what became of calls whose answer was lost.
+    async fn read_all(&self, world: &World, tape: &Tape) -> Result<(), Stop> {
+        for &id in &world.ids {
+            self.told(|| Ok(Op::ReadExecutionInfo(id)), world, tape).await?;
+            self.told(|| Ok(Op::ListAttempts { id, cursor: None, limit: PageLimit::MAX }), world, tape).await?;
+        }
+        Ok(())
+    }
+
+    /// The answer of a call with nothing in its way; the first ones may come upon connections that were broken before.
+    async fn told(&self, op: impl Fn() -> Result<Op, EngineError>, world: &World, tape: &Tape) -> Result<Answer, Stop> {
+        for _ in 0..MOST_BROKEN {
+            match call(&self.observer, 0, op()?, world, tape).await {
+                Obs::Answered(Ok(answer)) => return Ok(answer),
+                Obs::Answered(Err(error)) => return Err(error.into()),
+                Obs::Lost | Obs::NotDone => {}
+            }
+        }
+        Err(Stop::Errored(format!("{:?} came to nothing, again and again", op()?)))
+    }
+}
+
+/// Makes a call and writes down what came of it.
+async fn call(client: &Arc<dyn EngineBackend>, number: usize, op: Op, world: &World, tape: &Tape) -> Obs {
+    let deed = Deed::Call { op: Box::new(op.clone()), obs: Box::new(Obs::Lost) };
+    let place = tape.begins(number, deed);
+    // A store in this process answers at once: without a pause before and behind it no two calls would overlap.
+    tokio::task::yield_now().await;
+    let obs = Obs::from(perform(&**client, op.clone()).await);
+    tokio::task::yield_now().await;
+    tape.ends(place, Some(obs.clone()));
+    world.learn(&op, &obs);
+    obs
+}
+
+/// The events of a burst, of all families.
+async fn followed(
+    client: Arc<dyn EngineBackend>,
+    world: Arc<World>,
+    last: ExecutionId,
+    from: Cursors,
+    dice: Option<Draw>,
+) -> (Log, Cursors) {
+    let filter = ScannerFilter::new().namespace(world.namespace.clone());
+    let ids: BTreeSet<_> = world.ids.iter().copied().collect();
+    let wanted = Wanted { filter: &filter, ids: &ids, last };
+    let (leases, completions, operators) = tokio::join!(
+        follow::<LeaseHistoryEvent>(&client, &wanted, from.leases, dice.clone()),
+        follow::<CompletionEvent>(&client, &wanted, from.completions, dice.clone()),
+        follow::<OperatorEvent>(&client, &wanted, from.operators, dice),
+    );
+    let is_whole = leases.is_whole && completions.is_whole && operators.is_whole;
+    let cursors = Cursors { leases: leases.cursor, completions: completions.cursor, operators: operators.cursor };
+    let log = Log { leases: leases.events, completions: completions.events, operators: operators.events, is_whole };
+    (log, cursors)
+}
+
+impl Markers {
+    fn new(name: &str) -> Result<Self, Stop> {
+        let lane = LaneId::try_new(format!("{name}-last")).map_err(EngineError::from)?;
+        let id = || ExecutionId::solo(&lane, PartitionConfig::default());
+        Ok(Self { ids: [id(), id()], lane })
+    }
+
+    /// Writes an event of each family, twice: whoever has got the first has seen all that was written before it, and
+    /// gets it before the second, which is written only now.
+    async fn write(&self, client: &Arc<dyn EngineBackend>, world: &World) -> Result<(), Stop> {
+        for (number, id) in self.ids.into_iter().enumerate() {
+            let args = CreateExecutionArgs::new(id, world.namespace.clone(), self.lane.clone(), "last");
+            client.create_execution(args).await?;
+            let process = WorkerInstanceId::try_new(format!("last-{number}")).map_err(EngineError::from)?;
+            let worker = WorkerId::try_new("last").map_err(EngineError::from)?;
+            let policy = ClaimPolicy::new(worker, process, Duration::from_millis(LONG_MS));
+            client.claim(&self.lane, &CapabilitySet::default(), policy).await?;
+            client.cancel_execution(CancelExecutionArgs::new(id, "last")).await?;
+        }
+        Ok(())
+    }
+}

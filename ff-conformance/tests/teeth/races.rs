@@ -1,0 +1,40 @@
+//! The faults that bursts must find: those that show where calls meet, and some that any history shows.
+
+use ff_backend_memory::Flaw;
+use ff_conformance::{BurstPlan, Weather, races, runtime};
+
+use crate::suite::Flawed;
+
+/// Bursts within which a fault has to be found.
+const BUDGET: u64 = 300;
+
+/// Which rule bursts find broken.
+pub(crate) const PLANTED: &[(Flaw, &str)] = &[
+    (Flaw::M03, "FF-LSE-001"),
+    (Flaw::M06, "FF-LSE-002"),
+    (Flaw::M08, "FF-SUB-001"),
+    (Flaw::M09, "FF-SUB-001"),
+    (Flaw::M11, "FF-CON-001"),
+    (Flaw::M19, "FF-SUB-003"),
+];
+
+#[rstest::rstest]
+#[case::m03_two_claims_take_one_row(0)]
+#[case::m06_a_take_over_keeps_the_epoch(1)]
+#[case::m08_an_end_without_its_completion(2)]
+#[case::m09_a_repeat_tells_a_second_completion(3)]
+#[case::m11_the_order_ignores_the_priority(4)]
+#[case::m19_a_subscriber_passes_over_late_events(5)]
+fn bursts_find(#[case] number: usize) {
+    let (flaw, requirement) = PLANTED[number];
+    let plan = BurstPlan { bursts: BUDGET, seed: 1, jobs: 1, weather: Weather::Clear, at_most: None };
+    let run = runtime().expect("a runtime").block_on(races(&Flawed(Some(flaw)), &plan));
+    let broken: Vec<_> = run.violations.iter().map(|broken| broken.violation.requirement.as_str()).collect();
+    println!("flaw {} against {requirement}: {broken:?} after {} bursts", flaw.as_str(), run.bursts);
+    assert!(
+        broken.contains(&requirement),
+        "{flaw} does not break {requirement}, but {broken:?}: {:?} {:?}",
+        run.errored,
+        run.not_run
+    );
+}
