@@ -1,6 +1,13 @@
 //! Reads the events of a burst, in one piece or in many.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use ff_core::{EngineBackend, ExecutionId, ScannerFilter, StreamCursor};
 use futures::StreamExt;
@@ -9,8 +16,8 @@ use crate::{draw::Draw, feeds::Family};
 
 /// How long a subscriber waits for an event before it asks again from its cursor.
 const PATIENCE: Duration = Duration::from_millis(20);
-/// How often it asks again at most: what it waits for is written long before, or it was passed over.
-const MOST_ASKS: u32 = 5_000;
+/// How often it asks again at most once the last event is written: what does not come then was passed over.
+const MOST_ASKS: u32 = 500;
 
 /// Whose events are read, and up to where.
 pub(super) struct Wanted<'a> {
@@ -20,6 +27,8 @@ pub(super) struct Wanted<'a> {
     pub(super) ids: &'a BTreeSet<ExecutionId>,
     /// The execution whose event is the last.
     pub(super) last: ExecutionId,
+    /// Whether that is written.
+    pub(super) is_written: &'a AtomicBool,
 }
 
 /// What came of following one family.
@@ -42,8 +51,9 @@ pub(super) async fn follow<E: Family>(
     mut cursor: StreamCursor,
     mut dice: Option<Draw>,
 ) -> Followed<E> {
-    let mut events = Vec::new();
-    for _ in 0..MOST_ASKS {
+    let (mut events, mut asks) = (Vec::new(), 0);
+    while asks < MOST_ASKS {
+        asks += u32::from(wanted.is_written.load(Ordering::Relaxed));
         let Ok(mut feed) = E::subscribe(client, &cursor, wanted.filter).await else {
             tokio::time::sleep(PATIENCE).await;
             continue;

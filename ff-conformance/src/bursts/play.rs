@@ -1,6 +1,13 @@
 //! Plays one burst: clients call at the same time, the clock moves between, and all is written down.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use ff_backend_memory::{Answer, Obs, Op};
 use ff_core::{
@@ -61,6 +68,7 @@ impl Default for Cursors {
 struct Markers {
     lane: LaneId,
     ids: [ExecutionId; 2],
+    is_written: AtomicBool,
 }
 
 impl Crew {
@@ -69,13 +77,14 @@ impl Crew {
         let mut draw = Draw::new(seed);
         let begin = self.clock.now().await?;
         let world = Arc::new(World::new(name, begin, self.observer.capabilities().supports)?);
-        let markers = Markers::new(name)?;
+        let markers = Arc::new(Markers::new(name)?);
         let tape = Arc::new(Tape::default());
-        let last = markers.ids[1];
-        let follower = tokio::spawn(followed(
+        // A burst that comes to nothing takes its subscriber with it.
+        let mut follower = JoinSet::new();
+        follower.spawn(followed(
             Arc::clone(&self.observer),
             Arc::clone(&world),
-            last,
+            Arc::clone(&markers),
             self.cursors.clone(),
             Some(Draw::new(draw.any())),
         ));
@@ -88,12 +97,13 @@ impl Crew {
         self.read_all(&world, &tape).await?;
         markers.write(&self.observer, &world).await?;
         let (log, cursors) =
-            followed(Arc::clone(&self.observer), Arc::clone(&world), last, self.cursors.clone(), None).await;
+            followed(Arc::clone(&self.observer), Arc::clone(&world), markers, self.cursors.clone(), None).await;
         if !log.is_whole {
             return Err(Stop::Errored("the log does not come to its end".to_owned()));
         }
         self.cursors = cursors;
-        let (feed, _) = follower.await.map_err(|error| Stop::Errored(format!("the subscriber: {error}")))?;
+        let followed = follower.join_next().await.ok_or_else(|| Stop::Errored("no subscriber".to_owned()))?;
+        let (feed, _) = followed.map_err(|error| Stop::Errored(format!("the subscriber: {error}")))?;
         let label = self.observer.backend_label().to_owned();
         Ok(Burst { seed, label, begin, calls: tape.calls(), log, feeds: vec![feed] })
     }
@@ -206,13 +216,13 @@ async fn call(client: &Arc<dyn EngineBackend>, number: usize, op: Op, world: &Wo
 async fn followed(
     client: Arc<dyn EngineBackend>,
     world: Arc<World>,
-    last: ExecutionId,
+    markers: Arc<Markers>,
     from: Cursors,
     dice: Option<Draw>,
 ) -> (Log, Cursors) {
     let filter = ScannerFilter::new().namespace(world.namespace.clone());
     let ids: BTreeSet<_> = world.ids.iter().copied().collect();
-    let wanted = Wanted { filter: &filter, ids: &ids, last };
+    let wanted = Wanted { filter: &filter, ids: &ids, last: markers.ids[1], is_written: &markers.is_written };
     let (leases, completions, operators) = tokio::join!(
         follow::<LeaseHistoryEvent>(&client, &wanted, from.leases, dice.clone()),
         follow::<CompletionEvent>(&client, &wanted, from.completions, dice.clone()),
@@ -228,7 +238,7 @@ impl Markers {
     fn new(name: &str) -> Result<Self, Stop> {
         let lane = LaneId::try_new(format!("{name}-last")).map_err(EngineError::from)?;
         let id = || ExecutionId::solo(&lane, PartitionConfig::default());
-        Ok(Self { ids: [id(), id()], lane })
+        Ok(Self { ids: [id(), id()], lane, is_written: AtomicBool::new(false) })
     }
 
     /// Writes an event of each family, twice: whoever has got the first has seen all that was written before it, and
@@ -243,6 +253,7 @@ impl Markers {
             client.claim(&self.lane, &CapabilitySet::default(), policy).await?;
             client.cancel_execution(CancelExecutionArgs::new(id, "last")).await?;
         }
+        self.is_written.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
