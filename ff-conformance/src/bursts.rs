@@ -150,7 +150,7 @@ impl Races {
         crew(&*store, Weather::Clear).await?.play("burst", seed).await
     }
 
-    /// True if every burst was judged and none broke a rule; at most one in a hundred may be without a verdict.
+    /// True if every burst was judged and none broke a rule; at most one in a hundred, or one, may be without a verdict.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         self.errored.is_none() && self.not_run.is_none() && self.violated == 0 && self.bursts > 0
@@ -201,7 +201,7 @@ impl Races {
 
     /// Too many bursts without a verdict say nothing about the others.
     fn concluded(mut self) -> Self {
-        if self.unknown * 100 > self.bursts {
+        if self.unknown > (self.bursts / 100).max(1) {
             let (unknown, bursts) = (self.unknown, self.bursts);
             self.errored.get_or_insert(format!("{unknown} of {bursts} bursts are without a verdict"));
         }

@@ -215,7 +215,8 @@ pub trait Attempts: Send + Sync + 'static {
     async fn complete_many(&self, batch: Vec<CompleteArgs>) -> Result<Vec<Result<(), EngineError>>, EngineError>;
 
     /// Completes an execution as [`Attempts::complete`] does and takes the next one of the same lane as
-    /// [`crate::Claims::claim`] does, in one step and one round trip.
+    /// [`crate::Claims::claim`] does, in one step and one round trip; a claim that has to look again, as any may, is a
+    /// step of its own behind the complete.
     ///
     /// If the complete is refused, nothing is taken. A repeat finds the execution completed and takes another one: if a
     /// reply is lost, the lease that it handed out lapses by itself. With `max_wait` an empty look is followed by

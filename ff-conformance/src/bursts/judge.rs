@@ -129,7 +129,7 @@ impl History<'_> {
                 Deed::Clock(now) => all.push(Placed { place, span: span(Step::Clock(*now)) }),
                 Deed::Call { op, obs } => {
                     let over = self.over(place, recorded);
-                    for (item, (op, obs)) in singles(op, obs).into_iter().enumerate() {
+                    for (item, (op, obs)) in singles(op, obs, self.label).into_iter().enumerate() {
                         all.extend(self.bound(op, obs, item, &over).map(|call| Placed { place, span: span(call) }));
                     }
                 }
@@ -234,8 +234,9 @@ impl Over {
     }
 }
 
-/// A batch as the calls of its items, which depend on nothing but themselves; any other call as it is.
-fn singles(op: &Op, obs: &Obs) -> Vec<(Op, Obs)> {
+/// A batch as the calls of its items, which depend on nothing but themselves, and `complete_and_claim` as the two that
+/// it is where its claim has to look again; any other call as it is.
+fn singles(op: &Op, obs: &Obs, label: &str) -> Vec<(Op, Obs)> {
     let item = |outcome: Option<Result<Answer, EngineError>>| outcome.map_or(Obs::Lost, Obs::Answered);
     match (op, obs) {
         (_, Obs::Answered(Err(_)) | Obs::NotDone) => vec![(op.clone(), obs.clone())],
@@ -267,6 +268,14 @@ fn singles(op: &Op, obs: &Obs) -> Vec<(Op, Obs)> {
             let answer = |at: usize| item(answers.get(at).map(|answer| answer.clone().map(Answer::Renew)));
             let single = |(at, handle): (usize, &Handle)| (Op::Renew { handle: handle.clone() }, answer(at));
             handles.iter().enumerate().map(single).collect()
+        }
+        (Op::CompleteAndClaim { handle, payload, capabilities, policy }, obs) => {
+            let Ok(held) = handle.decode(label) else { return vec![(op.clone(), obs.clone())] };
+            let complete = Op::Complete { handle: handle.clone(), payload: payload.clone() };
+            let claim = Op::Claim { lane: held.lane_id, capabilities: capabilities.clone(), policy: policy.clone() };
+            let done = if matches!(obs, Obs::Answered(_)) { Obs::Answered(Ok(Answer::Done)) } else { Obs::Lost };
+            // The claim comes first: a lease that nobody was told of is found by its place among those of the call.
+            vec![(claim, obs.clone()), (complete, done)]
         }
         (Op::ClaimMany { lane, capabilities, policy, limit }, obs) => {
             let op = Op::Claim { lane: lane.clone(), capabilities: capabilities.clone(), policy: policy.clone() };
