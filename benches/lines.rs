@@ -73,8 +73,8 @@ impl Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AtLeast(least) => write!(f, ">= {least}"),
-            Self::AtMost(most) => write!(f, "<= {most}"),
+            Self::AtLeast(least) => f.pad(&format!(">= {least}")),
+            Self::AtMost(most) => f.pad(&format!("<= {most}")),
         }
     }
 }
