@@ -1,6 +1,6 @@
 //! Suspended work in a tape: who waits for what, who signals it, and which key signs.
 
-use std::time::Duration;
+use std::{fmt::Display, str::FromStr, time::Duration};
 
 use ff_backend_memory::{Op, StoredExecution};
 use ff_core::{
@@ -10,12 +10,11 @@ use ff_core::{
     TimestampMs, WaitpointBinding, WaitpointId, WaitpointRecord, WaitpointState,
 };
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::{
     dice::Dice,
     draw::{Draw, Intent},
-    names::{Exec, TOO_LONG, Unresolved, bytes, from_now, is_default, text},
+    names::{Exec, TOO_LONG, Unresolved, bytes, from_now, is_default, malformed, text},
     refs::{Bend, Book, DoorRef, LeaseRef, Place},
 };
 
@@ -101,13 +100,13 @@ const NAMES: [&str; 2] = ["go", "stop"];
 const TOO_MANY_BYTES: u32 = 64 * 1024 + 1;
 
 /// The id with a number, of what callers name themselves.
-fn uuid(kind: u8, number: u8) -> Uuid {
-    Uuid::from_u64_pair(0x4000 | u64::from(kind) << 16, 0x8000_0000_0000_0000 | u64::from(number))
+fn numbered<T: FromStr<Err: Display>>(kind: u8, number: u8) -> Result<T, Unresolved> {
+    format!("00000000-{kind:04x}-4000-8000-{number:012x}").parse().map_err(malformed)
 }
 
 /// The waitpoint with a number.
-pub(super) fn waitpoint_id(number: u8) -> WaitpointId {
-    WaitpointId::from_uuid(uuid(1, number))
+fn waitpoint_id(number: u8) -> Result<WaitpointId, Unresolved> {
+    numbered(1, number)
 }
 
 impl Key {
@@ -226,13 +225,13 @@ impl Suspend {
             .iter()
             .map(|binding| match binding {
                 Binding::Fresh(number, key) => {
-                    Ok(WaitpointBinding::Fresh { waitpoint_id: waitpoint_id(*number), waitpoint_key: text(key) })
+                    Ok(WaitpointBinding::Fresh { waitpoint_id: waitpoint_id(*number)?, waitpoint_key: text(key) })
                 }
                 Binding::Pending(door) => Ok(WaitpointBinding::pending(book.door(*door)?.waitpoint_id)),
             })
             .collect();
         let reason = self.reason.unwrap_or(SuspensionReasonCode::WaitingForSignal);
-        let suspension = SuspensionId::from_uuid(uuid(2, self.suspension));
+        let suspension: SuspensionId = numbered(2, self.suspension)?;
         let mut args = SuspendArgs::new(suspension, bindings?, self.condition.clone(), reason);
         args.timeout_at = self.timeout_ms.map(|ms| from_now(now, ms));
         args.timeout_behavior = self.behavior;
@@ -367,7 +366,7 @@ fn condition(dice: &mut Dice, keys: &[String], times_out: bool) -> ResumeConditi
 impl Deliver {
     fn args(&self, book: &Book) -> Result<DeliverSignalArgs, Unresolved> {
         let door = book.door(self.door)?;
-        let signal = SignalId::from_uuid(uuid(3, self.signal));
+        let signal: SignalId = numbered(3, self.signal)?;
         let mut args =
             DeliverSignalArgs::new(door.execution_id, door.waitpoint_id, door.token, signal, text(&self.name))
                 .source("sender", format!("{}", self.source));
@@ -497,7 +496,10 @@ impl Draw<'_> {
     fn used_waitpoints(&self, lease: LeaseRef) -> Vec<u8> {
         let held = self.book.lease(lease).ok().and_then(|handle| self.book.read(&handle));
         let row: Option<&StoredExecution> = held.and_then(|held| self.state.execution(&held.execution_id));
-        let is_used = |number: &u8| row.is_some_and(|row| row.mailbox.waitpoints.contains_key(&waitpoint_id(*number)));
+        let is_used = |number: &u8| {
+            let id = waitpoint_id(*number);
+            row.is_some_and(|row| id.is_ok_and(|id| row.mailbox.waitpoints.contains_key(&id)))
+        };
         (0..u8::MAX).filter(is_used).collect()
     }
 }
