@@ -5,14 +5,19 @@ use std::collections::BTreeMap;
 use super::{Conclusion, Status};
 use crate::{Races, Weather};
 
-/// One line.
-pub(super) fn line(run: &Races) -> String {
-    let weather = match run.weather {
+/// What a weather is called.
+pub(super) const fn weather(weather: Weather) -> &'static str {
+    match weather {
         Weather::Clear => "clear",
         Weather::Rough => "rough",
         Weather::Storm => "stormy",
-    };
+    }
+}
+
+/// One line.
+pub(super) fn line(run: &Races) -> String {
     let Races { bursts, calls, lost, ok, violated, unknown, seed, .. } = run;
+    let weather = weather(run.weather);
     format!(
         "Bursts in {weather} weather: {bursts} with {calls} calls, {lost} of them without an answer: {ok} ok, \
          {violated} violated, {unknown} unknown; seed {seed}"
