@@ -15,16 +15,19 @@ due AS MATERIALIZED (
     SELECT due_at FROM executions WHERE lane_id = $1 AND due_at <= (SELECT now FROM clock) ORDER BY due_at, id LIMIT 1
 ),
 held AS MATERIALIZED (
-    SELECT id, ownership_state, attempt_state, execution_deadline_at FROM executions
+    SELECT id, ownership_state, attempt_state, execution_deadline_at, xmin AS version FROM executions
     WHERE set_id = (SELECT set_id FROM sets WHERE many = 1 AND NOT EXISTS (SELECT FROM due)) AND ready
       AND (execution_deadline_at IS NULL OR execution_deadline_at > (SELECT now FROM clock))
     ORDER BY priority DESC, created_at, id LIMIT 1
     FOR NO KEY UPDATE SKIP LOCKED
 ),
+-- Interrupted work must not have moved since the snapshot, or its attempt is not seen.
 ok AS MATERIALIZED (
     SELECT id, attempt_state, attempt_state = 'attempt_interrupted' AS resumes, now
     FROM (SELECT held.*, ff_now_ms() AS now FROM held) timed
     WHERE ownership_state = 'unowned'
+      AND (attempt_state <> 'attempt_interrupted'
+          OR version = (SELECT s.xmin FROM executions s WHERE s.id = timed.id))
       AND (execution_deadline_at IS NULL OR execution_deadline_at > now)
 ),
 taken AS (
