@@ -1,32 +1,29 @@
 //! The draws of a tape: all of them follow from its seed.
 
-/// SplitMix64.
+use crate::draw::Draw;
+
+/// What tapes draw, from the numbers of a seed.
 #[derive(Clone, Debug)]
-pub(super) struct Dice(u64);
+pub(super) struct Dice(Draw);
 
 impl Dice {
     /// The dice of the tape with a number in a run with a seed.
-    pub(super) fn of_tape(seed: u64, number: u64) -> Self {
-        let mut dice = Self(seed);
-        Self(dice.draw() ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    pub(super) const fn of_tape(seed: u64, number: u64) -> Self {
+        Self(Draw::new(Draw::new(seed).any() ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
     }
 
     pub(super) const fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.0.any()
     }
 
     /// A number below `end`; 0 if there is none.
     pub(super) fn below(&mut self, end: usize) -> usize {
-        let end = u64::try_from(end).unwrap_or(u64::MAX).max(1);
-        usize::try_from(self.draw() % end).unwrap_or_default()
+        self.0.below(end.max(1))
     }
 
     /// True in `percent` of 100 draws.
-    pub(super) fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
+    pub(super) const fn chance(&mut self, percent: usize) -> bool {
+        self.0.percent(percent)
     }
 
     /// One of `items`.
