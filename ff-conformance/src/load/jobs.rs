@@ -193,35 +193,18 @@ async fn trouble(name: &str, phase: Duration, proxy: Arc<Proxy>) -> Result<(), F
 }
 
 /// Creates on schedule; none waits for those before it.
-#[expect(clippy::disallowed_methods, reason = "a benchmark measures by the process clock")]
 async fn create(worker: &Worker, phase: usize, rate: f64, time: Duration, book: &Shared) -> Result<(), Failure> {
-    let begun = Instant::now();
-    let mut calls = JoinSet::new();
-    let mut number = 0.0;
-    loop {
-        let offset = Duration::from_secs_f64(number / rate);
-        number += 1.0;
-        if offset >= time {
-            break;
-        }
-        let intended = begun + offset;
-        if intended > Instant::now() {
-            tokio::time::sleep_until(intended.into()).await;
-        }
+    let job = |intended, _share| {
         let (worker, book) = (worker.clone(), Arc::clone(book));
-        calls.spawn(async move {
+        async move {
             match worker.create_one().await {
                 Ok(id) => open(&book).created(id, phase, intended),
                 // It may have been stored or not; nobody was promised anything.
                 Err(_) => open(&book).unanswered += 1,
             }
-        });
-        while calls.try_join_next().is_some() {}
-    }
-    while let Some(call) = calls.join_next().await {
-        call?;
-    }
-    Ok(())
+        }
+    };
+    pace::on_schedule(rate, time, job).await.map(drop)
 }
 
 /// Claims and completes until it is over; what fails on the way is taken over when its lease has lapsed.

@@ -123,18 +123,17 @@ impl Paced {
     }
 }
 
-/// One call after another at `rate` for `time`; none waits for those before it.
+/// Begins one call after another at `rate` for `time`, none of which waits for those before it, and tells how long it took
+/// until all had ended. A call is made for its intended instant and its share of the time.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures by the process clock")]
-///
-/// A call says whether it did what it was to do.
-///
-/// # Errors
-/// If a call panics.
-pub async fn paced<F>(call: impl Fn() -> F, rate: f64, time: Duration) -> Result<Paced, Failure>
+pub(super) async fn on_schedule<F>(
+    rate: f64,
+    time: Duration,
+    mut call: impl FnMut(Instant, f64) -> F,
+) -> Result<Duration, Failure>
 where
-    F: Future<Output = bool> + Send + 'static,
+    F: Future<Output = ()> + Send + 'static,
 {
-    let waits = Arc::new(Mutex::new((histogram()?, histogram()?, histogram()?, [Duration::ZERO; 2], 0_u64)));
     let begun = Instant::now();
     let mut calls = JoinSet::new();
     let mut number = 0.0;
@@ -149,9 +148,30 @@ where
         if intended > Instant::now() {
             tokio::time::sleep_until(intended.into()).await;
         }
+        calls.spawn(call(intended, offset.as_secs_f64() / time.as_secs_f64()));
+        while calls.try_join_next().is_some() {}
+    }
+    while let Some(call) = calls.join_next().await {
+        call?;
+    }
+    Ok(begun.elapsed())
+}
+
+/// One call after another at `rate` for `time`; none waits for those before it.
+///
+/// A call says whether it did what it was to do.
+///
+/// # Errors
+/// If a call panics.
+#[expect(clippy::disallowed_methods, reason = "a benchmark measures by the process clock")]
+pub async fn paced<F>(call: impl Fn() -> F, rate: f64, time: Duration) -> Result<Paced, Failure>
+where
+    F: Future<Output = bool> + Send + 'static,
+{
+    let waits = Arc::new(Mutex::new((histogram()?, histogram()?, histogram()?, [Duration::ZERO; 2], 0_u64)));
+    let took = on_schedule(rate, time, |intended, share| {
         let (called, waits) = (call(), Arc::clone(&waits));
-        let share = offset.as_secs_f64() / time.as_secs_f64();
-        calls.spawn(async move {
+        async move {
             let started = Instant::now();
             let done = called.await;
             let ended = Instant::now();
@@ -165,13 +185,9 @@ where
                 waits.3[fifth] = waits.3[fifth].max(lag);
             }
             waits.4 += u64::from(!done);
-        });
-        while calls.try_join_next().is_some() {}
-    }
-    while let Some(call) = calls.join_next().await {
-        call?;
-    }
-    let took = begun.elapsed();
+        }
+    })
+    .await?;
     let waits = Arc::into_inner(waits).ok_or("a call has not ended")?;
     let (response, service, lag, late, failed) = waits.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(Paced { rate, time, took, failed, response, service, lag, late })
