@@ -267,6 +267,26 @@ impl Op {
     }
 }
 
+impl Op {
+    /// The handle of an operation for which a lease is held, unless it is a batch.
+    #[must_use]
+    pub const fn holder(&self) -> Option<&Handle> {
+        match self {
+            Self::Progress { handle, .. }
+            | Self::Complete { handle, .. }
+            | Self::CompleteAndClaim { handle, .. }
+            | Self::Fail { handle, .. }
+            | Self::Cancel { handle, .. }
+            | Self::Delay { handle, .. }
+            | Self::WaitChildren { handle }
+            | Self::Renew { handle }
+            | Self::Suspend { handle, .. }
+            | Self::CreateWaitpoint { handle, .. } => Some(handle),
+            _ => None,
+        }
+    }
+}
+
 /// What a batch answers: for each of its items in its place.
 pub type Each<T> = Vec<Result<T, EngineError>>;
 

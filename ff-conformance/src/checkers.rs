@@ -79,22 +79,11 @@ impl<'a> Calls<'a> {
         for (recorded, op, obs) in self.all() {
             let Obs::Answered(Ok(answer)) = obs else { continue };
             let handles: Vec<&Handle> = match (op, answer) {
-                (
-                    Op::Progress { handle, .. }
-                    | Op::Complete { handle, .. }
-                    | Op::CompleteAndClaim { handle, .. }
-                    | Op::Fail { handle, .. }
-                    | Op::Cancel { handle, .. }
-                    | Op::Delay { handle, .. }
-                    | Op::WaitChildren { handle }
-                    | Op::Renew { handle },
-                    _,
-                ) => vec![handle],
                 (Op::CompleteMany(batch), Answer::CompleteMany(each)) => {
                     kept(batch.iter().map(|args| &args.handle), each).collect()
                 }
                 (Op::RenewMany(handles), Answer::RenewMany(each)) => kept(handles, each).collect(),
-                _ => Vec::new(),
+                _ => op.holder().into_iter().collect(),
             };
             let held = handles.into_iter().filter_map(|handle| handle.decode(self.label).ok());
             all.extend(held.map(|held| (recorded, op, held)));
