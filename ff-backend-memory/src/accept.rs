@@ -112,6 +112,19 @@ fn judge(state: &State, op: &Op, obs: &Obs, time: Interval) -> Judgement {
     if legal.is_empty() { Judgement::Illegal { expected } } else { Judgement::Legal(legal) }
 }
 
+/// The same for a store that is in one of `states`, of which no two are equal.
+#[must_use]
+pub fn accept_any(states: &[State], op: &Op, obs: &Obs, time: Interval) -> Judgement {
+    let (mut legal, mut expected) = (Vec::new(), Vec::new());
+    for state in states {
+        match accept(state, op, obs, time) {
+            Judgement::Legal(after) => after.into_iter().for_each(|state| push_new(&mut legal, state)),
+            Judgement::Illegal { expected: allowed } => expected.extend(allowed),
+        }
+    }
+    if legal.is_empty() { Judgement::Illegal { expected } } else { Judgement::Legal(legal) }
+}
+
 fn push_new<T: PartialEq>(found: &mut Vec<T>, item: T) {
     if !found.contains(&item) {
         found.push(item);

@@ -50,7 +50,7 @@ mod state;
 mod subscriptions;
 mod waitpoints;
 
-pub use accept::{Interval, Judgement, Obs, accept, accept_passing};
+pub use accept::{Interval, Judgement, Obs, accept, accept_any, accept_passing};
 pub use apply::apply;
 pub use backend::{MemoryBackend, MemoryConfig};
 pub use clock::{Clock, ManualClock};

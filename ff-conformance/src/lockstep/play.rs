@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use ff_backend_memory::{Answer, Interval, Judgement, Obs, Op, Outcome, State, accept};
+use ff_backend_memory::{Answer, Interval, Judgement, Obs, Op, Outcome, State, accept_any};
 use ff_core::{EngineBackend, Operation, PageLimit, RetentionConfig, ScanArgs, ScannerKind, Supports, TimestampMs};
 
 use super::{
@@ -219,18 +219,7 @@ impl<'a> Stage<'a> {
             return Err(Halt::Errored(format!("{}: {outcome:?}", op.operation())));
         }
         let label = self.label();
-        let mut expected = Vec::new();
-        let mut legal: Vec<State> = Vec::new();
-        for model in &self.models {
-            match accept(model, &op, &obs, Interval::at(self.now)) {
-                Judgement::Legal(states) => states.into_iter().for_each(|state| {
-                    if !legal.contains(&state) {
-                        legal.push(state);
-                    }
-                }),
-                Judgement::Illegal { expected: allowed } => expected.extend(allowed),
-            }
-        }
+        let judgement = accept_any(&self.models, &op, &obs, Interval::at(self.now));
         if let Some(model) = self.models.first() {
             self.coverage.note(model, &op, outcome, self.now, label);
         }
@@ -246,13 +235,16 @@ impl<'a> Stage<'a> {
             op: Box::new(op.clone()),
             obs: Box::new(obs),
         });
-        if legal.is_empty() {
-            let allowed: Vec<_> = expected.iter().map(|outcome| told(outcome, label)).collect();
-            let call = told::call(&op, label);
-            return Err(self.disagree(op.operation().as_str(), &call, &allowed.join(" or "), &told(outcome, label)));
+        match judgement {
+            Judgement::Legal(states) => {
+                self.models = states;
+                Ok(())
+            }
+            Judgement::Illegal { expected } => {
+                let (call, allowed) = (told::call(&op, label), told::any(&expected, label));
+                Err(self.disagree(op.operation().as_str(), &call, &allowed, &told(outcome, label)))
+            }
         }
-        self.models = legal;
-        Ok(())
     }
 
     pub(super) fn label(&self) -> &'static str {

@@ -21,22 +21,18 @@ pub(super) fn told(outcome: &Outcome, label: &str) -> String {
     }
 }
 
+/// What might have come back.
+pub(super) fn any(outcomes: &[Outcome], label: &str) -> String {
+    outcomes.iter().map(|outcome| told(outcome, label)).collect::<Vec<_>>().join(" or ")
+}
+
 /// What was asked.
 pub(super) fn call(op: &Op, label: &str) -> String {
-    match op {
-        Op::Progress { handle, .. }
-        | Op::Complete { handle, .. }
-        | Op::Fail { handle, .. }
-        | Op::Cancel { handle, .. }
-        | Op::Delay { handle, .. }
-        | Op::WaitChildren { handle }
-        | Op::CompleteAndClaim { handle, .. }
-        | Op::Suspend { handle, .. }
-        | Op::CreateWaitpoint { handle, .. }
-        | Op::ObserveSignals(handle)
-        | Op::Renew { handle } => format!("{} of {}", tell(op), held(handle, label)),
-        op => tell(op),
-    }
+    let handle = match op {
+        Op::ObserveSignals(handle) => Some(handle),
+        op => op.holder(),
+    };
+    handle.map_or_else(|| tell(op), |handle| format!("{} of {}", tell(op), held(handle, label)))
 }
 
 fn held(handle: &Handle, label: &str) -> String {

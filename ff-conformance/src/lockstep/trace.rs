@@ -1,6 +1,6 @@
 //! What was seen of a run, one line a call: it is judged again without a store.
 
-use ff_backend_memory::{Interval, Judgement, Obs, Op, State, accept};
+use ff_backend_memory::{Interval, Judgement, Obs, Op, State, accept_any};
 use ff_core::{Limits, TimestampMs};
 use serde::{Deserialize, Serialize};
 
@@ -66,27 +66,22 @@ pub fn recheck(text: &str) -> Result<Result<usize, Disagreement>, String> {
         let Line::Call { at: now, op, obs, .. } = line else {
             return Err(format!("line {}: only the first line tells of a store", at + 1));
         };
-        let (mut legal, mut expected) = (Vec::new(), Vec::new());
-        for model in &models {
-            match accept(model, &op, &obs, Interval::at(now)) {
-                Judgement::Legal(states) => legal.extend(states),
-                Judgement::Illegal { expected: allowed } => expected.extend(allowed),
+        match accept_any(&models, &op, &obs, Interval::at(now)) {
+            Judgement::Legal(states) => models = states,
+            Judgement::Illegal { expected } => {
+                let got = match &*obs {
+                    Obs::Answered(outcome) => told(outcome, label),
+                    other => format!("{other:?}"),
+                };
+                return Ok(Err(Disagreement {
+                    step: u32::try_from(calls).ok(),
+                    subject: op.operation().to_string(),
+                    call: told::call(&op, label),
+                    expected: told::any(&expected, label),
+                    got,
+                }));
             }
         }
-        if legal.is_empty() {
-            let got = match &*obs {
-                Obs::Answered(outcome) => told(outcome, label),
-                other => format!("{other:?}"),
-            };
-            return Ok(Err(Disagreement {
-                step: u32::try_from(calls).ok(),
-                subject: op.operation().to_string(),
-                call: told::call(&op, label),
-                expected: expected.iter().map(|outcome| told(outcome, label)).collect::<Vec<_>>().join(" or "),
-                got,
-            }));
-        }
-        models = legal;
         calls += 1;
     }
     Ok(Ok(calls))
