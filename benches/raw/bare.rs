@@ -37,45 +37,35 @@ impl Nothing {
     }
 }
 
+/// The one operation of a ceiling.
+trait Ceiling: Clone + Send + Sync + 'static {
+    fn reach(&self) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+impl Ceiling for Floor {
+    async fn reach(&self) -> Result<(), Failure> {
+        sqlx::query("INSERT INTO public.floor (id) VALUES ($1)").bind(Uuid::new_v4()).execute(&self.0).await?;
+        Ok(())
+    }
+}
+
+impl Ceiling for Nothing {
+    async fn reach(&self) -> Result<(), Failure> {
+        redis::cmd("FCALL").arg("ffraw_nothing").arg(0).exec_async(&mut self.0.clone()).await?;
+        Ok(())
+    }
+}
+
 /// What a ceiling has no operation for.
 fn lacking<T>() -> Result<T, Failure> {
     Err("a ceiling has one operation".into())
 }
 
-impl Run for Floor {
+impl<C: Ceiling> Run for C {
     type Work = ();
 
     async fn claim(&self) -> Result<Option<()>, Failure> {
-        sqlx::query("INSERT INTO public.floor (id) VALUES ($1)").bind(Uuid::new_v4()).execute(&self.0).await?;
-        Ok(Some(()))
-    }
-
-    async fn complete(&self, (): ()) -> Result<(), Failure> {
-        lacking()
-    }
-
-    async fn complete_and_claim(&self, (): ()) -> Result<Option<()>, Failure> {
-        lacking()
-    }
-
-    async fn suspend_and_signal(&self, (): ()) -> Result<(), Failure> {
-        lacking()
-    }
-
-    async fn claim_many(&self, _: u16) -> Result<Vec<()>, Failure> {
-        lacking()
-    }
-
-    async fn complete_many(&self, _: Vec<()>) -> Result<(), Failure> {
-        lacking()
-    }
-}
-
-impl Run for Nothing {
-    type Work = ();
-
-    async fn claim(&self) -> Result<Option<()>, Failure> {
-        redis::cmd("FCALL").arg("ffraw_nothing").arg(0).exec_async(&mut self.0.clone()).await?;
+        self.reach().await?;
         Ok(Some(()))
     }
 
