@@ -36,7 +36,7 @@ use self::{
 use crate::{
     Client, Control, Harness, Proxy, Stop, Store,
     draw::Draw,
-    run::{CLOSE_LIMIT, OPEN_LIMIT, guarded},
+    run::{CLOSE_LIMIT, OPEN_LIMIT, guarded, time_is_over},
 };
 
 /// Steps of the search for an order after which a burst counts as unknown.
@@ -212,12 +212,7 @@ impl Races {
 /// Plays the bursts of `plan` on stores of `harness` and judges them.
 pub async fn races(harness: &dyn Harness, plan: &BurstPlan) -> Races {
     let mut all = Races::new(plan);
-    let over = async {
-        match plan.at_most {
-            Some(at_most) => tokio::time::sleep(at_most).await,
-            None => std::future::pending().await,
-        }
-    };
+    let over = time_is_over(plan.at_most);
     let is_over = tokio::sync::watch::Sender::new(false);
     let next = AtomicU64::new(0);
     let runs = (0..plan.jobs.max(1)).map(|_| {

@@ -37,7 +37,7 @@ use self::{
 };
 use crate::{
     Client, Cx, Harness, Recorder, Stop,
-    run::{CLOSE_LIMIT, OPEN_LIMIT, guarded},
+    run::{CLOSE_LIMIT, OPEN_LIMIT, guarded, time_is_over},
 };
 
 /// Where the store's clock stands when a tape begins.
@@ -62,13 +62,15 @@ pub struct Plan {
     pub until_plateau: bool,
     /// Ends with the first failure.
     pub until_failure: bool,
+    /// How long tapes may be drawn; those that are under way then are played to their end.
+    pub at_most: Option<Duration>,
 }
 
 impl Plan {
     /// So many tapes from this seed, one after the other.
     #[must_use]
     pub const fn new(tapes: u64, seed: u64) -> Self {
-        Self { tapes, seed, jobs: 1, until_plateau: false, until_failure: false }
+        Self { tapes, seed, jobs: 1, until_plateau: false, until_failure: false, at_most: None }
     }
 }
 
@@ -96,25 +98,6 @@ pub struct Lockstep {
     pub errored: Vec<String>,
 }
 
-impl Lockstep {
-    /// Adds a run from the seed behind this one's. What both have seen counts once: of the signatures the larger number.
-    pub fn join(&mut self, next: Self) {
-        let is_first = self.tapes == 0;
-        self.tapes += next.tapes;
-        self.corpus += next.corpus;
-        self.steps += next.steps;
-        self.signatures = self.signatures.max(next.signatures);
-        self.plateau = next.plateau;
-        if is_first {
-            self.goals_unmet = next.goals_unmet;
-        } else {
-            self.goals_unmet.retain(|goal| next.goals_unmet.contains(goal));
-        }
-        self.failures.extend(next.failures);
-        self.errored.extend(next.errored);
-    }
-}
-
 /// Plays the corpus and then tapes that are drawn from the plan's seed; `ended` is told of each.
 ///
 /// Every answer, read and log is judged by the executable specification; a tape that fails is shrunk.
@@ -136,6 +119,7 @@ pub async fn lockstep(harness: &dyn Harness, plan: &Plan, mut ended: impl FnMut(
     }
     let recipe = Recipe { supports: supports.clone(), ..Recipe::new() };
     let mut tapes = stream::iter(0..plan.tapes)
+        .take_until(Box::pin(time_is_over(plan.at_most)))
         .map(|number| {
             let tape = generate(Dice::of_tape(plan.seed, number), &recipe);
             async move {
@@ -148,6 +132,8 @@ pub async fn lockstep(harness: &dyn Harness, plan: &Plan, mut ended: impl FnMut(
     while let Some((number, tape, once)) = tapes.next().await {
         let new = run.take(&format!("tape {number} of seed {}", plan.seed), tape, once).await;
         run.report.tapes += 1;
+        // A store in this process never waits: without a pause no clock would be looked at.
+        tokio::task::yield_now().await;
         still = if new { 0 } else { still + 1 };
         run.report.plateau = still >= PLATEAU;
         ended(&run.report);

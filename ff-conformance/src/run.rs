@@ -260,6 +260,14 @@ fn refusal(case: &Case, error: &EngineError, place: Place) -> Failure {
     }
 }
 
+/// Ends when the time is over; without one, never.
+pub(crate) async fn time_is_over(at_most: Option<Duration>) {
+    match at_most {
+        Some(at_most) => tokio::time::sleep(at_most).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Awaits `future`; a panic or too long a wait is told in words.
 pub(crate) async fn guarded<T>(what: &str, limit: Duration, future: impl Future<Output = T>) -> Result<T, String> {
     match tokio::time::timeout(limit, AssertUnwindSafe(future).catch_unwind()).await {

@@ -140,9 +140,8 @@ fn total(reports: &[Report], seed: u64) -> String {
     let tapes: u64 = reports.iter().filter_map(|report| report.lockstep.as_ref()).map(|run| run.tapes).sum();
     let bursts: u64 = reports.iter().flat_map(|report| &report.races).map(|run| run.bursts).sum();
     let stores = reports.iter().flat_map(|report| &report.races).map(|run| run.stores);
-    let seeds = reports.iter().filter_map(|report| report.lockstep.as_ref());
-    let used = stores.chain(seeds.map(|run| run.tapes.div_ceil(lockstep::EACH_SEED))).max().unwrap_or_default();
-    let next = seed.wrapping_add(used);
+    // All tapes come from the one seed.
+    let next = seed.wrapping_add(stores.chain([1]).max().unwrap_or(1));
     let backends = reports.len();
     format!(
         "total: {tapes} tapes and {bursts} bursts on {backends} backends from seed {seed}; go on with --seed {next}"

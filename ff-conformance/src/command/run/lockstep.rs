@@ -1,17 +1,12 @@
 //! `run --lockstep` and `run --tape`: tapes beside the executable specification.
 
-use std::{fs, path::Path, process::ExitCode, time::Duration};
+use std::{fs, path::Path, process::ExitCode};
 
-use ff_conformance::{
-    Harness,
-    lockstep::{self, Lockstep, Plan, Tape},
-};
+use ff_conformance::lockstep::{self, Lockstep, Plan, Tape};
 
 use super::{args::Arguments, drive::Column, progress::waiting};
 use crate::command::complain;
 
-/// Tapes from one seed where time says how many there are.
-pub(super) const EACH_SEED: u64 = 20;
 /// Tapes of a backend unless somebody says how many.
 const TAPES: u64 = 200;
 
@@ -20,44 +15,33 @@ pub(super) async fn many(columns: &[Column], arguments: &Arguments) -> Vec<Optio
     if !arguments.lockstep {
         return columns.iter().map(|_| None).collect();
     }
-    let seed = arguments.seed_of_plays();
-    let tapes = arguments.tapes.unwrap_or(TAPES);
+    let (seed, at_most) = (arguments.seed_of_plays(), arguments.share());
+    let tapes = arguments.tapes.unwrap_or(if at_most.is_some() { u64::MAX } else { TAPES });
+    let all = if tapes == u64::MAX { String::new() } else { format!(" of {tapes}") };
     let progress = waiting("lock-step");
     let runs = columns.iter().map(|column| {
         let jobs = arguments.jobs(column.concurrency());
-        let plan = Plan { jobs, until_plateau: arguments.tapes.is_none(), ..Plan::new(tapes, seed) };
-        let bar = &progress;
+        let plan = Plan {
+            jobs,
+            until_plateau: arguments.tapes.is_none() && at_most.is_none(),
+            until_failure: at_most.is_some(),
+            at_most,
+            ..Plan::new(tapes, seed)
+        };
+        let (bar, all) = (&progress, &all);
         async move {
             if !column.has_server() {
                 return None;
             }
             let tell = |run: &Lockstep| {
-                bar.set_message(format!("lock-step on {}: {} of {tapes} tapes", column.backend, run.tapes));
+                bar.set_message(format!("lock-step on {}: {}{all} tapes", column.backend, run.tapes));
             };
-            Some(match arguments.share() {
-                Some(time) => within(time, &*column.harness, &plan, tell).await,
-                None => lockstep::lockstep(&*column.harness, &plan, tell).await,
-            })
+            Some(lockstep::lockstep(&*column.harness, &plan, tell).await)
         }
     });
     let runs = futures::future::join_all(runs).await;
     progress.finish_and_clear();
     runs
-}
-
-/// Plays tapes until the time is over or one fails: so many from each seed, and then as many from the next.
-async fn within(time: Duration, harness: &dyn Harness, plan: &Plan, mut tell: impl FnMut(&Lockstep)) -> Lockstep {
-    let over = tokio::spawn(tokio::time::sleep(time));
-    let mut all = Lockstep { seed: plan.seed, ..Lockstep::default() };
-    for seed in plan.seed.. {
-        let plan = Plan { tapes: EACH_SEED, seed, until_plateau: false, ..*plan };
-        all.join(lockstep::lockstep(harness, &plan, |_| {}).await);
-        tell(&all);
-        if !all.failures.is_empty() || !all.errored.is_empty() || over.is_finished() {
-            break;
-        }
-    }
-    all
 }
 
 /// Plays one tape on every backend and says where it parts from the specification.
