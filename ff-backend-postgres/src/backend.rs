@@ -92,7 +92,8 @@ impl PostgresBackend {
     async fn open(config: BackendConfig, observer: Observer) -> Result<Arc<Self>, EngineError> {
         let span = ff_observe::span!("connect", observer);
         let seen = observer.clone();
-        watch(&seen, Operation::Connect, None, span, Self::reach(config, observer)).await
+        // Boxed, or the callers of a caller would reach the compiler's limit for nested futures.
+        watch(&seen, Operation::Connect, None, span, Box::pin(Self::reach(config, observer))).await
     }
 
     async fn reach(config: BackendConfig, observer: Observer) -> Result<Arc<Self>, EngineError> {
@@ -100,14 +101,14 @@ impl PostgresBackend {
         let opened = async {
             let pool = config::pool(connection, &config.timeouts)?;
             let sender = Sender::new(pool, config.timeouts.request).signing(connection.credentials.clone());
-            let check = async {
+            let check = Box::pin(async {
                 match check_store(&sender, config.partitions).await {
                     Err(refusal) if config::go_plain(connection, sender.pool(), &refusal) => {
                         check_store(&sender, config.partitions).await
                     }
                     answer => answer,
                 }
-            };
+            });
             let durability = tokio::time::timeout(config.timeouts.connect.saturating_add(GRACE), check)
                 .await
                 .map_err(|_| PgError::Acquire(sqlx::Error::PoolTimedOut))??;
@@ -186,7 +187,7 @@ impl PostgresBackend {
                 .map_err(|_| PgError::Acquire(sqlx::Error::PoolTimedOut))??;
             migrate(&mut conn, &connection.schema, config.partitions).await
         };
-        done.await.map_err(|error| error.at(Operation::Prepare))
+        Box::pin(done).await.map_err(|error| error.at(Operation::Prepare))
     }
 
     /// A short text that another set of migrations does not have, for names of databases that were migrated once.

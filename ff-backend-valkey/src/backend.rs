@@ -81,7 +81,8 @@ impl ValkeyBackend {
     async fn open(config: BackendConfig, observer: Observer) -> Result<Arc<Self>, EngineError> {
         let span = ff_observe::span!("connect", observer);
         let seen = observer.clone();
-        watch(&seen, Operation::Connect, None, span, Self::reach(config, observer)).await
+        // Boxed, or the callers of a caller would reach the compiler's limit for nested futures.
+        watch(&seen, Operation::Connect, None, span, Box::pin(Self::reach(config, observer))).await
     }
 
     async fn reach(config: BackendConfig, observer: Observer) -> Result<Arc<Self>, EngineError> {
