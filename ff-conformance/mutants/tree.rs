@@ -6,6 +6,8 @@ use std::{
     process::Command,
 };
 
+use crate::program::overwrite;
+
 /// A worktree that goes with its value; what was built stays, so that the next one builds little.
 pub(crate) struct Worktree {
     root: PathBuf,
@@ -13,13 +15,15 @@ pub(crate) struct Worktree {
 }
 
 impl Worktree {
-    /// A new worktree of `HEAD` below the target folder of `root`; one that a killed run left is replaced.
+    /// A new worktree of `HEAD` below the target folder of `root`, and its command; one that a killed run left is
+    /// replaced.
     pub(crate) fn new(root: &Path) -> Result<Self, String> {
         let tree = Self { root: root.to_path_buf(), folder: root.join("target/mutants") };
         tree.remove();
         fs::create_dir_all(&tree.folder).map_err(|error| error.to_string())?;
         let mut git = tree.git(root);
         output(git.args(["worktree", "add", "--quiet", "--detach"]).arg(tree.path()).arg("HEAD"))?;
+        copy(&tree.build()?, &tree.sound())?;
         Ok(tree)
     }
 
@@ -28,9 +32,27 @@ impl Worktree {
         self.folder.join("tree")
     }
 
-    /// The command built from it.
-    pub(crate) fn program(&self) -> PathBuf {
-        self.folder.join("target/debug/ff-conformance")
+    /// The command without a fault.
+    pub(crate) fn sound(&self) -> PathBuf {
+        self.folder.join("sound")
+    }
+
+    /// The command with what was changed in `files`: written over their text in the sound one, or else built.
+    pub(crate) fn changed(&self, files: &[String]) -> Result<PathBuf, String> {
+        let program = self.folder.join("faulty");
+        let mut bytes = fs::read(self.sound()).map_err(|error| error.to_string())?;
+        for file in files {
+            let ending = Path::new(file).extension();
+            let is_data = ending.is_some_and(|ending| ending == "sql" || ending == "lua");
+            let before = output(self.git(&self.path()).args(["show", &format!("HEAD:{file}")]))?;
+            let after = fs::read_to_string(self.path().join(file)).map_err(|error| format!("{file}: {error}"))?;
+            if !is_data || !overwrite(&mut bytes, &before, &after) {
+                return self.build();
+            }
+        }
+        copy(&self.sound(), &program)?;
+        fs::write(&program, bytes).map_err(|error| error.to_string())?;
+        Ok(program)
     }
 
     /// An empty folder for the reports of a run.
@@ -51,12 +73,14 @@ impl Worktree {
         output(self.git(&self.path()).args(["checkout", "--quiet", "--force", "."])).map(drop)
     }
 
-    /// Builds the command as the tests are built.
-    pub(crate) fn build(&self) -> Result<(), String> {
+    /// Builds the command as the tests are built, but for what a change leaves as it was.
+    fn build(&self) -> Result<PathBuf, String> {
+        let target = self.folder.join("target");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.current_dir(self.path()).env("CARGO_TARGET_DIR", self.folder.join("target"));
+        cargo.current_dir(self.path()).env("CARGO_TARGET_DIR", &target).env("CARGO_INCREMENTAL", "1");
         cargo.args(["build", "--quiet", "--package", "ff-conformance", "--features", "command"]);
-        output(cargo.args(["--bin", "ff-conformance"])).map(drop)
+        output(cargo.args(["--bin", "ff-conformance"]))?;
+        Ok(target.join("debug/ff-conformance"))
     }
 
     fn git(&self, folder: &Path) -> Command {
@@ -77,6 +101,10 @@ impl Drop for Worktree {
     fn drop(&mut self) {
         self.remove();
     }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    fs::copy(from, to).map(drop).map_err(|error| format!("{}: {error}", from.display()))
 }
 
 /// What the command prints, or the last lines of what it complains about.
