@@ -2,6 +2,7 @@
 //! them by a seed.
 
 use std::{
+    collections::BTreeSet,
     fs,
     ops::Range,
     path::{Path, PathBuf},
@@ -120,28 +121,29 @@ fn of_text(store: &'static str, file: &str, text: &str) -> Vec<Site> {
 /// Comparisons negated or moved by one, and lines that write left out.
 fn lines(store: &'static str, file: &str, text: &str, is_sql: bool) -> Vec<Site> {
     let mut sites = Vec::new();
-    // Within `UPDATE … SET` a `=` assigns, until the next `FROM`.
-    let (mut assigns, mut begin) = (false, 0);
+    let assigns = if is_sql { assignments(text) } else { BTreeSet::new() };
+    let mut begin = 0;
     for (at, line) in text.lines().enumerate() {
         let code = line.split("--").next().unwrap_or_default();
         let trimmed = code.trim();
-        if is_sql && (trimmed.starts_with("FROM ") || trimmed.starts_with("WHERE ")) {
-            assigns = false;
-        }
         let mut site = |bytes: Range<usize>, by: &str, change: String| {
             let edits = vec![(begin + bytes.start..begin + bytes.end, by.to_owned())];
             sites.push(Site { store, file: file.to_owned(), line: at + 1, change, edits });
         };
         for &(operator, other) in if is_sql { &SQL } else { &LUA } {
-            let decides = |place: usize| operator != " = " || !assigns && !code[..place].ends_with("SET");
-            for (place, _) in code.match_indices(operator).filter(|(place, _)| decides(*place)) {
+            for (place, _) in code.match_indices(operator).filter(|(place, _)| !assigns.contains(&(begin + place + 1)))
+            {
                 let change = format!("`{}` → `{}` in: {trimmed}", operator.trim(), other.trim());
                 site(place..place + operator.len(), other, change);
             }
         }
-        if is_sql && trimmed.starts_with("UPDATE ") && trimmed.ends_with(" SET") {
-            assigns = true;
-        } else if drops(trimmed, is_sql, assigns) {
+        let writes = if is_sql {
+            let first = code.find(" = ").is_some_and(|place| assigns.contains(&(begin + place + 1)));
+            first && trimmed.ends_with(',') && !["SET ", "WHEN"].iter().any(|word| trimmed.contains(word))
+        } else {
+            trimmed.ends_with(')') && LUA_WRITES.iter().any(|begin| trimmed.starts_with(begin))
+        };
+        if writes && trimmed.matches('(').count() == trimmed.matches(')').count() {
             site(0..line.len(), "", format!("without: {trimmed}"));
         }
         begin += line.len() + 1;
@@ -149,13 +151,54 @@ fn lines(store: &'static str, file: &str, text: &str, is_sql: bool) -> Vec<Site>
     sites
 }
 
-/// True if the line writes, stands for itself, and may be left out.
-fn drops(trimmed: &str, is_sql: bool, assigns: bool) -> bool {
-    let whole = trimmed.matches('(').count() == trimmed.matches(')').count();
-    if is_sql {
-        return assigns && whole && trimmed.ends_with(',') && trimmed.contains(" = ") && !trimmed.contains("WHEN");
+/// The `=` that assign: the first of each part of a `SET`, outside of brackets and of a `CASE`.
+fn assignments(text: &str) -> BTreeSet<usize> {
+    let (mut places, mut depth, mut cases) = (BTreeSet::new(), 0, 0);
+    // How many brackets are open where the part stands, if it is one that has assigned nothing, and of its `SET`.
+    let (mut part, mut set) = (None, None);
+    for (at, word) in words(text) {
+        match word {
+            "(" => depth += 1,
+            ")" => depth -= 1,
+            "SET" => (part, set, cases) = (Some(depth), Some(depth), 0),
+            "CASE" => cases += 1,
+            "END" => cases -= 1,
+            "FROM" | "WHERE" | "RETURNING" if set == Some(depth) && cases == 0 => (part, set) = (None, None),
+            "," if set == Some(depth) && cases == 0 => part = set,
+            "=" if part == Some(depth) && cases == 0 => {
+                places.insert(at);
+                part = None;
+            }
+            _ => {}
+        }
+        if set > Some(depth) {
+            (part, set) = (None, None);
+        }
     }
-    whole && trimmed.ends_with(')') && LUA_WRITES.iter().any(|begin| trimmed.starts_with(begin))
+    places
+}
+
+/// The words and signs of a statement and where they stand, without comments and texts.
+fn words(text: &str) -> Vec<(usize, &str)> {
+    let (mut words, mut at) = (Vec::new(), 0);
+    while let Some(first) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        let length = if rest.starts_with("--") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if first == '\'' {
+            rest[1..].find('\'').map_or(rest.len(), |end| end + 2)
+        } else if is_name(first) {
+            rest.find(|c| !is_name(c)).unwrap_or(rest.len())
+        } else {
+            first.len_utf8()
+        };
+        if !rest.starts_with("--") && first != '\'' {
+            words.push((at, &rest[..length]));
+        }
+        at += length;
+    }
+    words
 }
 
 /// Neighbouring codes that change places: branches of a `CASE`, refusals of a function, arms over the words of a store.
@@ -238,6 +281,11 @@ mod tests {
 
     #[test]
     fn an_assignment_is_left_out_and_not_negated() {
+        let text = "UPDATE t SET a = 1, b = 'x', c = a = 2, d = CASE WHEN a = 3 THEN 1 END FROM u WHERE e = 4";
+        assert_eq!(
+            changed("x/t.sql", text),
+            ["a = 2", "a = 3", "e = 4"].map(|part| text.replace(part, &part.replace('=', "<>")))
+        );
         let text = "UPDATE t SET\n    a = 1,\n    b = 2\nWHERE c > 1\n";
         assert_eq!(
             changed("x/t.sql", text),
