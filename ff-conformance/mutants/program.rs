@@ -1,6 +1,6 @@
 //! The command with a fault in it, without a compiler: SQL and Lua lie in a program as they stand in their files.
 
-use std::ops::Range;
+use std::{io::BufRead, ops::Range};
 
 /// Writes `after` over each place of `program` where `before` stands; false if there is none, or it does not fit.
 pub(crate) fn overwrite(program: &mut [u8], before: &str, after: &str) -> bool {
@@ -24,12 +24,15 @@ fn fitted(text: &str, length: usize) -> Option<String> {
     Some(text)
 }
 
+/// Newlines are looked for, which are rare in a program, and then for the lines around them.
 fn places(program: &[u8], text: &str) -> Vec<Range<usize>> {
-    let (mut places, mut begin) = (Vec::new(), 0);
-    for chunk in program.utf8_chunks() {
-        let valid = chunk.valid();
-        places.extend(valid.match_indices(text).map(|(at, found)| begin + at..begin + at + found.len()));
-        begin += valid.len() + chunk.invalid().len();
+    let Some(head) = text.find('\n') else { return Vec::new() };
+    let (mut places, mut rest, mut line) = (Vec::new(), program, 0);
+    while let Ok(length @ 1..) = rest.skip_until(b'\n') {
+        line += length;
+        let begin = line.checked_sub(head + 1);
+        let found = begin.filter(|begin| program[*begin..].starts_with(text.as_bytes()));
+        places.extend(found.map(|begin| begin..begin + text.len()));
     }
     places
 }
@@ -51,6 +54,6 @@ mod tests {
         assert!(overwrite(&mut program, "-- x\na = b\n", "-- x\na <> b\n"));
         assert_eq!(program, b"..a <> b\n\n\n\n\n..");
         assert!(!overwrite(&mut program, "a <> b\n", "a IS DISTINCT FROM b\n"));
-        assert!(!overwrite(&mut program, "c = d", "c"));
+        assert!(!overwrite(&mut program, "c = d\n", "c\n"));
     }
 }

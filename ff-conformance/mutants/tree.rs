@@ -8,21 +8,23 @@ use std::{
 
 use crate::program::overwrite;
 
-/// A worktree that goes with its value; what was built stays, so that the next one builds little.
+/// A worktree that stays with what was built in it, so that the next run builds little.
 pub(crate) struct Worktree {
     root: PathBuf,
     folder: PathBuf,
 }
 
 impl Worktree {
-    /// A new worktree of `HEAD` below the target folder of `root`, and its command; one that a killed run left is
-    /// replaced.
+    /// The worktree below the target folder of `root`, at its `HEAD`, and the command of that.
     pub(crate) fn new(root: &Path) -> Result<Self, String> {
         let tree = Self { root: root.to_path_buf(), folder: root.join("target/mutants") };
-        tree.remove();
         fs::create_dir_all(&tree.folder).map_err(|error| error.to_string())?;
-        let mut git = tree.git(root);
-        output(git.args(["worktree", "add", "--quiet", "--detach"]).arg(tree.path()).arg("HEAD"))?;
+        let head = output(tree.git(root).args(["rev-parse", "HEAD"]))?;
+        if !tree.path().join(".git").exists() || tree.move_to(head.trim()).is_err() {
+            tree.remove();
+            let mut git = tree.git(root);
+            output(git.args(["worktree", "add", "--quiet", "--detach"]).arg(tree.path()).arg(head.trim()))?;
+        }
         copy(&tree.build()?, &tree.sound())?;
         Ok(tree)
     }
@@ -68,6 +70,11 @@ impl Worktree {
         output(self.git(&self.path()).arg("apply").arg(self.root.join(patch))).map(drop)
     }
 
+    /// Files that are as they were keep their time, and are not built again.
+    fn move_to(&self, commit: &str) -> Result<(), String> {
+        output(self.git(&self.path()).args(["checkout", "--quiet", "--force", "--detach", commit])).map(drop)
+    }
+
     /// Undoes every change.
     pub(crate) fn reset(&self) -> Result<(), String> {
         output(self.git(&self.path()).args(["checkout", "--quiet", "--force", "."])).map(drop)
@@ -94,12 +101,6 @@ impl Worktree {
         let _ = output(self.git(&self.root).args(["worktree", "remove", "--force", "--force"]).arg(self.path()));
         let _ = fs::remove_dir_all(self.path());
         let _ = output(self.git(&self.root).args(["worktree", "prune"]));
-    }
-}
-
-impl Drop for Worktree {
-    fn drop(&mut self) {
-        self.remove();
     }
 }
 
