@@ -6,20 +6,26 @@ use std::{
     process::Command,
 };
 
-/// A worktree that goes with its value; what was built stays, so that the next one builds little.
+use crate::program::overwrite;
+
+/// A worktree that stays with what was built in it, so that the next run builds little.
 pub(crate) struct Worktree {
     root: PathBuf,
     folder: PathBuf,
 }
 
 impl Worktree {
-    /// A new worktree of `HEAD` below the target folder of `root`; one that a killed run left is replaced.
+    /// The worktree below the target folder of `root`, at its `HEAD`, and the command of that.
     pub(crate) fn new(root: &Path) -> Result<Self, String> {
         let tree = Self { root: root.to_path_buf(), folder: root.join("target/mutants") };
-        tree.remove();
         fs::create_dir_all(&tree.folder).map_err(|error| error.to_string())?;
-        let mut git = tree.git(root);
-        output(git.args(["worktree", "add", "--quiet", "--detach"]).arg(tree.path()).arg("HEAD"))?;
+        let head = output(tree.git(root).args(["rev-parse", "HEAD"]))?;
+        if !tree.path().join(".git").exists() || tree.move_to(head.trim()).is_err() {
+            tree.remove();
+            let mut git = tree.git(root);
+            output(git.args(["worktree", "add", "--quiet", "--detach"]).arg(tree.path()).arg(head.trim()))?;
+        }
+        copy(&tree.build()?, &tree.sound())?;
         Ok(tree)
     }
 
@@ -28,9 +34,27 @@ impl Worktree {
         self.folder.join("tree")
     }
 
-    /// The command built from it.
-    pub(crate) fn program(&self) -> PathBuf {
-        self.folder.join("target/debug/ff-conformance")
+    /// The command without a fault.
+    pub(crate) fn sound(&self) -> PathBuf {
+        self.folder.join("sound")
+    }
+
+    /// The command with what was changed in `files`: written over their text in the sound one, or else built.
+    pub(crate) fn changed(&self, files: &[String]) -> Result<PathBuf, String> {
+        let program = self.folder.join("faulty");
+        let mut bytes = fs::read(self.sound()).map_err(|error| error.to_string())?;
+        for file in files {
+            let ending = Path::new(file).extension();
+            let is_data = ending.is_some_and(|ending| ending == "sql" || ending == "lua");
+            let before = output(self.git(&self.path()).args(["show", &format!("HEAD:{file}")]))?;
+            let after = fs::read_to_string(self.path().join(file)).map_err(|error| format!("{file}: {error}"))?;
+            if !is_data || !overwrite(&mut bytes, &before, &after) {
+                return self.build();
+            }
+        }
+        copy(&self.sound(), &program)?;
+        fs::write(&program, bytes).map_err(|error| error.to_string())?;
+        Ok(program)
     }
 
     /// An empty folder for the reports of a run.
@@ -46,17 +70,24 @@ impl Worktree {
         output(self.git(&self.path()).arg("apply").arg(self.root.join(patch))).map(drop)
     }
 
+    /// Files that are as they were keep their time, and are not built again.
+    fn move_to(&self, commit: &str) -> Result<(), String> {
+        output(self.git(&self.path()).args(["checkout", "--quiet", "--force", "--detach", commit])).map(drop)
+    }
+
     /// Undoes every change.
     pub(crate) fn reset(&self) -> Result<(), String> {
         output(self.git(&self.path()).args(["checkout", "--quiet", "--force", "."])).map(drop)
     }
 
-    /// Builds the command as the tests are built.
-    pub(crate) fn build(&self) -> Result<(), String> {
+    /// Builds the command as the tests are built, but for what a change leaves as it was.
+    fn build(&self) -> Result<PathBuf, String> {
+        let target = self.folder.join("target");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.current_dir(self.path()).env("CARGO_TARGET_DIR", self.folder.join("target"));
+        cargo.current_dir(self.path()).env("CARGO_TARGET_DIR", &target).env("CARGO_INCREMENTAL", "1");
         cargo.args(["build", "--quiet", "--package", "ff-conformance", "--features", "command"]);
-        output(cargo.args(["--bin", "ff-conformance"])).map(drop)
+        output(cargo.args(["--bin", "ff-conformance"]))?;
+        Ok(target.join("debug/ff-conformance"))
     }
 
     fn git(&self, folder: &Path) -> Command {
@@ -73,10 +104,8 @@ impl Worktree {
     }
 }
 
-impl Drop for Worktree {
-    fn drop(&mut self) {
-        self.remove();
-    }
+fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    fs::copy(from, to).map(drop).map_err(|error| format!("{}: {error}", from.display()))
 }
 
 /// What the command prints, or the last lines of what it complains about.

@@ -176,7 +176,7 @@ pub async fn claim_takes_from_its_lane_only(cx: &Cx) -> Verdict {
 
 /// A delayed execution can be claimed at its due instant and not a millisecond before, without any scanner.
 ///
-/// Covers FF-CLM-005, FF-EXE-014.
+/// Covers FF-EXE-014, FF-CLM-005.
 pub async fn claim_takes_a_delayed_row_from_its_due_instant_on(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let due = after(cx.now().await?, 60_000);
@@ -185,7 +185,7 @@ pub async fn claim_takes_a_delayed_row_from_its_due_instant_on(cx: &Cx) -> Verdi
     cx.set_time(before(due, 1)).await?;
     check!(cx, "FF-EXE-014", claim_order(cx, &a, 1).await?, equals(vec![]));
     cx.set_time(due).await?;
-    check!(cx, "FF-CLM-005", claim_order(cx, &a, 1).await?, equals(vec![id]));
+    check!(cx, "FF-EXE-014", claim_order(cx, &a, 1).await?, equals(vec![id]));
     let info = cx.info(&a, &id).await?;
     check!(cx, "FF-CLM-005", (vector(&info), info.delay_until), equals((LEASED.to_owned(), None)));
     Ok(())

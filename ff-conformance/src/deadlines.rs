@@ -165,7 +165,7 @@ pub async fn claim_writes_down_that_held_work_expired(cx: &Cx) -> Verdict {
 
 /// A lease that ran out before the deadline, or at it, is told as expired, not as released.
 ///
-/// Covers FF-EXE-039, FF-LSE-005.
+/// Covers FF-EXE-039.
 pub async fn a_lease_that_ran_out_before_the_deadline_is_told_as_expired(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     for (ttl_ms, end) in [(999, "expired 1"), (1000, "expired 1"), (1001, "released 1 execution_deadline")] {
@@ -175,7 +175,7 @@ pub async fn a_lease_that_ran_out_before_the_deadline_is_told_as_expired(cx: &Cx
 
         check!(cx, "FF-EXE-039", claim_order(cx, &a, 1).await?, equals(vec![]));
         let dump = cx.dump().await?;
-        check!(cx, "FF-LSE-005", lease_log(&dump, &id), reads(&format!("acquired 1, {end}")));
+        check!(cx, "FF-EXE-039", lease_log(&dump, &id), reads(&format!("acquired 1, {end}")));
         check!(cx, "FF-EXE-039", attempt_log(&dump, &id), reads("0 initial ended_failure 1"));
         check!(cx, "FF-EXE-039", completion_log(&dump, &id), reads("expired"));
     }

@@ -104,11 +104,16 @@ pub async fn create_execution_takes_a_past_delay_for_none(cx: &Cx) -> Verdict {
 /// Covers FF-EXE-003, FF-EXE-013.
 pub async fn create_execution_takes_a_delay_until_now_for_none(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
-    let id = cx.created(&a, cx.execution()?.delay_until(cx.now().await?)).await?;
+    let args = cx.execution()?.delay_until(cx.now().await?);
+    let execution_id = args.execution_id;
 
-    check!(cx, "FF-EXE-003", vector(&cx.info(&a, &id).await?), reads(WAITING));
+    let answer = a.create_execution(args).await;
+
+    let public_state = PublicState::Waiting;
+    check!(cx, "FF-EXE-013", answer, answers(CreateExecutionResult::Created { execution_id, public_state }));
+    check!(cx, "FF-EXE-003", vector(&cx.info(&a, &execution_id).await?), reads(WAITING));
     let claimed = cx.claimed(&a, "worker").await?;
-    check!(cx, "FF-EXE-013", claimed.payload.execution_id, equals(id));
+    check!(cx, "FF-EXE-013", claimed.payload.execution_id, equals(execution_id));
     Ok(())
 }
 

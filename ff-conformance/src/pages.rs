@@ -192,7 +192,7 @@ pub async fn the_largest_page_holds_a_thousand(cx: &Cx) -> Verdict {
 
 /// A lane is listed from its first create on, once, in the order of its bytes, and stays when its work is over.
 ///
-/// Covers FF-EXE-022, FF-EXE-009.
+/// Covers FF-EXE-022, FF-EXE-026.
 pub async fn list_lanes_names_each_lane_once_in_order(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let names = ["b", "B", "a", "a b", "ab", "A", "~", " ", "a:b", "{fp:0}", "10", "9", "a%", "z\\", "\"quoted\""];
@@ -207,7 +207,7 @@ pub async fn list_lanes_names_each_lane_once_in_order(cx: &Cx) -> Verdict {
     let (mut lanes, mut cursor): (Vec<LaneId>, _) = (Vec::new(), None);
     for _ in 0..MOST_PAGES {
         let page = a.list_lanes(cursor, PageLimit::new(4)?).await?;
-        check!(cx, "FF-EXE-022", page.lanes.len(), satisfies("at most 4", |count: &usize| *count <= 4));
+        check!(cx, "FF-EXE-026", page.lanes.len(), satisfies("at most 4", |count: &usize| *count <= 4));
         lanes.extend(page.lanes);
         cursor = page.next_cursor;
         if cursor.is_none() {
@@ -215,7 +215,7 @@ pub async fn list_lanes_names_each_lane_once_in_order(cx: &Cx) -> Verdict {
         }
     }
     let lanes: Vec<&str> = lanes.iter().map(LaneId::as_str).collect();
-    check!(cx, "FF-EXE-009", lanes, equals(expected));
+    check!(cx, "FF-EXE-022", lanes, equals(expected));
     Ok(())
 }
 

@@ -80,6 +80,13 @@ fn mark(number: u8) -> Result<CreateExecutionArgs, Stop> {
 const MARK: u8 = 1;
 const SECOND_MARK: u8 = 2;
 
+/// True if another case has left its mark; a backend that gets one read wrong breaks a rule, and the case says which.
+async fn is_marked(client: &Arc<dyn EngineBackend>) -> Result<bool, Stop> {
+    let id = mark(MARK)?.execution_id;
+    let is_there = client.read_execution_state(&id).await?.is_some();
+    Ok(is_there && client.read_execution_info(&id).await?.is_some())
+}
+
 /// A look at a store before and after its case: some reads and one write, on a connection that the invariants use too.
 pub(crate) struct Scrutiny {
     observer: Arc<dyn EngineBackend>,
@@ -93,7 +100,7 @@ impl Scrutiny {
     pub(crate) async fn arrive(cx: &Cx) -> Result<Self, Stop> {
         let observer = cx.observer().await?;
         // A store that cannot answer yet is for the case to judge.
-        if let Ok(Some(_)) = observer.read_execution_state(&mark(MARK)?.execution_id).await {
+        if let Ok(true) = is_marked(&observer).await {
             return Err(Diagnosis::SharedStore.into());
         }
         cx.note_clock().await?;
@@ -111,7 +118,7 @@ impl Scrutiny {
             if cx.clock_was_moved().await {
                 return Ok(Some(Diagnosis::SharedClock));
             }
-            if self.observer.read_execution_state(&mark(MARK)?.execution_id).await?.is_some() {
+            if is_marked(&self.observer).await? {
                 return Ok(Some(Diagnosis::SharedStore));
             }
             match told_at(&self.observer, MARK).await? {

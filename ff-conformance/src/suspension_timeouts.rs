@@ -1,17 +1,21 @@
 //! Cases of suspensions that time out: by time alone, written down by a scan, a claim or an operator.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use ff_core::{
-    CancelExecutionArgs, HandleKind, ReplayExecutionArgs, ResumeExecutionArgs, ScanArgs, ScannerFilter, ScannerKind,
-    TimeoutBehavior,
+    CancelExecutionArgs, CapabilitySet, CompleteArgs, EngineBackend, EngineError, FailureClass, FailureReason, Handle,
+    HandleKind, LifecyclePhase, ReplayExecutionArgs, ResumeExecutionArgs, ScanArgs, ScannerFilter, ScannerKind,
+    TerminalOutcome, TimeoutBehavior, TimestampMs,
 };
 
 use crate::{
-    Cx, Verdict, check, equals,
+    Cx, Stop, TTL, Verdict, check, equals,
     instants::{after, ms},
     is_none, is_ok, is_true,
     reads::read_all,
     refused,
     scanners::done,
+    stages::not_active,
     suspensions::{claims, listed, open_at, seen, suspended_as, suspended_with, times_out, waits_for_any},
     words::{
         CANCELLED, ESCALATED, EXPIRED, FAILED, INTERRUPTED, SUSPENDED, attempt_log, completion_log, lease_log, reads,
@@ -237,5 +241,68 @@ pub async fn a_signal_and_a_timeout_meet_in_their_order(cx: &Cx) -> Verdict {
     check!(cx, "FF-WPT-004", seen(&a, &late.receipt).await?, equals(vec!["timeout".to_owned()]));
     let again = suspended_with(cx, &a, waits_for_any()).await;
     check!(cx, "FF-WPT-001", again.is_ok(), is_true());
+    Ok(())
+}
+
+/// What every operation answers to the holder whose attempt was suspended.
+async fn told(
+    cx: &Cx,
+    client: &Arc<dyn EngineBackend>,
+    handle: &Handle,
+) -> Result<BTreeMap<&'static str, Result<(), EngineError>>, Stop> {
+    let (none, worker) = (CapabilitySet::default(), cx.worker("worker", TTL)?);
+    let reason = FailureReason::new("broken");
+    let renewed = client.renew_many(&[handle.clone()]).await?.remove(0);
+    let done = client.complete_many(vec![CompleteArgs::new(handle.clone(), None)]).await?.remove(0);
+    Ok(BTreeMap::from([
+        ("renew", client.renew(handle).await.map(drop)),
+        ("renew_many", renewed.map(drop)),
+        ("progress", client.progress(handle, Some(50), None).await),
+        ("complete", client.complete(handle, None).await),
+        ("complete_many", done),
+        ("complete_and_claim", client.complete_and_claim(handle, None, &none, worker).await.map(drop)),
+        ("fail", client.fail(handle, reason, FailureClass::Transient).await.map(drop)),
+        ("cancel", client.cancel(handle, "late").await),
+        ("delay", client.delay(handle, TimestampMs::from_ms(0)).await),
+        ("wait_children", client.wait_children(handle).await),
+        ("create_waitpoint", client.create_waitpoint(handle, "b", TTL).await.map(drop)),
+    ]))
+}
+
+/// The holder of what was suspended is told by every operation what a time-out has done, from its instant on and before
+/// anybody has written it down; the deadline counts if it comes no later.
+///
+/// Covers FF-ERR-004, FF-WPT-010. Needs clock, waitpoints, batches, progress.
+pub async fn a_holder_is_told_what_a_timeout_has_done(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let (terminal, none) = (LifecyclePhase::Terminal, TerminalOutcome::None);
+    for (behavior, outcome, phase) in [
+        (TimeoutBehavior::Fail, TerminalOutcome::Failed, terminal),
+        (TimeoutBehavior::Cancel, TerminalOutcome::Cancelled, terminal),
+        (TimeoutBehavior::Expire, TerminalOutcome::Expired, terminal),
+        (TimeoutBehavior::Escalate, none, LifecyclePhase::Suspended),
+        (AUTO, none, LifecyclePhase::Runnable),
+    ] {
+        for (deadline_ms, outcome, phase) in [(1001, outcome, phase), (1000, TerminalOutcome::Expired, terminal)] {
+            let (end, deadline) = (after(cx.now().await?, 1000), after(cx.now().await?, deadline_ms));
+            let args = cx.execution()?.execution_deadline_at(deadline);
+            let old = suspended_as(cx, &a, args, times_out(end, behavior)).await?;
+            let written = cx.info(&a, &old.id()).await?.last_mutation_at;
+            for (at, outcome, phase) in [(after(end, -1), none, LifecyclePhase::Suspended), (end, outcome, phase)] {
+                cx.set_time(at).await?;
+                let refusal = not_active(&old.claimed, outcome, phase);
+                for (op, answer) in told(cx, &a, &old.claimed.handle).await? {
+                    check!(
+                        cx,
+                        "FF-ERR-004",
+                        (behavior, at, op, answer),
+                        equals((behavior, at, op, Err(refusal.clone())))
+                    );
+                }
+            }
+            check!(cx, "FF-WPT-010", cx.info(&a, &old.id()).await?.last_mutation_at, equals(written));
+            cx.set_time(after(end, 1)).await?;
+        }
+    }
     Ok(())
 }

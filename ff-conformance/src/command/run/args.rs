@@ -22,6 +22,9 @@ pub(crate) struct Arguments {
     /// Run so many cases of a backend at once; as many as there are processors without it.
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
+    /// Begin no further case of a backend once one of its cases is red; what was not run is told as such.
+    #[arg(long, conflicts_with = "reports")]
+    pub(super) fail_fast: bool,
     /// Write the reports into this folder instead of `target/ff-conformance`.
     #[arg(long, value_name = "DIR")]
     pub(super) out: Option<PathBuf>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ff_conformance::{
-    Case, Event, Harness,
+    Case, Event, Harness, Outcome,
     backends::{memory::Memory, postgres::Postgres, valkey::Valkey},
     execute,
     servers::{NoServer, ServerFacts, Servers},
@@ -78,35 +78,80 @@ pub(super) async fn drive(
     let progress = Progress::new();
     let runs = columns.iter().map(|column| {
         let bar = progress.column(column.backend.to_string(), cases.len());
-        one(column, cases, arguments, bar)
+        let jobs = arguments.jobs(column.concurrency());
+        async move { (column.backend, one(column, cases, jobs, arguments.fail_fast, bar).await) }
     });
     futures::future::join_all(runs).await
 }
 
-async fn one(column: &Column, cases: &[&'static Case], arguments: &Arguments, mut bar: Bar) -> (Backend, Vec<Event>) {
+/// Runs `cases` on one backend, `jobs` at once; if it `stops`, none begins once one is red.
+async fn one(column: &Column, cases: &[&'static Case], jobs: usize, stops: bool, mut bar: Bar) -> Vec<Event> {
     let mut events = Vec::with_capacity(cases.len());
     if let Some(Err(none)) = &column.server {
         let told = cases.iter().map(|case| Event::no_server(&*column.harness, case, &none.to_string()));
         events.extend(told.inspect(|event| bar.ended(&event.case)));
     } else {
-        let turns = Arc::new(Semaphore::new(arguments.jobs(column.concurrency())));
+        let turns = Arc::new(Semaphore::new(jobs));
         let mut running = JoinSet::new();
         for &case in cases {
             let (harness, turns) = (Arc::clone(&column.harness), Arc::clone(&turns));
             running.spawn(async move {
-                // The semaphore is never closed; without a turn the case runs all the same.
-                let _turn = turns.acquire_owned().await;
-                execute(&*harness, case).await
+                // Nobody has a turn any more once it has stopped.
+                let _turn = Arc::clone(&turns).acquire_owned().await.ok()?;
+                let event = execute(&*harness, case).await;
+                if stops && matches!(event.case.outcome, Outcome::Failed { .. } | Outcome::Errored { .. }) {
+                    turns.close();
+                }
+                Some(event)
             });
         }
         while let Some(ended) = running.join_next().await {
-            // A task that is lost leaves its case `not executed`.
-            if let Ok(event) = ended {
+            // A task that is lost, or had no turn, leaves its case `not executed`.
+            if let Ok(Some(event)) = ended {
                 bar.ended(&event.case);
                 events.push(event);
             }
         }
     }
     bar.finish();
-    (column.backend, events)
+    events
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use ff_conformance::{CASES, HarnessError, Identity, Store, runtime};
+
+    use super::*;
+
+    /// A harness without a store: every case is red.
+    struct Bare;
+
+    #[async_trait]
+    impl Harness for Bare {
+        fn identity(&self) -> Identity {
+            Identity::new("bare", "0", "")
+        }
+
+        async fn open(&self) -> Result<Box<dyn Store>, HarnessError> {
+            Err(HarnessError::new("no store"))
+        }
+    }
+
+    fn run(harness: Arc<dyn Harness>, stops: bool) -> Vec<Event> {
+        let column = Column { backend: Backend::Memory, harness, server: None };
+        let cases: Vec<_> = CASES.iter().take(5).collect();
+        let bar = Progress::new().column(String::new(), cases.len());
+        runtime().expect("threads").block_on(one(&column, &cases, 1, stops, bar))
+    }
+
+    #[test]
+    fn no_case_begins_after_a_red_one_if_it_stops() {
+        assert_eq!((run(Arc::new(Bare), true).len(), run(Arc::new(Bare), false).len()), (1, 5));
+    }
+
+    #[test]
+    fn green_cases_all_run() {
+        assert_eq!(run(Arc::new(Memory), true).len(), 5);
+    }
 }
