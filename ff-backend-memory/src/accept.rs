@@ -79,15 +79,26 @@ pub enum Judgement {
 /// or an attempt ran out of time) is taken as the longest wait: a history with such a draw cannot be judged.
 #[must_use]
 pub fn accept(state: &State, op: &Op, obs: &Obs, time: Interval) -> Judgement {
-    accept_passing(state, op, obs, time, &[])
+    accept_passing(state, op, obs, time, &[], &[])
 }
 
-/// The same where a claim passes over the executions `passed`, because calls that it overlaps hold them.
+/// The same where a claim passes over the executions `passed`, and does not write down what time has done to those in
+/// `left`, because calls that it overlaps hold them.
 #[must_use]
-pub fn accept_passing(state: &State, op: &Op, obs: &Obs, time: Interval, passed: &[ExecutionId]) -> Judgement {
-    let mut judgement = judge(&state.passing(passed), op, obs, time);
-    if let (Judgement::Legal(states), false) = (&mut judgement, passed.is_empty()) {
-        states.iter_mut().for_each(|state| state.passed.clear());
+pub fn accept_passing(
+    state: &State,
+    op: &Op,
+    obs: &Obs,
+    time: Interval,
+    passed: &[ExecutionId],
+    left: &[ExecutionId],
+) -> Judgement {
+    let mut judgement = judge(&state.passing(passed, left), op, obs, time);
+    if let Judgement::Legal(states) = &mut judgement {
+        for state in states {
+            state.passed.clear();
+            state.left.clear();
+        }
     }
     judgement
 }

@@ -26,7 +26,7 @@ pub(crate) use planted::{
     promotable, remove, repeated, replayed_retries, result, retry, retry_scheduled, revoked, row, scan_place,
     split_claim, spoils, too_late, verdict, written_down,
 };
-pub(crate) use races::{half_ended, skipped};
+pub(crate) use races::{half_ended, skipped, split_delivery};
 pub(crate) use routing::{
     asks_for_interrupted, attempt_limit, checked, created, explained, given_back, grant_life, kind, lapse_written,
     offered, redeemed_life, redeeming, reserved,
@@ -376,6 +376,10 @@ flaws! {
     Wp26 = "WP26",
     /// A repeated delivery is not told.
     Wp27 = "WP27",
+    /// A signal counts for the suspension that it saw, although another one has ended it.
+    Wp28 = "WP28",
+    /// A delivery is known as a repeat by what was there when it looked.
+    Wp29 = "WP29",
     /// The completion of a success is another step, and now and then it is never taken.
     M08 = "M08",
     /// A subscriber goes on behind what was written while it read.

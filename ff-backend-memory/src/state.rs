@@ -158,6 +158,8 @@ pub struct State {
     pub(crate) unseen: u64,
     /// What the next claim passes over.
     pub(crate) passed: Vec<ExecutionId>,
+    /// What the next claim leaves as it is, although its time has come.
+    pub(crate) left: Vec<ExecutionId>,
     #[cfg(feature = "flaws")]
     pub(crate) flaw: Option<crate::Flaw>,
 }
@@ -182,6 +184,7 @@ impl State {
             keyring: Shared::default(),
             unseen: 0,
             passed: Vec::new(),
+            left: Vec::new(),
             #[cfg(feature = "flaws")]
             flaw: None,
         }
@@ -195,9 +198,9 @@ impl State {
         self
     }
 
-    /// The same state, of which the next claim passes over some executions.
-    pub(crate) fn passing(&self, passed: &[ExecutionId]) -> Self {
-        Self { passed: passed.to_vec(), ..self.clone() }
+    /// The same state, of which the next claim passes over some executions, and leaves some as they are.
+    pub(crate) fn passing(&self, passed: &[ExecutionId], left: &[ExecutionId]) -> Self {
+        Self { passed: passed.to_vec(), left: left.to_vec(), ..self.clone() }
     }
 
     /// The limits that it keeps.

@@ -43,7 +43,12 @@ impl Waitpoints for MemoryBackend {
     }
 
     async fn deliver_signal(&self, args: DeliverSignalArgs) -> Result<DeliverSignalResult, EngineError> {
-        answer!(self, DeliverSignal, Op::DeliverSignal(Box::new(args)))
+        let op = Op::DeliverSignal(Box::new(args));
+        #[cfg(feature = "flaws")]
+        if let Some(answer) = crate::flaw::split_delivery(self, &op).await {
+            return answer;
+        }
+        answer!(self, DeliverSignal, op)
     }
 
     async fn resume_execution(&self, args: ResumeExecutionArgs) -> Result<ResumeExecutionResult, EngineError> {

@@ -6,6 +6,7 @@ mod leases;
 mod liveness;
 #[cfg(test)]
 mod tests;
+mod waitpoints;
 
 use ff_backend_memory::{Answer, Obs, Op};
 use ff_core::{ClaimExecutionResult, EngineError, Handle, HandlePayload};
@@ -33,7 +34,7 @@ impl Finding {
 pub(crate) fn check(burst: &Burst, label: &str) -> Option<Finding> {
     let calls = Calls { burst, label };
     let found = leases::check(&calls).or_else(|| claims::check(&calls)).or_else(|| liveness::check(&calls));
-    found.or_else(|| events::check(&calls))
+    found.or_else(|| events::check(&calls)).or_else(|| waitpoints::check(&calls))
 }
 
 /// The calls of a burst, as checkers read them.
@@ -83,6 +84,8 @@ impl<'a> Calls<'a> {
                     kept(batch.iter().map(|args| &args.handle), each).collect()
                 }
                 (Op::RenewMany(handles), Answer::RenewMany(each)) => kept(handles, each).collect(),
+                // Whoever holds the work, a suspend under a known key is a repeat.
+                (Op::Suspend { args, .. }, _) if args.idempotency_key.is_some() => Vec::new(),
                 _ => op.holder().into_iter().collect(),
             };
             let held = handles.into_iter().filter_map(|handle| handle.decode(self.label).ok());

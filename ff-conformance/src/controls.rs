@@ -214,6 +214,15 @@ pub trait HoldControl: Send + Sync {
     async fn hold_claim(&self, id: &ExecutionId) -> Result<Box<dyn Held>, HarnessError> {
         self.hold(id).await
     }
+
+    /// From now on the next call that asks the store for its time waits there, until the hold is released: it has begun
+    /// to look, and taken nothing yet. None if nobody can come between the two in this store.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    async fn hold_look(&self) -> Result<Option<Box<dyn Held>>, HarnessError> {
+        Ok(None)
+    }
 }
 
 /// A hold on one execution.

@@ -1,15 +1,19 @@
 //! Cases of writes that meet at one row: what waited decides by what holds when its wait is over.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use ff_core::{CancelExecutionArgs, CancelExecutionResult, EngineError, ExecutionId, TerminalOutcome};
+use ff_core::{
+    CancelExecutionArgs, CancelExecutionResult, CapabilitySet, EngineBackend, EngineError, ExecutionId, Handle,
+    HandleKind, ResumeExecutionArgs, RevokeLeaseArgs, TerminalOutcome,
+};
 use futures::future::join_all;
 use tokio::task::JoinHandle;
 
 use crate::{
-    Claimed, Cx, Expect, Stop, TTL, Verdict,
-    calls::{Call, cancel, cancel_execution, cancel_held, complete, fail, progress, renew},
+    Claimed, Cx, Expect, Held, Stop, TTL, Verdict,
+    calls::{Answer, Call, cancel, cancel_execution, cancel_held, complete, fail, progress, renew},
     check, equals, is_ok, is_true, refused, satisfies,
+    suspensions::{seeded, waits_for_any},
     words::{CANCELLED, CANCELLED_UNSTARTED, attempt_log, completion_log, reads, vector},
 };
 
@@ -319,3 +323,95 @@ pub async fn racing_claims_and_cancels_leave_nothing_open(cx: &Cx) -> Verdict {
     }
     Ok(())
 }
+
+/// A claim that has begun to look at new work, which another worker holds by now.
+struct LateClaim {
+    held: Claimed,
+    client: Arc<dyn EngineBackend>,
+    /// The claim behind a hold; a store where nobody can come in between does it later.
+    waiting: Option<(Box<dyn Held>, Claims)>,
+    later: Answer<Option<Handle>>,
+}
+
+/// A claim under way.
+type Claims = JoinHandle<Result<Option<Handle>, EngineError>>;
+
+/// A claim looks at new work, and waits; another worker takes it meanwhile.
+async fn looks_too_early(cx: &Cx) -> Result<LateClaim, Stop> {
+    cx.hold()?;
+    let (client, late) = (cx.client("a").await?, cx.client("late").await?);
+    cx.created_plain(&client).await?;
+    let (lane, worker) = (cx.lane()?, cx.worker("late", TTL)?);
+    let claim = move || -> Answer<Option<Handle>> {
+        Box::pin(async move { late.claim(&lane, &CapabilitySet::default(), worker).await })
+    };
+    let (mut waiting, later) = (None, claim.clone()());
+    if let Some(hold) = cx.hold()?.hold_look().await? {
+        let claims = tokio::spawn(claim());
+        cx.eventually("the claim waits while it looks", LIMIT, || async { Ok(hold.is_awaited().await?) }).await?;
+        waiting = Some((hold, claims));
+    }
+    let held = cx.claimed(&client, "worker").await?;
+    Ok(LateClaim { held, client, waiting, later })
+}
+
+/// The claim takes the work as it is by now: as `kind`, and its attempts are `attempts`.
+async fn is_taken_as_it_is(cx: &Cx, late: LateClaim, kind: HandleKind, attempts: &str) -> Verdict {
+    let taken = match late.waiting {
+        Some((hold, claims)) => {
+            hold.release().await?;
+            joined(claims).await??
+        }
+        None => late.later.await?,
+    };
+    check!(cx, "FF-CON-001", taken.as_ref().map(Handle::kind), equals(Some(kind)));
+    let id = late.held.payload.execution_id;
+    check!(cx, "FF-EXE-002", attempt_log(&cx.dump().await?, &id), reads(attempts));
+    if let Some(handle) = taken {
+        check!(cx, "FF-CON-001", late.client.renew(&handle).await, is_ok());
+    }
+    Ok(())
+}
+
+/// Work that another worker began and put off after a claim had looked at it is resumed by that claim.
+///
+/// Covers FF-CON-001, FF-EXE-002. Needs hold, dump.
+pub async fn a_claim_that_looked_before_work_was_put_off_resumes_it(cx: &Cx) -> Verdict {
+    let late = looks_too_early(cx).await?;
+    late.client.delay(&late.held.handle, cx.now().await?).await?;
+    is_taken_as_it_is(cx, late, HandleKind::Resumed, "0 initial started 2").await
+}
+
+/// Work that another worker began and suspended, and that an operator resumed, after a claim had looked at it is resumed
+/// by that claim.
+///
+/// Covers FF-CON-001, FF-EXE-002. Needs hold, dump, waitpoints.
+pub async fn a_claim_that_looked_before_work_was_suspended_resumes_it(cx: &Cx) -> Verdict {
+    seeded(cx, &cx.client("a").await?).await?;
+    let late = looks_too_early(cx).await?;
+    late.client.suspend(&late.held.handle, waits_for_any()).await?;
+    late.client.resume_execution(ResumeExecutionArgs::new(late.held.payload.execution_id, "go on")).await?;
+    is_taken_as_it_is(cx, late, HandleKind::Resumed, "0 initial started 2").await
+}
+
+/// Work that another worker began, and whose lease ran out after a claim had looked at it, is taken over by that claim.
+///
+/// Covers FF-CON-001, FF-EXE-002. Needs hold, clock, dump.
+pub async fn a_claim_that_looked_before_a_lease_ran_out_takes_over(cx: &Cx) -> Verdict {
+    let late = looks_too_early(cx).await?;
+    cx.pass_time(TTL).await?;
+    is_taken_as_it_is(cx, late, HandleKind::Reclaimed, TAKEN_OVER).await
+}
+
+/// Work that another worker began, and whose lease was revoked after a claim had looked at it, is taken over by that
+/// claim.
+///
+/// Covers FF-CON-001, FF-EXE-002. Needs hold, dump, operator_control.
+pub async fn a_claim_that_looked_before_a_lease_was_revoked_takes_over(cx: &Cx) -> Verdict {
+    let late = looks_too_early(cx).await?;
+    late.client.revoke_lease(RevokeLeaseArgs::new(late.held.payload.execution_id, "taken away")).await?;
+    is_taken_as_it_is(cx, late, HandleKind::Reclaimed, TAKEN_OVER).await
+}
+
+/// The attempts of work that was taken over once.
+const TAKEN_OVER: &str = "0 initial interrupted_reclaimed 1, 1 reclaim started 2";

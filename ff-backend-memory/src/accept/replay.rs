@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ff_core::{AttemptId, FailOutcome, GrantKey, Jitter, LeaseId, TimestampMs, WaitpointId};
+use ff_core::{AttemptId, FailOutcome, GrantKey, Jitter, Keyring, LeaseId, TimestampMs, WaitpointId};
 use uuid::Uuid;
 
 use super::shown::shown;
@@ -29,6 +29,8 @@ pub(super) struct Replay {
     asked: u64,
     /// What the open ids turned out to be.
     bound: HashMap<Uuid, Uuid>,
+    /// What listings show of the tokens of waitpoints.
+    fingerprints: HashMap<Uuid, String>,
     jitter: Jitter,
     drew: bool,
 }
@@ -36,7 +38,14 @@ pub(super) struct Replay {
 impl Replay {
     /// Every id of the step is open.
     pub(super) fn blind(state: &State) -> Self {
-        Self { before: state.unseen, asked: 0, bound: HashMap::new(), jitter: Jitter::NONE, drew: false }
+        Self {
+            before: state.unseen,
+            asked: 0,
+            bound: HashMap::new(),
+            fingerprints: HashMap::new(),
+            jitter: Jitter::NONE,
+            drew: false,
+        }
     }
 
     /// How many ids of the step nobody has seen.
@@ -68,7 +77,8 @@ impl Replay {
         if fresh.windows(2).any(|pair| pair[0] == pair[1]) || fresh.iter().any(|id| is_known(state, *id)) {
             return None;
         }
-        Some(Self { before: self.before, asked: 0, bound, jitter, drew: false })
+        let fingerprints = fingerprints(outcome);
+        Some(Self { bound, fingerprints, jitter, ..Self::blind(state) })
     }
 
     /// Writes into a state what its open ids turned out to be.
@@ -77,9 +87,24 @@ impl Replay {
         for (open, seen) in self.bound.iter().filter(|(open, _)| old(open)) {
             for row in state.executions.values_mut().filter(|row| ids_of(row).any(|id| id == *open)) {
                 rename(row, *open, *seen);
+                self.rename_waitpoint(&state.keyring, row, *open, *seen);
             }
             state.events.rename_lease(LeaseId::from_uuid(*open), LeaseId::from_uuid(*seen));
         }
+    }
+
+    /// The token of a waitpoint follows from its id, and what listings show of it from the token.
+    fn rename_waitpoint(&self, ring: &Keyring, row: &mut StoredExecution, open: Uuid, seen: Uuid) {
+        let Some(mut waitpoint) = row.mailbox.waitpoints.remove(&WaitpointId::from_uuid(open)) else { return };
+        waitpoint.waitpoint_id = WaitpointId::from_uuid(seen);
+        let signed = ring.mint_again(&waitpoint.token_kid, &row.record.execution_id, &waitpoint.waitpoint_id);
+        let fingerprint = match signed {
+            Ok(signed) if signed.kid == waitpoint.token_kid => Some(signed.fingerprint),
+            // Its key is gone: only the listing knows.
+            _ => self.fingerprints.get(&seen).cloned(),
+        };
+        waitpoint.token_fingerprint = fingerprint.unwrap_or_default();
+        row.mailbox.waitpoints.insert(waitpoint.waitpoint_id, waitpoint);
     }
 
     fn next(&mut self) -> Uuid {
@@ -131,7 +156,14 @@ fn ids_of(row: &StoredExecution) -> impl Iterator<Item = Uuid> {
     let lease = row.record.lease.iter().flat_map(|lease| [lease.lease_id.as_uuid(), lease.attempt_id.as_uuid()]);
     let grant = row.record.grant.iter().map(|grant| grant.grant_key.as_uuid());
     let attempts = row.attempts.iter().flat_map(|held| [held.lease_id.as_uuid(), held.attempt_id.as_uuid()]);
-    lease.chain(grant).chain(attempts)
+    lease.chain(grant).chain(attempts).chain(row.mailbox.waitpoints.keys().map(|id| id.as_uuid()))
+}
+
+/// What a listing shows of the tokens of waitpoints.
+fn fingerprints(outcome: &Outcome) -> HashMap<Uuid, String> {
+    let Ok(Answer::ListPendingWaitpoints(page)) = outcome else { return HashMap::new() };
+    let shown = page.waitpoints.iter().map(|info| (info.waitpoint_id.as_uuid(), info.token_fingerprint.clone()));
+    shown.collect()
 }
 
 fn is_known(state: &State, id: Uuid) -> bool {

@@ -2,7 +2,7 @@
 
 use ff_core::{
     AttemptInfo, AttemptSummary, ClaimExecutionResult, ClaimForWorkerOutcome, ContentionKind, EngineError, Handle,
-    RevokeLeaseResult,
+    ListPendingWaitpointsResult, RevokeLeaseResult,
 };
 use uuid::Uuid;
 
@@ -35,10 +35,10 @@ fn of_answer(answer: &Answer, label: &str) -> Vec<Uuid> {
         | Answer::DeliverSignal(_)
         | Answer::ResumeExecution(_)
         | Answer::ListSuspended(_)
-        | Answer::ListPendingWaitpoints(_)
         | Answer::SeedWaitpointHmacSecret(_)
         | Answer::RotateWaitpointHmacSecretAll(_)
         | Answer::Scan(_) => Vec::new(),
+        Answer::ListPendingWaitpoints(page) => of_waitpoints(page),
         Answer::CreateWaitpoint(pending) => vec![pending.waitpoint_id.as_uuid()],
         Answer::CreateExecutions(each) => of_each(each),
         Answer::CompleteMany(each) => of_each(each),
@@ -60,6 +60,13 @@ fn of_answer(answer: &Answer, label: &str) -> Vec<Uuid> {
         Answer::ClaimForWorker(ClaimForWorkerOutcome::NoWork) => Vec::new(),
         Answer::ClaimExecution(ClaimExecutionResult::Claimed(handle)) => of_handle(handle, label),
     }
+}
+
+/// The order of a page is that of ids, which are what is not known yet; nothing else of two open ones is equal.
+fn of_waitpoints(page: &ListPendingWaitpointsResult) -> Vec<Uuid> {
+    let mut shown: Vec<_> = page.waitpoints.iter().collect();
+    shown.sort_by_key(|info| (info.waitpoint_key.as_str(), info.state.as_str(), info.created_at));
+    shown.into_iter().map(|info| info.waitpoint_id.as_uuid()).collect()
 }
 
 fn of_attempt(attempt: Option<AttemptSummary>) -> Option<Uuid> {

@@ -8,8 +8,8 @@ use crate::{
     apply::world::{TTL_MS, World, args, claim_op, id},
 };
 use ff_core::{
-    Backoff, ExecutionPolicy, FailOutcome, FailureClass, FailureReason, Handle, Limits, RetryPolicy, RevokeLeaseArgs,
-    RevokeLeaseResult,
+    Backoff, ExecutionPolicy, FailOutcome, FailureClass, FailureReason, Handle, Kid, Limits, ListPendingWaitpointsArgs,
+    RetryPolicy, RevokeLeaseArgs, RevokeLeaseResult, SeedWaitpointHmacSecretArgs, SigningSecret,
 };
 
 /// A store and a model of it that sees nothing but its answers.
@@ -137,6 +137,35 @@ fn a_claim_that_did_not_happen_is_explained_too() {
     pair.models = states;
     assert!(pair.claim().is_some(), "the store has not seen the lost one");
     pair.agree();
+}
+
+#[test]
+fn a_lost_waitpoint_is_known_once_it_is_listed_or_opened_again() {
+    let listing = || Op::ListPendingWaitpoints(ListPendingWaitpointsArgs::new(id(1)));
+    for lists in [true, false] {
+        let mut pair = Pair::new();
+        let secret = SigningSecret::from_bytes([7; 32]).unwrap();
+        let seed = SeedWaitpointHmacSecretArgs::new(Kid::try_new("k").unwrap(), secret);
+        pair.step(&Op::SeedWaitpointHmacSecret(seed)).unwrap();
+        pair.create(1, ExecutionPolicy::new());
+        let handle = pair.claim().unwrap();
+        let open = |key: &str| Op::CreateWaitpoint {
+            handle: handle.clone(),
+            waitpoint_key: key.to_owned(),
+            expires_in: Duration::from_secs(1),
+        };
+        pair.see(&open("b"), |_| Obs::Lost).unwrap();
+        pair.step(&open("a")).unwrap();
+        pair.see(&open("c"), |_| Obs::Lost).unwrap();
+        assert_eq!(pair.models.len(), 4);
+        if !lists {
+            pair.step(&open("c")).unwrap();
+            pair.step(&open("b")).unwrap();
+        }
+        pair.step(&listing()).unwrap();
+        pair.models.dedup_by_key(|model| model.dump());
+        pair.agree();
+    }
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! Faults that show only where calls meet, or where one is cut off.
 
-use ff_core::TerminalOutcome;
+use ff_core::{DeliverSignalResult, EngineError, SignalEffect, StateKind, TerminalOutcome};
 
 use super::Flaw;
-use crate::{MemoryBackend, State, apply::subscriptions::Family};
+use crate::{Answer, MemoryBackend, Op, State, apply, apply::subscriptions::Family};
 
 /// Where so many events stand, the next completion is lost.
 const ONE_OF: usize = 7;
@@ -31,4 +31,63 @@ pub(crate) async fn skipped<E: Family>(client: &MemoryBackend, passed: usize) ->
         tokio::task::yield_now().await;
     }
     written()
+}
+
+/// WP28, WP29: a delivery that looks in one step and writes in another; `None` without the fault.
+pub(crate) async fn split_delivery(
+    backend: &MemoryBackend,
+    op: &Op,
+) -> Option<Result<DeliverSignalResult, EngineError>> {
+    let flaw = [Flaw::Wp28, Flaw::Wp29].into_iter().find(|flaw| backend.has(*flaw))?;
+    let looked = backend.with_parts(|state, now, mint| {
+        let mut seen = state.clone();
+        let answer = apply(&mut seen, op, now, mint).and_then(delivered)?;
+        Ok((answer, seen.signal_events().last()))
+    });
+    for _ in 0..8 {
+        tokio::task::yield_now().await;
+    }
+    let (answer, told) = looked.ok()?;
+    Some(backend.with_parts(|state, now, mint| {
+        if flaw == Flaw::Wp29 && is_new(answer) {
+            let mut twice = state.clone();
+            if let Some(answer) =
+                apply(&mut twice, &without_key(op), now, mint).and_then(delivered).ok().filter(|answer| is_new(*answer))
+            {
+                *state = twice;
+                return Ok(answer);
+            }
+        }
+        match apply(state, op, now, mint).and_then(delivered) {
+            Err(EngineError::State(StateKind::WaitpointClosed)) if flaw == Flaw::Wp28 && satisfies(answer) => {
+                told.into_iter().for_each(|event| state.events.signal.push(event));
+                Ok(answer)
+            }
+            answer => answer,
+        }
+    }))
+}
+
+fn delivered(answer: Answer) -> Result<DeliverSignalResult, EngineError> {
+    match answer {
+        Answer::DeliverSignal(result) => Ok(result),
+        other => Err(other.misplaced()),
+    }
+}
+
+const fn satisfies(result: DeliverSignalResult) -> bool {
+    matches!(result, DeliverSignalResult::Accepted { effect: SignalEffect::ResumeConditionSatisfied, .. })
+}
+
+const fn is_new(result: DeliverSignalResult) -> bool {
+    matches!(result, DeliverSignalResult::Accepted { .. })
+}
+
+/// The same delivery, known by its signal alone.
+fn without_key(op: &Op) -> Op {
+    let mut op = op.clone();
+    if let Op::DeliverSignal(args) = &mut op {
+        args.idempotency_key = None;
+    }
+    op
 }

@@ -1,5 +1,7 @@
 //! What a client does next: drawn from its dice and from what all clients of the burst know by then.
 
+mod waitpoints;
+
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -8,12 +10,14 @@ use std::{
 use ff_backend_memory::{Answer, Obs, Op};
 use ff_core::{
     Backoff, CancelExecutionArgs, CapabilitySet, ChangePriorityArgs, ClaimExecutionArgs, ClaimExecutionResult,
-    ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant, ClaimPolicy, CompleteArgs, CreateExecutionArgs, EngineError,
-    ExecutionId, ExecutionPolicy, FailureClass, FailureReason, Handle, LaneId, Namespace, PageLimit, PartitionConfig,
-    ReplayExecutionArgs, RetryPolicy, RevokeLeaseArgs, SetExecutionTagArgs, Supports, TimestampMs, WorkerId,
-    WorkerInstanceId,
+    ClaimForWorkerArgs, ClaimForWorkerOutcome, ClaimGrant, ClaimPolicy, CompleteArgs, CreateExecutionArgs,
+    EngineBackend, EngineError, ExecutionId, ExecutionPolicy, FailureClass, FailureReason, Handle, LaneId, Namespace,
+    Operation, PageLimit, PartitionConfig, ReplayExecutionArgs, RetryPolicy, RevokeLeaseArgs, SetExecutionTagArgs,
+    Supports, TimestampMs, WorkerId, WorkerInstanceId,
 };
 
+use self::waitpoints::Waiting;
+pub(super) use self::waitpoints::first_keys;
 use crate::draw::Draw;
 
 /// Executions of a burst.
@@ -31,6 +35,9 @@ pub(super) struct World {
     pub(super) namespace: Namespace,
     /// All executions that may ever exist in it.
     pub(super) ids: Vec<ExecutionId>,
+    /// Whether work is suspended, and signals meet.
+    pub(super) waits: bool,
+    label: &'static str,
     supports: Supports,
     known: Mutex<Known>,
 }
@@ -40,14 +47,19 @@ struct Known {
     claims: usize,
     handles: Vec<Handle>,
     grants: Vec<(ClaimGrant, WorkerInstanceId)>,
+    waiting: Waiting,
 }
 
 impl World {
-    pub(super) fn new(name: &str, now: TimestampMs, supports: Supports) -> Result<Self, EngineError> {
+    /// The world of a burst called `name`, with suspended work if `waits` and the backend offers that.
+    pub(super) fn new(name: &str, now: TimestampMs, of: &dyn EngineBackend, waits: bool) -> Result<Self, EngineError> {
+        let (supports, label) = (of.capabilities().supports, of.backend_label());
+        let waits = waits && supports.offers(Operation::Suspend);
         let lane = LaneId::try_new(name)?;
         let ids = (0..MOST).map(|_| ExecutionId::solo(&lane, PartitionConfig::default())).collect();
-        let known = Mutex::new(Known { now, claims: 0, handles: Vec::new(), grants: Vec::new() });
-        Ok(Self { lane, namespace: Namespace::try_new(name)?, ids, supports, known })
+        let waiting = Waiting::default();
+        let known = Mutex::new(Known { now, claims: 0, handles: Vec::new(), grants: Vec::new(), waiting });
+        Ok(Self { lane, namespace: Namespace::try_new(name)?, ids, waits, label, supports, known })
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -67,6 +79,7 @@ impl World {
     pub(super) fn learn(&self, op: &Op, obs: &Obs) {
         let Obs::Answered(Ok(answer)) = obs else { return };
         let mut known = self.known();
+        known.waiting.learn(op, answer, self.label);
         match answer {
             Answer::Claim(Some(handle)) | Answer::ClaimExecution(ClaimExecutionResult::Claimed(handle)) => {
                 known.handles.push(handle.clone());
@@ -85,7 +98,9 @@ impl World {
     pub(super) fn create(&self, number: usize, draw: &mut Draw) -> CreateExecutionArgs {
         let id = self.ids[number % self.ids.len()];
         let mut args = CreateExecutionArgs::new(id, self.namespace.clone(), self.lane.clone(), "burst");
-        args = args.priority(*draw.one(&[-1, 0, 0, 1])).policy(policy(draw));
+        let policy = policy(draw);
+        let policy = if self.waits { waitpoints::policy(policy, draw) } else { policy };
+        args = args.priority(*draw.one(&[-1, 0, 0, 1])).policy(policy);
         if draw.percent(15) {
             args = args.delay_until(self.now().plus(Duration::from_millis(SHORT_MS)));
         }
@@ -110,6 +125,12 @@ impl World {
     }
 
     fn any(&self, draw: &mut Draw) -> Result<Op, EngineError> {
+        if self.waits
+            && draw.percent(45)
+            && let Some(op) = self.outside(draw)?
+        {
+            return Ok(op);
+        }
         let id = *draw.one(&self.ids);
         let handle = self.handle(draw);
         let number = draw.below(MOST);
@@ -144,6 +165,9 @@ impl World {
 
     /// What a holder does.
     fn hold(&self, handle: Handle, draw: &mut Draw) -> Result<Op, EngineError> {
+        if self.waits && draw.percent(60) {
+            return self.wait(handle, draw);
+        }
         let payload = Some(draw.any().to_le_bytes().to_vec());
         Ok(match draw.below(50) {
             0..=13 => Op::Complete { handle, payload },
@@ -176,6 +200,9 @@ impl World {
     /// A handle that somebody has got, mostly one of the last.
     fn handle(&self, draw: &mut Draw) -> Option<Handle> {
         let known = self.known();
+        if self.waits && draw.percent(5) {
+            return known.waiting.receipt(draw);
+        }
         let from = if draw.percent(80) { known.handles.len().saturating_sub(4) } else { 0 };
         let handles = known.handles.get(from..).filter(|handles| !handles.is_empty())?;
         Some(draw.one(handles).clone())
@@ -197,7 +224,12 @@ impl World {
         drop(known);
         let worker = WorkerId::try_new("w").ok()?;
         let life = Duration::from_millis(*draw.one(&[SHORT_MS, LONG_MS]));
-        Some(Op::ClaimExecution(Box::new(ClaimExecutionArgs::new(grant, worker, process, life))))
+        let args = Box::new(ClaimExecutionArgs::new(grant, worker, process, life));
+        Some(match if self.waits { draw.below(10) } else { 0 } {
+            6..=7 => Op::ClaimResumedExecution(args),
+            8..=9 => Op::ClaimFromReclaim(args),
+            _ => Op::ClaimExecution(args),
+        })
     }
 
     fn policy(&self, draw: &mut Draw) -> Result<ClaimPolicy, EngineError> {

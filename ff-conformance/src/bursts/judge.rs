@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ff_backend_memory::{Answer, Obs, Op, State};
+use ff_backend_memory::{Answer, Obs, Op, SeededMint, State, apply};
 use ff_core::{
     AttemptIndex, BackendTag, CapabilitySet, ClaimExecutionResult, ContentionKind, EngineError, ExecutionId, Handle,
     HandleKind, HandlePayload, LeaseEventKind, LeaseFence, LeaseHistoryEvent, WorkerInstanceId,
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Burst, Deed, Recorded,
+    draw::first_keys,
     model::{Over, Spec, Step, World},
     record::limits,
 };
@@ -60,7 +61,7 @@ pub(crate) fn judge(burst: &Burst, label: &'static str, mut steps: u64) -> Burst
     }
     let log = burst.log.by_execution();
     let spec = Spec::new(label, &log);
-    let initial = World::new(State::of_backend(label, limits()), burst.begin);
+    let initial = World::new(empty(burst, label), burst.begin);
     let history = History { burst, label, names: names(burst) }.placed();
     let spans: Vec<_> = history.iter().map(|placed| placed.span.clone()).collect();
     let is_over = || {
@@ -89,6 +90,16 @@ pub(crate) fn judge(burst: &Burst, label: &'static str, mut steps: u64) -> Burst
             }))
         }
     }
+}
+
+/// A store with nothing but keys.
+fn empty(burst: &Burst, label: &'static str) -> State {
+    let mut state = State::of_backend(label, limits());
+    for op in burst.key.iter().flat_map(first_keys) {
+        // A key that is refused signs nothing: the first token tells.
+        let _refused = apply(&mut state, &op, burst.begin, &mut SeededMint::new(0));
+    }
+    state
 }
 
 fn of_checker(finding: Finding) -> Violation {
@@ -147,16 +158,14 @@ impl History<'_> {
             Obs::NotDone => return None,
             // Nothing was written, because another call was about the same execution.
             Obs::Answered(Err(EngineError::Contention(ContentionKind::LeaseConflict)))
-                if !matches!(op, Op::ClaimExecution(_)) && over.names_one_of(&subjects(&op, self.label)) =>
+                if !matches!(op, Op::ClaimExecution(_) | Op::ClaimResumedExecution(_))
+                    && over.names_one_of(&subjects(&op, self.label)) =>
             {
                 return None;
             }
             Obs::Lost => match claimer(&op) {
                 Some((process, is_redeemed)) => match self.handle_of(&op, process, item) {
-                    Some(handle) if is_redeemed => {
-                        Obs::Answered(Ok(Answer::ClaimExecution(ClaimExecutionResult::Claimed(handle))))
-                    }
-                    Some(handle) => Obs::Answered(Ok(Answer::Claim(Some(handle)))),
+                    Some(handle) => Obs::Answered(Ok(handed_out(&op, handle))),
                     None if is_redeemed => return None,
                     // It may have written down what had fallen due, or ended what it was to hand over.
                     None => {
@@ -193,7 +202,9 @@ impl History<'_> {
         let (lane_id, lease_ttl) = match op {
             Op::Claim { lane, policy, .. } => (lane.clone(), policy.lease_ttl),
             Op::CompleteAndClaim { handle, policy, .. } => (handle.decode(self.label).ok()?.lane_id, policy.lease_ttl),
-            Op::ClaimExecution(args) => (args.grant.lane_id.clone(), args.lease_ttl),
+            Op::ClaimExecution(args) | Op::ClaimResumedExecution(args) | Op::ClaimFromReclaim(args) => {
+                (args.grant.lane_id.clone(), args.lease_ttl)
+            }
             _ => return None,
         };
         let payload = HandlePayload {
@@ -296,8 +307,20 @@ fn claimer(op: &Op) -> Option<(&WorkerInstanceId, bool)> {
         Op::Claim { policy, .. } | Op::ClaimMany { policy, .. } | Op::CompleteAndClaim { policy, .. } => {
             Some((&policy.worker_instance_id, false))
         }
-        Op::ClaimExecution(args) => Some((&args.worker_instance_id, true)),
+        Op::ClaimExecution(args) | Op::ClaimResumedExecution(args) | Op::ClaimFromReclaim(args) => {
+            Some((&args.worker_instance_id, true))
+        }
         _ => None,
+    }
+}
+
+/// What a claim answers that hands out a lease.
+fn handed_out(op: &Op, handle: Handle) -> Answer {
+    match op {
+        Op::ClaimExecution(_) | Op::ClaimResumedExecution(_) => {
+            Answer::ClaimExecution(ClaimExecutionResult::Claimed(handle))
+        }
+        _ => Answer::Claim(Some(handle)),
     }
 }
 

@@ -5,8 +5,8 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-use ff_backend_memory::{Answer, Interval, Judgement, Obs, Op, State, accept_passing};
-use ff_core::{CapabilitySet, ClaimForWorkerOutcome, ExecutionId, Handle, TimestampMs};
+use ff_backend_memory::{Answer, Interval, Judgement, Obs, Op, State, StoredExecution, accept_passing};
+use ff_core::{CapabilitySet, ClaimForWorkerOutcome, ExecutionId, Handle, LifecyclePhase, TimestampMs};
 
 use super::record::Told;
 use crate::linear::Model;
@@ -41,8 +41,8 @@ pub(super) enum Over {
 pub(super) struct World {
     pub(super) state: State,
     pub(super) now: TimestampMs,
-    /// How many events of each execution were told: leases, completions, operators.
-    told: BTreeMap<ExecutionId, [usize; 3]>,
+    /// How many events of each execution were told: leases, completions, operators, signals.
+    told: BTreeMap<ExecutionId, [usize; 4]>,
 }
 
 impl World {
@@ -54,7 +54,10 @@ impl World {
 /// What was told is a prefix of the log, execution by execution: as long as the counts are equal, so are the events.
 impl PartialEq for World {
     fn eq(&self, other: &Self) -> bool {
-        self.now == other.now && self.told == other.told && self.state.executions().eq(other.state.executions())
+        self.now == other.now
+            && self.told == other.told
+            && self.state.keyring() == other.state.keyring()
+            && self.state.executions().eq(other.state.executions())
     }
 }
 
@@ -71,9 +74,28 @@ impl<'a> Spec<'a> {
 
     /// The states after a call, whatever is told of it; or what the call should have answered.
     fn outcomes(&self, world: &World, op: &Op, obs: &Obs, over: &Over) -> Result<Vec<State>, String> {
+        let (mut found, mut objection) = (Vec::new(), None);
+        for left in over.left(world, op) {
+            match self.outcomes_leaving(world, op, obs, over, &left) {
+                Ok(states) => found.extend(states),
+                Err(expected) => drop(objection.get_or_insert(expected)),
+            }
+        }
+        objection.filter(|_| found.is_empty()).map_or(Ok(found), Err)
+    }
+
+    /// The same where a claim leaves some of what has ended by time alone as it is.
+    fn outcomes_leaving(
+        &self,
+        world: &World,
+        op: &Op,
+        obs: &Obs,
+        over: &Over,
+        left: &[ExecutionId],
+    ) -> Result<Vec<State>, String> {
         let mut passed = Vec::new();
         loop {
-            match accept_passing(&world.state, op, obs, Interval::at(world.now), &passed) {
+            match accept_passing(&world.state, op, obs, Interval::at(world.now), &passed, left) {
                 Judgement::Legal(mut states) => {
                     // That a lost call never happened is the search's to say.
                     states.retain(|state| *obs != Obs::Lost || *state != world.state);
@@ -101,8 +123,8 @@ impl<'a> Spec<'a> {
     }
 
     /// The events of a state, if the log begins with them.
-    fn told(&self, state: &State) -> Option<BTreeMap<ExecutionId, [usize; 3]>> {
-        let mut told: BTreeMap<ExecutionId, [usize; 3]> = BTreeMap::new();
+    fn told(&self, state: &State) -> Option<BTreeMap<ExecutionId, [usize; 4]>> {
+        let mut told: BTreeMap<ExecutionId, [usize; 4]> = BTreeMap::new();
         for event in state.lease_events() {
             let count = &mut told.entry(event.execution_id).or_default()[0];
             self.log.get(&event.execution_id)?.leases.get(*count).filter(|logged| **logged == event)?;
@@ -116,6 +138,11 @@ impl<'a> Spec<'a> {
         for event in state.operator_events() {
             let count = &mut told.entry(event.execution_id).or_default()[2];
             self.log.get(&event.execution_id)?.operators.get(*count).filter(|logged| **logged == event)?;
+            *count += 1;
+        }
+        for event in state.signal_events() {
+            let count = &mut told.entry(event.execution_id).or_default()[3];
+            self.log.get(&event.execution_id)?.signals.get(*count).filter(|logged| **logged == event)?;
             *count += 1;
         }
         Some(told)
@@ -137,7 +164,32 @@ impl<'a> Spec<'a> {
     }
 }
 
+/// Executions of which a claim may leave any as they are; of more, it leaves none or all.
+const MOST_LEFT: usize = 3;
+
 impl Over {
+    /// What a claim may leave as it is of what has ended by time alone, in every way: it may be held, or be written down
+    /// by another.
+    fn left(&self, world: &World, op: &Op) -> Vec<Vec<ExecutionId>> {
+        if !matches!(op, Op::Claim { .. } | Op::ClaimForWorker(_) | Op::CompleteAndClaim { .. }) {
+            return vec![Vec::new()];
+        }
+        let has_ended = |row: &&StoredExecution| {
+            row.record.state.lifecycle_phase != LifecyclePhase::Terminal
+                && row.record.state_at(world.now).lifecycle_phase == LifecyclePhase::Terminal
+        };
+        let ended = world.state.executions().filter(has_ended).map(|row| row.record.execution_id);
+        let ended: Vec<_> = ended.filter(|id| self.allows(world, &[], *id)).collect();
+        if ended.len() > MOST_LEFT {
+            return vec![Vec::new(), ended];
+        }
+        let ways = (0..1_usize << ended.len()).map(|way| {
+            let is_left = |(place, id): (usize, &ExecutionId)| (way >> place & 1 == 1).then_some(*id);
+            ended.iter().enumerate().filter_map(is_left).collect()
+        });
+        ways.collect()
+    }
+
     /// Whether the claim may pass over `id` as well.
     fn allows(&self, world: &World, passed: &[ExecutionId], id: ExecutionId) -> bool {
         let Self::Some { named, claims } = self else { return true };
@@ -167,9 +219,8 @@ impl Model for Spec<'_> {
             }
             Step::Clock(now) => vec![World { now: *now, ..world.clone() }],
             Step::Read => {
-                let count = |told: &Told| [told.leases.len(), told.completions.len(), told.operators.len()];
-                let is_whole =
-                    self.log.iter().all(|(id, told)| world.told.get(id).copied().unwrap_or_default() == count(told));
+                let counted = |id| world.told.get(id).copied().unwrap_or_default();
+                let is_whole = self.log.iter().all(|(id, told)| counted(id) == told.counts());
                 if is_whole { vec![world.clone()] } else { Vec::new() }
             }
         }
@@ -179,11 +230,14 @@ impl Model for Spec<'_> {
         let mut hasher = DefaultHasher::new();
         world.now.as_ms().hash(&mut hasher);
         world.told.hash(&mut hasher);
+        world.state.keyring().version.hash(&mut hasher);
         for row in world.state.executions() {
             row.record.execution_id.hash(&mut hasher);
             row.record.lease_epoch.0.hash(&mut hasher);
             row.record.priority.hash(&mut hasher);
             row.place.ready.hash(&mut hasher);
+            row.mailbox.waitpoints.len().hash(&mut hasher);
+            row.mailbox.signals.len().hash(&mut hasher);
         }
         hasher.finish()
     }

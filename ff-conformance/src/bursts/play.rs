@@ -11,16 +11,18 @@ use std::{
 
 use ff_backend_memory::{Answer, Obs, Op};
 use ff_core::{
-    CancelExecutionArgs, CapabilitySet, ClaimPolicy, CompletionEvent, CreateExecutionArgs, EngineBackend, EngineError,
-    ExecutionId, LaneId, LeaseHistoryEvent, OperatorEvent, PageLimit, PartitionConfig, ScannerFilter, StreamCursor,
-    WorkerId, WorkerInstanceId,
+    CancelExecutionArgs, CapabilitySet, ClaimPolicy, CompletionEvent, CreateExecutionArgs, DeliverSignalArgs,
+    EngineBackend, EngineError, ExecutionId, Handle, LaneId, LeaseHistoryEvent, ListPendingWaitpointsArgs,
+    OperatorEvent, PageLimit, PartitionConfig, PublicState, ResumeCondition, ResumeExecutionArgs, ScannerFilter,
+    SignalDeliveryEvent, SignalId, SignalMatcher, StreamCursor, SuspendArgs, SuspendOutcome, SuspensionId,
+    SuspensionReasonCode, WaitpointBinding, WorkerId, WorkerInstanceId,
 };
 use tokio::task::JoinSet;
 
 use super::{
     Burst, Deed, Log,
-    draw::{LONG_MS, SHORT_MS, World},
-    follow::{Wanted, follow},
+    draw::{LONG_MS, SHORT_MS, World, first_keys},
+    follow::{Followed, Wanted, follow},
     record::Tape,
     weather::{Line, Strike},
 };
@@ -55,12 +57,13 @@ pub(super) struct Cursors {
     leases: StreamCursor,
     completions: StreamCursor,
     operators: StreamCursor,
+    signals: StreamCursor,
 }
 
 impl Default for Cursors {
     fn default() -> Self {
         let start = StreamCursor::Start;
-        Self { leases: start.clone(), completions: start.clone(), operators: start }
+        Self { leases: start.clone(), completions: start.clone(), operators: start.clone(), signals: start }
     }
 }
 
@@ -76,9 +79,13 @@ impl Crew {
     pub(super) async fn play(&mut self, name: &str, seed: u64) -> Result<Burst, Stop> {
         let mut draw = Draw::new(seed);
         let begin = self.clock.now().await?;
-        let world = Arc::new(World::new(name, begin, self.observer.capabilities().supports)?);
+        let world = Arc::new(World::new(name, begin, &*self.observer, draw.percent(50))?);
         let markers = Arc::new(Markers::new(name)?);
         let tape = Arc::new(Tape::default());
+        let key = world.first_key()?;
+        for op in key.iter().flat_map(first_keys) {
+            self.signs(op).await?;
+        }
         // A burst that comes to nothing takes its subscriber with it.
         let mut follower = JoinSet::new();
         follower.spawn(followed(
@@ -105,13 +112,25 @@ impl Crew {
         let followed = follower.join_next().await.ok_or_else(|| Stop::Errored("no subscriber".to_owned()))?;
         let (feed, _) = followed.map_err(|error| Stop::Errored(format!("the subscriber: {error}")))?;
         let label = self.observer.backend_label().to_owned();
-        Ok(Burst { seed, label, begin, calls: tape.calls(), log, feeds: vec![feed] })
+        Ok(Burst { seed, label, begin, key, calls: tape.calls(), log, feeds: vec![feed] })
+    }
+
+    /// Lets a key sign; a store that has had keys before refuses another first one.
+    async fn signs(&self, op: Op) -> Result<(), Stop> {
+        for _ in 0..MOST_BROKEN {
+            if let Obs::Answered(_) = Obs::from(perform(&*self.observer, op.clone()).await) {
+                return Ok(());
+            }
+        }
+        Err(Stop::Errored(format!("{op:?} came to nothing, again and again")))
     }
 
     async fn phases(&self, world: &Arc<World>, tape: &Arc<Tape>, draw: &mut Draw) -> Result<(), Stop> {
         let each = 3 + draw.below(5);
+        // What sessions take with them can have happened at any time: of suspended work too much would be open.
+        let struck = world.waits.then(|| draw.below(PHASES));
         for phase in 0..PHASES {
-            let strike = self.sessions.clone();
+            let strike = self.sessions.clone().filter(|_| struck.is_none_or(|struck| struck == phase));
             let strike = strike.map(|sessions| Arc::new(Strike::draw(sessions, self.lines.len(), each, draw)));
             let mut clients = JoinSet::new();
             for (number, line) in self.lines.iter().enumerate() {
@@ -164,10 +183,16 @@ impl Crew {
     }
 
     /// One worker that does all that is left, once nothing is in its way: time lets what is held or put off come back,
-    /// and claims do the rest.
+    /// an operator resumes what is suspended even so, and claims do the rest.
     async fn settle(&self, world: &World, tape: &Tape) -> Result<(), Stop> {
         for _ in 0..ROUNDS {
             self.pass(LONG_MS, world, tape).await?;
+            for &id in world.ids.iter().filter(|_| world.waits) {
+                let state = self.told(|| Ok(Op::ReadExecutionState(id)), world, tape).await?;
+                if state == Answer::ReadExecutionState(Some(PublicState::Suspended)) {
+                    self.told(|| Ok(Op::ResumeExecution(ResumeExecutionArgs::new(id, "the end"))), world, tape).await?;
+                }
+            }
             for _ in 0..=world.ids.len() {
                 let taken = self.told(|| world.last_claim(), world, tape).await?;
                 let Answer::Claim(Some(handle)) = taken else { break };
@@ -180,7 +205,11 @@ impl Crew {
     /// The last reads: they show what became of calls whose answer was lost.
     async fn read_all(&self, world: &World, tape: &Tape) -> Result<(), Stop> {
         for &id in &world.ids {
-            self.told(|| Ok(Op::ReadExecutionInfo(id)), world, tape).await?;
+            let info = self.told(|| Ok(Op::ReadExecutionInfo(id)), world, tape).await?;
+            if world.waits && info != Answer::ReadExecutionInfo(None) {
+                let waitpoints = ListPendingWaitpointsArgs::new(id);
+                self.told(|| Ok(Op::ListPendingWaitpoints(waitpoints)), world, tape).await?;
+            }
             self.told(|| Ok(Op::ListAttempts { id, cursor: None, limit: PageLimit::MAX }), world, tape).await?;
         }
         Ok(())
@@ -223,14 +252,31 @@ async fn followed(
     let filter = ScannerFilter::new().namespace(world.namespace.clone());
     let ids: BTreeSet<_> = world.ids.iter().copied().collect();
     let wanted = Wanted { filter: &filter, ids: &ids, last: markers.ids[1], is_written: &markers.is_written };
-    let (leases, completions, operators) = tokio::join!(
+    let signals = async {
+        if world.waits {
+            return follow::<SignalDeliveryEvent>(&client, &wanted, from.signals, dice.clone()).await;
+        }
+        Followed { events: Vec::new(), cursor: from.signals, is_whole: true }
+    };
+    let (leases, completions, operators, signals) = tokio::join!(
         follow::<LeaseHistoryEvent>(&client, &wanted, from.leases, dice.clone()),
         follow::<CompletionEvent>(&client, &wanted, from.completions, dice.clone()),
-        follow::<OperatorEvent>(&client, &wanted, from.operators, dice),
+        follow::<OperatorEvent>(&client, &wanted, from.operators, dice.clone()),
+        signals,
     );
-    let is_whole = leases.is_whole && completions.is_whole && operators.is_whole;
-    let cursors = Cursors { leases: leases.cursor, completions: completions.cursor, operators: operators.cursor };
-    let log = Log { leases: leases.events, completions: completions.events, operators: operators.events, is_whole };
+    let cursors = Cursors {
+        leases: leases.cursor,
+        completions: completions.cursor,
+        operators: operators.cursor,
+        signals: signals.cursor,
+    };
+    let log = Log {
+        leases: leases.events,
+        completions: completions.events,
+        operators: operators.events,
+        signals: signals.events,
+        is_whole: leases.is_whole && completions.is_whole && operators.is_whole && signals.is_whole,
+    };
     (log, cursors)
 }
 
@@ -250,10 +296,26 @@ impl Markers {
             let process = WorkerInstanceId::try_new(format!("last-{number}")).map_err(EngineError::from)?;
             let worker = WorkerId::try_new("last").map_err(EngineError::from)?;
             let policy = ClaimPolicy::new(worker, process, Duration::from_millis(LONG_MS));
-            client.claim(&self.lane, &CapabilitySet::default(), policy).await?;
+            let handle = client.claim(&self.lane, &CapabilitySet::default(), policy).await?;
+            if let Some(handle) = handle.filter(|_| world.waits) {
+                signal(client, id, &handle).await?;
+            }
             client.cancel_execution(CancelExecutionArgs::new(id, "last")).await?;
         }
         self.is_written.store(true, Ordering::Relaxed);
         Ok(())
     }
+}
+
+/// Suspends an execution and resumes it by a signal.
+async fn signal(client: &Arc<dyn EngineBackend>, id: ExecutionId, handle: &Handle) -> Result<(), Stop> {
+    let reason = SuspensionReasonCode::WaitingForSignal;
+    let condition = ResumeCondition::Single { waitpoint_key: "last".to_owned(), matcher: SignalMatcher::Wildcard };
+    let waitpoints = vec![WaitpointBinding::fresh_with_key("last")];
+    let args = SuspendArgs::new(SuspensionId::new(), waitpoints, condition, reason);
+    let (SuspendOutcome::Suspended { details, .. } | SuspendOutcome::AlreadySatisfied { details }) =
+        client.suspend(handle, args).await?;
+    let (at, token) = (details.waitpoint_id, details.waitpoint_token);
+    client.deliver_signal(DeliverSignalArgs::new(id, at, token, SignalId::new(), "last")).await?;
+    Ok(())
 }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use ff_backend_memory::{Obs, Op};
-use ff_core::{CompletionEvent, ExecutionId, LeaseHistoryEvent, Limits, OperatorEvent, TimestampMs};
+use ff_core::{
+    CompletionEvent, ExecutionId, LeaseHistoryEvent, Limits, OperatorEvent, RotateWaitpointHmacSecretAllArgs,
+    SignalDeliveryEvent, TimestampMs,
+};
 use serde::{Deserialize, Serialize};
 
 /// One burst: every call with its answer, and what the store told of it afterwards.
@@ -19,6 +22,8 @@ pub struct Burst {
     pub label: String,
     /// Where the store's clock stood at first.
     pub begin: TimestampMs,
+    /// The key that signs tokens at first, if work is suspended.
+    pub key: Option<RotateWaitpointHmacSecretAllArgs>,
     /// What was done, by the order in which it began.
     pub calls: Vec<Recorded>,
     /// The events of its executions, read when all was over.
@@ -66,6 +71,8 @@ pub struct Log {
     pub completions: Vec<CompletionEvent>,
     /// What operators did.
     pub operators: Vec<OperatorEvent>,
+    /// What was delivered to waitpoints.
+    pub signals: Vec<SignalDeliveryEvent>,
     /// Whether the subscriber got in each family the event that was written behind all others.
     pub is_whole: bool,
 }
@@ -76,6 +83,14 @@ pub(crate) struct Told {
     pub(crate) leases: Vec<LeaseHistoryEvent>,
     pub(crate) completions: Vec<CompletionEvent>,
     pub(crate) operators: Vec<OperatorEvent>,
+    pub(crate) signals: Vec<SignalDeliveryEvent>,
+}
+
+impl Told {
+    /// How many there are of each family: leases, completions, operators, signals.
+    pub(crate) fn counts(&self) -> [usize; 4] {
+        [self.leases.len(), self.completions.len(), self.operators.len(), self.signals.len()]
+    }
 }
 
 impl Log {
@@ -90,6 +105,9 @@ impl Log {
         }
         for event in &self.operators {
             told.entry(event.execution_id).or_default().operators.push(event.clone());
+        }
+        for event in &self.signals {
+            told.entry(event.execution_id).or_default().signals.push(event.clone());
         }
         told
     }

@@ -11,6 +11,8 @@ const STEP: u64 = 14;
 /// Pixels between two clients.
 const ROW: usize = 46;
 const TOP: usize = 30;
+/// Pixels of a bar in which two numbers fit; another has room for one.
+const WIDE: u64 = 46;
 
 /// The page: calls in the longest order that can be explained are green and numbered by it, those that could come next
 /// are red.
@@ -58,7 +60,7 @@ fn write_call(page: &mut String, place: usize, call: &Recorded, violation: &Viol
     write!(page, "<a href=\"#c{place}\"><g class=\"{class}{open}\">")?;
     write!(page, "<title>{place}: {} → {}</title>", escaped(&what), escaped(&answer))?;
     write!(page, "<rect x={left} y={top} width={width} height=26 rx=4 />")?;
-    let number = violation.prefix.iter().position(|other| *other == place);
+    let number = violation.prefix.iter().position(|other| *other == place).filter(|_| width >= WIDE);
     let short = number.map_or_else(|| place.to_string(), |number| format!("{place} · {}", number + 1));
     write!(page, "<text x={} y={}>{short}</text></g></a>", left + 3, top + 17)
 }

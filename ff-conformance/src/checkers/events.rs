@@ -6,7 +6,7 @@ use ff_backend_memory::{Answer, Obs, Op};
 use ff_core::{ExecutionId, FailOutcome, LifecyclePhase, OperatorEventKind};
 
 use super::{Calls, Finding};
-use crate::bursts::subjects;
+use crate::bursts::{Told, subjects};
 
 const NAME: &str = "events";
 
@@ -64,14 +64,11 @@ fn feeds(calls: &Calls<'_>) -> Option<Finding> {
         let ids = whole.keys().chain(seen.keys());
         let differs = |id: &&ExecutionId| seen.get(*id) != whole.get(*id);
         ids.into_iter().find(differs).map(|id| {
-            let count = |log: &BTreeMap<_, crate::bursts::Told>| {
-                let told = log.get(id).cloned().unwrap_or_default();
-                (told.leases.len(), told.completions.len(), told.operators.len())
-            };
+            let count = |log: &BTreeMap<_, Told>| log.get(id).map(Told::counts).unwrap_or_default();
             let (got, all) = (count(&seen), count(&whole));
             let text = format!(
-                "{id}: subscriber {number} got {got:?} events (leases, completions, operators) and the log has {all:?}, \
-                 or others in another order"
+                "{id}: subscriber {number} got {got:?} events (leases, completions, operators, signals) and the log has \
+                 {all:?}, or others in another order"
             );
             Finding::new("FF-SUB-003", NAME, text)
         })

@@ -9,8 +9,8 @@ use super::{Calls, Finding};
 
 const NAME: &str = "liveness";
 
-/// A burst ends with a worker that claims and completes while every lease, grant and delay runs out: nothing is left
-/// for the last reads but what has ended.
+/// A burst ends with a worker that claims and completes while every lease, grant and delay runs out and an
+/// operator resumes what is suspended: nothing is left for the last reads but what has ended.
 pub(super) fn check(calls: &Calls<'_>) -> Option<Finding> {
     let mut last = BTreeMap::new();
     for (_, op, obs) in calls.all() {

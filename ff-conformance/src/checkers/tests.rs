@@ -1,7 +1,10 @@
 //! Each checker is green on a burst of the memory backend, and red on the same burst once it is spoiled.
 
 use ff_backend_memory::{Answer, Obs, Op};
-use ff_core::{HandleKind, LeaseEventKind, LeaseHistoryEvent, LeaseId, LifecyclePhase};
+use ff_core::{
+    DeliverSignalResult, HandleKind, LeaseEventKind, LeaseHistoryEvent, LeaseId, LifecyclePhase, ReleaseReason,
+    SignalDeliveryEffect, SignalEffect, SignalId,
+};
 
 use super::{Finding, check};
 use crate::{Burst, BurstVerdict, Deed, Races, backends::memory::Memory, bursts::judge, recheck_burst, timeline};
@@ -154,7 +157,10 @@ async fn a_subscriber_that_misses_an_event_or_gets_another_order_is_seen() {
 async fn an_answer_that_no_order_explains_is_seen_with_the_way_up_to_it() {
     let mut burst = burst().await;
     assert_eq!(judge(&burst, LABEL, 1_000_000), BurstVerdict::Ok);
-    let is_read = |deed: &Deed| matches!(deed, Deed::Call { op, .. } if matches!(**op, Op::ReadExecutionInfo(_)));
+    let is_read = |deed: &Deed| {
+        let Deed::Call { obs, .. } = deed else { return false };
+        matches!(**obs, Obs::Answered(Ok(Answer::ReadExecutionInfo(Some(_)))))
+    };
     let place = burst.calls.iter().rposition(|recorded| is_read(&recorded.deed)).unwrap();
     if let Deed::Call { obs, .. } = &mut burst.calls[place].deed {
         **obs = Obs::Answered(Ok(Answer::ReadExecutionInfo(None)));
@@ -194,4 +200,99 @@ async fn a_burst_that_was_written_down_is_judged_the_same() {
     burst.feeds[0].is_whole = false;
     assert!(matches!(recheck_burst(&text(&burst)), Ok(BurstVerdict::Violated(found)) if found.checker == "events"));
     assert!(recheck_burst("{}").is_err());
+}
+
+/// What is found in the first burst with suspended work that `spoil` can spoil.
+async fn spoiled_wait(spoil: impl Fn(&mut Burst) -> Option<()>) -> Finding {
+    for seed in 0..100 {
+        let mut burst = Races::one(&Memory, seed).await.unwrap();
+        assert_eq!(check(&burst, LABEL), None);
+        if spoil(&mut burst).is_some() {
+            return check(&burst, LABEL).expect("a spoiled burst is red");
+        }
+    }
+    panic!("no burst has what is to be spoiled")
+}
+
+/// Whoever reads the log in pieces reads the same.
+fn told_alike(burst: &mut Burst) {
+    let whole = burst.log.clone();
+    burst.feeds.iter_mut().for_each(|feed| *feed = whole.clone());
+}
+
+#[tokio::test]
+async fn a_suspension_that_two_signals_end_is_seen() {
+    let found = spoiled_wait(|burst| {
+        let is_end = |event: &ff_core::SignalDeliveryEvent| event.effect == SignalDeliveryEffect::Satisfied;
+        let mut again = burst.log.signals.iter().find(|event| is_end(event))?.clone();
+        again.signal_id = SignalId::new();
+        burst.log.signals.push(again);
+        told_alike(burst);
+        Some(())
+    })
+    .await;
+    assert_eq!((found.requirement, found.checker), ("FF-WPT-004", "waitpoints"));
+}
+
+#[tokio::test]
+async fn a_signal_that_is_lost_or_counted_twice_is_seen() {
+    let is_kept = |event: &ff_core::SignalDeliveryEvent| event.effect == SignalDeliveryEffect::Buffered;
+    let found = spoiled_wait(|burst| {
+        let place = burst.log.signals.iter().position(is_kept)?;
+        burst.log.signals.remove(place);
+        told_alike(burst);
+        Some(())
+    })
+    .await;
+    assert_eq!(found.requirement, "FF-WPT-027");
+    let found = spoiled_wait(|burst| {
+        let again = burst.log.signals.iter().find(|event| is_kept(event))?.clone();
+        burst.log.signals.push(again);
+        told_alike(burst);
+        Some(())
+    })
+    .await;
+    assert_eq!(found.requirement, "FF-WPT-008");
+}
+
+#[tokio::test]
+async fn suspended_work_that_another_attempt_goes_on_with_is_seen() {
+    let found = spoiled_wait(|burst| {
+        let leases = &mut burst.log.leases;
+        let place = leases.iter().position(|event| event.reason == Some(ReleaseReason::Suspend))?;
+        let id = leases[place].execution_id;
+        leases[place + 1..].iter_mut().find(|event| event.execution_id == id)?.kind = LeaseEventKind::Reclaimed;
+        told_alike(burst);
+        Some(())
+    })
+    .await;
+    assert_eq!(found.requirement, "FF-WPT-002");
+}
+
+#[tokio::test]
+async fn a_signal_that_is_accepted_after_the_end_of_its_suspension_is_seen() {
+    let found = spoiled_wait(|burst| {
+        let ends = |deed: &Deed| {
+            let Deed::Call { obs, .. } = deed else { return false };
+            let satisfied = SignalEffect::ResumeConditionSatisfied;
+            matches!(&**obs, Obs::Answered(Ok(Answer::DeliverSignal(DeliverSignalResult::Accepted { effect, .. })))
+                if *effect == satisfied)
+        };
+        let mut late = burst.calls.iter().find(|recorded| ends(&recorded.deed))?.clone();
+        let end = burst.calls.iter().filter_map(|call| call.returned).max()?;
+        (late.invoked, late.returned) = (end + 1, Some(end + 2));
+        let Deed::Call { op, obs } = &mut late.deed else { return None };
+        let Op::DeliverSignal(args) = &mut **op else { return None };
+        (args.signal_id, args.idempotency_key) = (SignalId::new(), None);
+        let (signal_id, effect) = (args.signal_id, SignalEffect::AppendedToWaitpoint);
+        let told = burst.log.signals.iter().find(|event| event.waitpoint_id == args.waitpoint_id)?.clone();
+        let effect_told = SignalDeliveryEffect::Buffered;
+        burst.log.signals.push(ff_core::SignalDeliveryEvent { signal_id, effect: effect_told, ..told });
+        **obs = Obs::Answered(Ok(Answer::DeliverSignal(DeliverSignalResult::Accepted { signal_id, effect })));
+        burst.calls.push(late);
+        told_alike(burst);
+        Some(())
+    })
+    .await;
+    assert_eq!(found.requirement, "FF-WPT-009");
 }

@@ -16,6 +16,10 @@ pub(crate) const PLANTED: &[(Flaw, &str)] = &[
     (Flaw::M09, "FF-SUB-001"),
     (Flaw::M11, "FF-CON-001"),
     (Flaw::M19, "FF-SUB-003"),
+    (Flaw::Wp28, "FF-WPT-004"),
+    (Flaw::Wp29, "FF-WPT-008"),
+    (Flaw::Wp04, "FF-SUB-001"),
+    (Flaw::Wp27, "FF-CON-001"),
 ];
 
 #[rstest::rstest]
@@ -25,6 +29,10 @@ pub(crate) const PLANTED: &[(Flaw, &str)] = &[
 #[case::m09_a_repeat_tells_a_second_completion(3)]
 #[case::m11_the_order_ignores_the_priority(4)]
 #[case::m19_a_subscriber_passes_over_late_events(5)]
+#[case::wp28_two_signals_end_one_suspension(6)]
+#[case::wp29_two_deliveries_with_one_key_are_accepted(7)]
+#[case::wp04_a_signal_overtakes_a_timeout(8)]
+#[case::wp27_repeats_are_not_told(9)]
 fn bursts_find(#[case] number: usize) {
     let (flaw, requirement) = PLANTED[number];
     let plan = BurstPlan { bursts: BUDGET, seed: 1, jobs: 1, weather: Weather::Clear, at_most: None };

@@ -1,4 +1,4 @@
-//! A hold: another transaction has a row that a write needs, and rolls back when it is released.
+//! A hold: another transaction has what a call needs, a row or the way to the clock, and rolls back when it is released.
 
 use async_trait::async_trait;
 use ff_core::ExecutionId;
@@ -32,6 +32,16 @@ impl HoldControl for RowLocks {
 
     async fn hold_claim(&self, id: &ExecutionId) -> Result<Box<dyn Held>, HarnessError> {
         self.locked(include_str!("hold/next_attempt.sql"), id).await
+    }
+
+    async fn hold_look(&self) -> Result<Option<Box<dyn Held>>, HarnessError> {
+        let mut holder = self.0.begin().await.map_err(failed("hold"))?;
+        let pid = sqlx::query_scalar(include_str!("hold/gate.sql")).fetch_one(&mut *holder).await;
+        let pid = pid.map_err(failed("hold"))?;
+        // It stays: a call that waits in it goes on in it.
+        let gated = sqlx::query(include_str!("hold/gated_clock.sql")).execute(&self.0).await;
+        gated.map_err(failed("put a gate before the clock"))?;
+        Ok(Some(Box::new(RowLock { pool: self.0.clone(), holder, pid })))
     }
 }
 
