@@ -15,10 +15,8 @@ pub(crate) fn overwrite(program: &mut [u8], before: &str, after: &str) -> bool {
 /// `text` with blank lines behind it up to `length`; what is too long goes without its comments.
 fn fitted(text: &str, length: usize) -> Option<String> {
     let is_code = |line: &&str| !line.trim_start().starts_with("--");
-    let mut text = match text.len() <= length {
-        true => text.to_owned(),
-        false => text.split_inclusive('\n').filter(is_code).collect(),
-    };
+    let mut text: String =
+        if text.len() <= length { text.to_owned() } else { text.split_inclusive('\n').filter(is_code).collect() };
     let missing = length.checked_sub(text.len())?;
     text.push_str(&"\n".repeat(missing));
     Some(text)

@@ -252,7 +252,7 @@ async fn told(
 ) -> Result<BTreeMap<&'static str, Result<(), EngineError>>, Stop> {
     let (none, worker) = (CapabilitySet::default(), cx.worker("worker", TTL)?);
     let reason = FailureReason::new("broken");
-    let renewed = client.renew_many(&[handle.clone()]).await?.remove(0);
+    let renewed = client.renew_many(std::slice::from_ref(handle)).await?.remove(0);
     let done = client.complete_many(vec![CompleteArgs::new(handle.clone(), None)]).await?.remove(0);
     Ok(BTreeMap::from([
         ("renew", client.renew(handle).await.map(drop)),
