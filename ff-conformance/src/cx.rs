@@ -16,7 +16,8 @@ use ff_core::{
 };
 
 use crate::{
-    Client, Control, Controls, Diagnosis, Dump, Expect, HarnessError, Recorder, Stop, Store, Topology, expect,
+    Client, Control, Controls, Diagnosis, Dump, Environment, Expect, HarnessError, Recorder, Stop, Store, expect,
+    harness::can_have,
 };
 
 /// A held lease, as a case sees it.
@@ -32,7 +33,7 @@ pub struct Claimed {
 pub struct Cx {
     store: Box<dyn Store>,
     controls: Controls,
-    topology: Topology,
+    environment: Environment,
     recorder: Arc<Recorder>,
     clients: Mutex<Vec<(String, Arc<dyn EngineBackend>)>>,
     /// What the harness handed out, without the recorder.
@@ -64,7 +65,7 @@ impl Cx {
         Self {
             store,
             controls,
-            topology: Topology::Single,
+            environment: Environment::unknown(""),
             recorder,
             clients: Mutex::default(),
             handed_out: Mutex::default(),
@@ -78,8 +79,8 @@ impl Cx {
 
     /// The same over a store that lives elsewhere; it decides which absent controls could have been there.
     #[must_use]
-    pub fn topology(mut self, topology: Topology) -> Self {
-        self.topology = topology;
+    pub fn environment(mut self, environment: Environment) -> Self {
+        self.environment = environment;
         self
     }
 
@@ -146,7 +147,8 @@ impl Cx {
     #[must_use]
     pub fn lacking(&self, control: Control) -> Stop {
         let reason = format!("no {} control", control.as_str());
-        if self.topology.can_have(control) { Stop::NotRun(reason) } else { Stop::Ineligible(reason) }
+        let could = can_have(self.environment.topology, &self.environment.source, control);
+        if could { Stop::NotRun(reason) } else { Stop::Ineligible(reason) }
     }
 
     /// Gives the store back.
@@ -457,7 +459,7 @@ impl Cx {
     /// The control that starts servers which may be killed.
     ///
     /// # Errors
-    /// `Stop::NotRun` without one, `Stop::Ineligible` in process.
+    /// `Stop::NotRun` without one, `Stop::Ineligible` in process and beside somebody else's server.
     pub fn server(&self) -> Result<&Arc<dyn crate::ServerControl>, Stop> {
         self.controls.server.as_ref().ok_or_else(|| self.lacking(Control::Server))
     }

@@ -73,6 +73,14 @@ impl Topology {
     }
 }
 
+/// What `source` says of a server that was given by URL: it is somebody else's, so the suite never kills it.
+const THEIRS: &str = "url";
+
+/// True if a store that lives in `topology`, on a server found by `source`, can have `control`.
+pub(crate) fn can_have(topology: Topology, source: &str, control: Control) -> bool {
+    topology.can_have(control) && !(source == THEIRS && control == Control::Server)
+}
+
 /// Facts about the store for the report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
@@ -80,7 +88,7 @@ pub struct Environment {
     pub profile: String,
     /// The server and its version.
     pub server: String,
-    /// How the server was found: `url`, `docker`, `program` or `in process`.
+    /// How the server was found: `url` if it is somebody else's, `docker`, `program` or `in process`.
     pub source: String,
     /// The image and its digest, if there is one.
     pub image: Option<String>,

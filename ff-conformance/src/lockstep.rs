@@ -227,7 +227,7 @@ async fn play(harness: &dyn Harness, tape: &Tape) -> Once {
         Ok(Err(error)) => return Once::errored(error.to_string()),
         Err(reason) => return Once::errored(reason),
     };
-    let cx = Cx::new(store, Recorder::new()).topology(harness.environment().topology);
+    let cx = Cx::new(store, Recorder::new()).environment(harness.environment());
     let mut once = match guarded("tape", TAPE_LIMIT, played(&cx, tape)).await {
         Ok(once) => once,
         Err(reason) => Once::errored(reason),

@@ -112,7 +112,7 @@ async fn drive(harness: &dyn Harness, case: &Case, recorder: &Arc<Recorder>) -> 
             return Driven { outcome: errored(reason), controls: Vec::new(), measurements: BTreeMap::new() };
         }
     };
-    let cx = Cx::new(store, Arc::clone(recorder)).topology(harness.environment().topology);
+    let cx = Cx::new(store, Arc::clone(recorder)).environment(harness.environment());
     let controls = cx.controls().present();
     // From here on every call is told with the time of the store; a clock that does not answer is the case's to tell.
     let _ = guarded("clock", CLOSE_LIMIT, cx.now()).await;

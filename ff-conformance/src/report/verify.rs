@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ff_core::{Capability, EngineError, Operation};
 
 use super::{CaseReport, Conclusion, Report, SCHEMA, SuiteFacts, Tally, goals, lockstep, merge, races};
-use crate::{Case, Outcome};
+use crate::{Case, Outcome, harness::can_have};
 
 /// What is wrong with a report that somebody wants to publish; empty if nothing is.
 #[must_use]
@@ -67,10 +67,9 @@ fn contradiction(report: &Report, known: &Case, case: &CaseReport) -> Option<Str
     match &case.outcome {
         Outcome::Ineligible { .. } => {
             let profile = &report.profile;
-            let cannot_run = known
-                .controls
-                .iter()
-                .any(|control| !profile.topology.can_have(*control) && !profile.controls.contains(control));
+            let cannot_run = known.controls.iter().any(|control| {
+                !can_have(profile.topology, &profile.source, *control) && !profile.controls.contains(control)
+            });
             (!cannot_run).then(|| "ineligible, and all that it needs can exist there".to_owned())
         }
         Outcome::Denied { op } => {
