@@ -66,8 +66,8 @@ described AS (
     INSERT INTO suspensions (suspension_number, key_expires_at, lease_epoch, lease_ms, attempt_index, suspension_id, lease_id,
         attempt_id, satisfied, execution_id, worker_instance_id, idempotency_key, requested_by, continuation_pointer,
         waitpoint_ids, leaves)
-    SELECT number, now + least(greatest(timeout_at - now, 0) + 60000, $23), lease_epoch, $24, attempt_index, $8, lease_id,
-        attempt_id, satisfied, id, worker_instance_id, $21, $16, $19, $9, $12::text::jsonb
+    SELECT number, now + least(CASE WHEN timeout_at IS NOT NULL THEN greatest(timeout_at - now, 0) + 60000 END, $23),
+        lease_epoch, $24, attempt_index, $8, lease_id, attempt_id, satisfied, id, worker_instance_id, $21, $16, $19, $9, $12::text::jsonb
     FROM decided RETURNING *
 ),
 answer AS MATERIALIZED (SELECT * FROM described UNION ALL SELECT * FROM known),
