@@ -49,16 +49,12 @@ pub(crate) async fn split_delivery(
     }
     let (answer, told) = looked.ok()?;
     Some(backend.with_parts(|state, now, mint| {
-        if flaw == Flaw::Wp29 && is_new(answer) {
-            let mut twice = state.clone();
-            if let Some(answer) =
-                apply(&mut twice, &without_key(op), now, mint).and_then(delivered).ok().filter(|answer| is_new(*answer))
-            {
-                *state = twice;
-                return Ok(answer);
-            }
-        }
+        let before = state.clone();
         match apply(state, op, now, mint).and_then(delivered) {
+            Ok(DeliverSignalResult::Duplicate { .. }) if flaw == Flaw::Wp29 && is_new(answer) => {
+                *state = before;
+                apply(state, &without_key(op), now, mint).and_then(delivered)
+            }
             Err(EngineError::State(StateKind::WaitpointClosed)) if flaw == Flaw::Wp28 && satisfies(answer) => {
                 told.into_iter().for_each(|event| state.events.signal.push(event));
                 Ok(answer)
