@@ -265,9 +265,7 @@ impl Op {
             Self::Scan { .. } => Operation::Scan,
         }
     }
-}
 
-impl Op {
     /// The handle of an operation for which a lease is held, unless it is a batch.
     #[must_use]
     pub const fn holder(&self) -> Option<&Handle> {

@@ -146,7 +146,10 @@ pub(crate) fn promote(
     let ids = state.index.due(lane, now, most);
     #[cfg(feature = "flaws")]
     let ids = flaw::promotable(state, ids, now);
-    for id in ids.into_iter().filter(|id| !state.left.contains(id)).collect::<Vec<_>>() {
+    for id in ids {
+        if state.left.contains(&id) {
+            continue;
+        }
         let due = decide_due(state.row(&id)?, now);
         #[cfg(feature = "flaws")]
         let due = flaw::decide_due(state, state.row(&id)?, now, due);
