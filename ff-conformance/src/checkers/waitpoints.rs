@@ -16,15 +16,19 @@ const NAME: &str = "waitpoints";
 pub(super) fn check(calls: &Calls<'_>) -> Option<Finding> {
     let told = calls.burst.log.by_execution();
     let sent = Sent::of(calls);
-    one_end(calls, &told)
+    let suspensions = suspensions(calls);
+    one_end(&suspensions, &told)
         .or_else(|| resumed(&told))
         .or_else(|| told_once(&sent, &told))
         .or_else(|| repeats(&sent, &told))
-        .or_else(|| closed(calls, &sent))
+        .or_else(|| closed(&suspensions, &sent))
 }
 
-/// Which suspension a waitpoint belongs to, as answers showed.
-fn suspensions(calls: &Calls<'_>) -> BTreeMap<WaitpointId, SuspensionId> {
+/// Which suspension a waitpoint belongs to.
+type Suspensions = BTreeMap<WaitpointId, SuspensionId>;
+
+/// As answers showed it.
+fn suspensions(calls: &Calls<'_>) -> Suspensions {
     let mut known = BTreeMap::new();
     for (_, _, obs) in calls.all() {
         let Obs::Answered(Ok(Answer::Suspend(outcome))) = obs else { continue };
@@ -37,8 +41,7 @@ fn suspensions(calls: &Calls<'_>) -> BTreeMap<WaitpointId, SuspensionId> {
 }
 
 /// By the log: signals end each suspension once, and signals and operators together no more than have begun.
-fn one_end(calls: &Calls<'_>, told: &BTreeMap<ExecutionId, Told>) -> Option<Finding> {
-    let suspensions = suspensions(calls);
+fn one_end(suspensions: &Suspensions, told: &BTreeMap<ExecutionId, Told>) -> Option<Finding> {
     for (id, told) in told {
         let mut ended = BTreeSet::new();
         let ends = told.signals.iter().filter(|event| event.effect == SignalDeliveryEffect::Satisfied);
@@ -161,8 +164,7 @@ fn repeats(sent: &Sent<'_>, told: &BTreeMap<ExecutionId, Told>) -> Option<Findin
 }
 
 /// By the answers: once a signal has ended a suspension, its waitpoints take no other.
-fn closed(calls: &Calls<'_>, sent: &Sent<'_>) -> Option<Finding> {
-    let suspensions = suspensions(calls);
+fn closed(suspensions: &Suspensions, sent: &Sent<'_>) -> Option<Finding> {
     let mut ends = BTreeMap::new();
     for (recorded, args, effect) in &sent.accepted {
         let suspension = suspensions.get(&args.waitpoint_id);
