@@ -1,20 +1,15 @@
-//! Looks of one process that ask a store for the same thing: what cannot be sent at once gathers and goes together.
+//! Calls of one process that ask a store for the same thing: what cannot be sent at once gathers and goes together.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    fmt,
-    hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+mod convoy;
+mod line;
 
-use tokio::{sync::oneshot, task::yield_now, time::timeout};
+use std::{collections::VecDeque, fmt, hash::Hash};
 
-/// How long a call stays behind others before it goes alone: a statement that hangs holds up nobody else.
-const PATIENCE: Duration = Duration::from_millis(100);
+use tokio::task::yield_now;
 
-/// Calls that go together at most.
-const TOGETHER: usize = 64;
+pub use convoy::Convoy;
+
+use line::{Caller, Lines, Place, Turn, Word};
 
 /// What one look for work came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,50 +27,13 @@ type Looked<T, N, E> = Result<Look<T, N>, E>;
 ///
 /// A lone call goes at once, by itself. A statement answers only calls that had come before it was sent, first come
 /// first, each as if it had asked alone: with work of its own, with none, or with the error that the statement met.
-/// A call that is given up takes nobody's answer with it, and one that has waited in line for 100 ms goes by itself.
-pub struct Crowd<K: Clone + Eq + Hash, T, N, E> {
-    /// Statements of one key that are on their way at once.
-    most: usize,
-    lines: Lines<K, Looked<T, N, E>>,
-}
-
-type Lines<K, A> = Arc<Mutex<HashMap<K, Line<K, A>>>>;
-
-/// The calls of one key.
-struct Line<K: Clone + Eq + Hash, A> {
-    /// Turns that are given out.
-    turns: usize,
-    /// The number of the next call that waits.
-    next: u64,
-    waiting: VecDeque<(u64, oneshot::Sender<Word<K, A>>)>,
-}
-
-/// What a call that waits is told.
-enum Word<K: Clone + Eq + Hash, A> {
-    YourTurn(Turn<K, A>),
-    Answer(A),
-}
-
-/// How a call comes to its answer.
-enum Place<K: Clone + Eq + Hash, A> {
-    /// It asks the store, and keeps the turn until it has the answer; without one it has waited for too long.
-    Asks(Option<Turn<K, A>>),
-    /// Another call has asked for it.
-    Answered(A),
-}
-
-/// The right to send one statement; the next call in line gets it afterwards.
-struct Turn<K: Clone + Eq + Hash, A> {
-    key: K,
-    lines: Lines<K, A>,
-}
-
-/// A call that somebody else asks for.
-struct Follower<K: Clone + Eq + Hash, A>(oneshot::Sender<Word<K, A>>);
+/// A call that is given up takes nobody's answer with it, and one that has waited in line for 100 ms goes ahead
+/// of what it waits for, with those behind it.
+pub struct Crowd<K: Clone + Eq + Hash, T, N, E>(Lines<K, (), Looked<T, N, E>>);
 
 impl<K: Clone + Eq + Hash, T, N, E> fmt::Debug for Crowd<K, T, N, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Crowd").field("most", &self.most).finish_non_exhaustive()
+        f.debug_struct("Crowd").field("most", &self.0.most).finish_non_exhaustive()
     }
 }
 
@@ -89,7 +47,7 @@ where
     /// Lets `most` statements of each key be on their way at once.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { most, lines: Arc::default() }
+        Self(Lines::new(most))
     }
 
     /// One look for what `key` stands for: `alone` while nobody waits for the same, else what `together` makes of the key,
@@ -108,19 +66,19 @@ where
         M: Fn(usize) -> F + Send + 'static,
         F: Future<Output = Result<(Vec<T>, N), E>> + Send + 'static,
     {
-        let turn = match self.enter(key).await {
+        let turn = match self.0.enter(key, ()).await {
             Place::Answered(answer) => return Ok(answer?),
+            Place::AsksAlone => return alone.await,
             Place::Asks(turn) => turn,
         };
-        let Some(turn) = turn else { return alone.await };
-        let Some((calls, answer)) = turn.gather().await else {
+        let Some((calls, answer)) = turn.gather(()).await else {
             let looked = alone.await;
             drop(turn);
             return looked;
         };
         let look = together(turn.key.clone());
         // In a task of its own: this call may be given up at any time, and the others not with it.
-        tokio::spawn(turn.ask(calls, look));
+        tokio::spawn(ask(turn, calls, look));
         match answer.await {
             Ok(Word::Answer(answer)) => Ok(answer?),
             // Whoever was to ask has gone without a word.
@@ -129,86 +87,24 @@ where
     }
 }
 
-impl<K: Clone + Eq + Hash, T, N, E> Crowd<K, T, N, E> {
-    /// Takes a turn, or waits in line for one or for the answer.
-    async fn enter(&self, key: K) -> Place<K, Looked<T, N, E>> {
-        let (number, mut told) = {
-            let mut lines = lock(&self.lines);
-            let line = lines.entry(key.clone()).or_default();
-            if line.turns < self.most {
-                line.turns += 1;
-                drop(lines);
-                return Place::Asks(Some(Turn { key, lines: Arc::clone(&self.lines) }));
-            }
-            let (tell, told) = oneshot::channel();
-            line.next += 1;
-            line.waiting.push_back((line.next, tell));
-            (line.next, told)
-        };
-        let word = match timeout(PATIENCE, &mut told).await {
-            Ok(word) => word,
-            Err(_) if self.leave(&key, number) => return Place::Asks(None),
-            // Somebody has taken it along.
-            Err(_) => told.await,
-        };
-        match word {
-            Ok(Word::Answer(answer)) => Place::Answered(answer),
-            Ok(Word::YourTurn(turn)) => Place::Asks(Some(turn)),
-            // Whoever took it along has gone without a word.
-            Err(_) => Place::Asks(None),
-        }
-    }
+/// A call for work.
+type Looker<K, T, N, E> = Caller<K, (), Looked<T, N, E>>;
 
-    /// True if the call still waited.
-    fn leave(&self, key: &K, number: u64) -> bool {
-        let mut lines = lock(&self.lines);
-        let Some(line) = lines.get_mut(key) else { return false };
-        let before = line.waiting.len();
-        line.waiting.retain(|(other, _)| *other != number);
-        line.waiting.len() < before
-    }
-}
-
-fn lock<T>(lines: &Mutex<T>) -> MutexGuard<'_, T> {
-    lines.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl<K: Clone + Eq + Hash, A> Default for Line<K, A> {
-    fn default() -> Self {
-        Self { turns: 0, next: 0, waiting: VecDeque::new() }
-    }
-}
-
-impl<K: Clone + Eq + Hash, A> Turn<K, A> {
-    /// The calls that wait behind this one, first come first, with this one ahead of them; its answer comes the same way
-    /// as theirs. None if nobody waits.
-    async fn gather(&self) -> Option<(VecDeque<Follower<K, A>>, oneshot::Receiver<Word<K, A>>)> {
-        if lock(&self.lines).get(&self.key).is_some_and(|line| line.turns > 1) {
-            // Others are at it: let those come who are about to.
-            yield_now().await;
-        }
-        let mut lines = lock(&self.lines);
-        let waiting = &mut lines.get_mut(&self.key)?.waiting;
-        let many = waiting.len().min(TOGETHER - 1);
-        let mut calls: VecDeque<_> =
-            waiting.drain(..many).map(|(_, tell)| Follower(tell)).filter(Follower::waits).collect();
-        if calls.is_empty() {
-            return None;
-        }
-        let (tell, told) = oneshot::channel();
-        calls.push_front(Follower(tell));
-        Some((calls, told))
-    }
-}
-
-impl<K: Clone + Eq + Hash, T, N: Clone, E: Clone> Turn<K, Looked<T, N, E>> {
-    /// Answers `calls`, first come first: looks until each has work or there is none.
-    async fn ask<F>(self, mut calls: VecDeque<Follower<K, Looked<T, N, E>>>, look: impl Fn(usize) -> F)
-    where
-        F: Future<Output = Result<(Vec<T>, N), E>>,
-    {
+/// Answers `calls`, first come first: looks until each has work or there is none; then those that have come meanwhile.
+async fn ask<K, T, N, E, F>(
+    turn: Turn<K, (), Looked<T, N, E>>,
+    calls: VecDeque<Looker<K, T, N, E>>,
+    look: impl Fn(usize) -> F,
+) where
+    K: Clone + Eq + Hash,
+    N: Clone,
+    E: Clone,
+    F: Future<Output = Result<(Vec<T>, N), E>>,
+{
+    let mut next = Some(calls);
+    while let Some(mut calls) = next {
         loop {
-            calls.retain(Follower::waits);
+            calls.retain(Caller::waits);
             if calls.is_empty() {
                 break;
             }
@@ -220,11 +116,12 @@ impl<K: Clone + Eq + Hash, T, N: Clone, E: Clone> Turn<K, Looked<T, N, E>> {
         }
         // Those who were answered come again at once, and are to be in line when the turn goes on.
         yield_now().await;
+        next = turn.gather_next();
     }
 }
 
 /// Gives work that a call does not want any more to the next one; what is left over then is nobody's.
-fn hand_out<K: Clone + Eq + Hash, T, N, E>(taken: Vec<T>, calls: &mut VecDeque<Follower<K, Looked<T, N, E>>>) {
+fn hand_out<K: Clone + Eq + Hash, T, N, E>(taken: Vec<T>, calls: &mut VecDeque<Looker<K, T, N, E>>) {
     let mut taken = taken.into_iter();
     let mut next = taken.next();
     while let Some(work) = next.take() {
@@ -236,74 +133,45 @@ fn hand_out<K: Clone + Eq + Hash, T, N, E>(taken: Vec<T>, calls: &mut VecDeque<F
     }
 }
 
-fn tell_all<K: Clone + Eq + Hash, A>(calls: &mut VecDeque<Follower<K, A>>, answer: impl Fn() -> A) {
+fn tell_all<K: Clone + Eq + Hash, T, N, E>(
+    calls: &mut VecDeque<Looker<K, T, N, E>>,
+    answer: impl Fn() -> Looked<T, N, E>,
+) {
     for call in calls.drain(..) {
         // It may have been given up.
         let _ = call.answer(answer());
     }
 }
 
-impl<K: Clone + Eq + Hash, A> Drop for Turn<K, A> {
-    fn drop(&mut self) {
-        let mut lines = lock(&self.lines);
-        let Some(line) = lines.get_mut(&self.key) else { return };
-        while let Some((_, tell)) = line.waiting.pop_front() {
-            if tell.is_closed() {
-                continue;
-            }
-            let turn = Self { key: self.key.clone(), lines: Arc::clone(&self.lines) };
-            drop(lines);
-            // One that has just gone gives the turn back, which hands it on.
-            drop(tell.send(Word::YourTurn(turn)));
-            return;
-        }
-        line.turns -= 1;
-        if line.turns == 0 {
-            lines.remove(&self.key);
-        }
-    }
-}
-
-impl<K: Clone + Eq + Hash, A> Follower<K, A> {
-    /// Whether the call was not given up.
-    fn waits(&self) -> bool {
-        !self.0.is_closed()
-    }
-
-    /// Answers the call; what it does not want any more comes back.
-    fn answer(self, answer: A) -> Result<(), A> {
-        match self.0.send(Word::Answer(answer)) {
-            Err(Word::Answer(answer)) => Err(answer),
-            _ => Ok(()),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
 
-    use tokio::task::JoinHandle;
+    use tokio::{sync::oneshot, task::JoinHandle};
 
     use super::*;
+    use crate::crowd::line::lock;
 
     type Answer = Result<Look<u32, ()>, &'static str>;
     type Calls = Arc<Crowd<&'static str, u32, (), &'static str>>;
-    type Held = Turn<&'static str, Answer>;
+    type Held = Turn<&'static str, (), Answer>;
 
     fn calls() -> Calls {
         Arc::new(Crowd::new(1))
     }
 
     async fn turn(calls: &Calls) -> Held {
-        match calls.enter("lane").await {
-            Place::Asks(Some(turn)) => turn,
+        match calls.0.enter("lane", ()).await {
+            Place::Asks(turn) => turn,
             _ => panic!("no turn"),
         }
     }
 
     fn waiting(calls: &Calls) -> usize {
-        lock(&calls.lines).get("lane").map_or(0, |line| line.waiting.len())
+        calls.0.waiting(&"lane")
     }
 
     async fn in_line(calls: &Calls, number: usize) {
@@ -313,9 +181,9 @@ mod tests {
     }
 
     /// A call that stands in line.
-    async fn behind(calls: &Calls) -> JoinHandle<Place<&'static str, Answer>> {
+    async fn behind(calls: &Calls) -> JoinHandle<Place<&'static str, (), Answer>> {
         let (own, number) = (Arc::clone(calls), waiting(calls) + 1);
-        let call = tokio::spawn(async move { own.enter("lane").await });
+        let call = tokio::spawn(async move { own.0.enter("lane", ()).await });
         in_line(calls, number).await;
         call
     }
@@ -348,12 +216,12 @@ mod tests {
     async fn a_call_goes_at_once_and_the_next_one_after_it() {
         let calls = calls();
         let first = turn(&calls).await;
-        assert!(first.gather().await.is_none());
-        assert!(matches!(calls.enter("other").await, Place::Asks(Some(_))));
+        assert!(first.gather(()).await.is_none());
+        assert!(matches!(calls.0.enter("other", ()).await, Place::Asks(_)));
         let second = behind(&calls).await;
         drop(first);
-        assert!(matches!(second.await.unwrap(), Place::Asks(Some(_))));
-        assert!(lock(&calls.lines).is_empty());
+        assert!(matches!(second.await.unwrap(), Place::Asks(_)));
+        assert!(calls.0.is_empty());
     }
 
     #[tokio::test]
@@ -372,17 +240,17 @@ mod tests {
         let calls = calls();
         let first = turn(&calls).await;
         let second = behind(&calls).await;
-        let (asked, own) = first.gather().await.unwrap();
+        let (asked, own) = first.gather(()).await.unwrap();
         let third = behind(&calls).await;
         let rounds = AtomicUsize::new(0);
         let none = |most| {
             assert_eq!((most, rounds.fetch_add(1, Ordering::Relaxed)), (2, 0));
             async { Ok((Vec::new(), ())) }
         };
-        first.ask(asked, none).await;
+        ask(first, asked, none).await;
         assert!(matches!(own.await, Ok(Word::Answer(Ok(Look::None(()))))));
         assert!(matches!(second.await.unwrap(), Place::Answered(Ok(Look::None(())))));
-        assert!(matches!(third.await.unwrap(), Place::Asks(Some(_))));
+        assert!(matches!(third.await.unwrap(), Place::Asks(_)));
     }
 
     #[tokio::test]
@@ -390,7 +258,7 @@ mod tests {
         let calls = calls();
         let first = turn(&calls).await;
         let (second, third, fourth) = (behind(&calls).await, behind(&calls).await, behind(&calls).await);
-        let (asked, own) = first.gather().await.unwrap();
+        let (asked, own) = first.gather(()).await.unwrap();
         let (gone, rounds) = (Mutex::new(Some(second)), Mutex::new(vec![(1, vec![]), (4, vec![1, 2])]));
         let look = |most| {
             let (expected, taken) = lock(&rounds).pop().unwrap();
@@ -403,7 +271,7 @@ mod tests {
                 Ok((taken, ()))
             }
         };
-        first.ask(asked, look).await;
+        ask(first, asked, look).await;
         assert!(matches!(own.await, Ok(Word::Answer(Ok(Look::Taken(1))))));
         assert!(matches!(third.await.unwrap(), Place::Answered(Ok(Look::Taken(2)))));
         assert!(matches!(fourth.await.unwrap(), Place::Answered(Ok(Look::None(())))));
@@ -414,11 +282,11 @@ mod tests {
         let calls = calls();
         let first = turn(&calls).await;
         let second = behind(&calls).await;
-        let (asked, own) = first.gather().await.unwrap();
-        first.ask(asked, |_| async { Err("away") }).await;
+        let (asked, own) = first.gather(()).await.unwrap();
+        ask(first, asked, |_| async { Err("away") }).await;
         assert!(matches!(own.await, Ok(Word::Answer(Err("away")))));
         assert!(matches!(second.await.unwrap(), Place::Answered(Err("away"))));
-        assert!(lock(&calls.lines).is_empty());
+        assert!(calls.0.is_empty());
     }
 
     #[tokio::test]
@@ -439,7 +307,7 @@ mod tests {
         drop(first);
         assert_eq!(leader.await.unwrap(), taken(100));
         assert_eq!(second.await.unwrap(), taken(101));
-        assert!(lock(&calls.lines).is_empty());
+        assert!(calls.0.is_empty());
     }
 
     #[tokio::test]
@@ -481,14 +349,20 @@ mod tests {
         let (second, third) = (behind(&calls).await, behind(&calls).await);
         given_up(second).await;
         drop(first);
-        assert!(matches!(third.await.unwrap(), Place::Asks(Some(_))));
+        assert!(matches!(third.await.unwrap(), Place::Asks(_)));
     }
 
     #[tokio::test]
     async fn a_call_does_not_wait_for_one_that_hangs() {
         let calls = calls();
-        let _first = turn(&calls).await;
-        assert!(matches!(calls.enter("lane").await, Place::Asks(None)));
-        assert_eq!(waiting(&calls), 0);
+        let hangs = turn(&calls).await;
+        // It takes over the turn, which does not come back then.
+        let second = turn(&calls).await;
+        let third = behind(&calls).await;
+        drop(hangs);
+        assert_eq!(waiting(&calls), 1);
+        drop(second);
+        assert!(matches!(third.await.unwrap(), Place::Asks(_)));
+        assert!(calls.0.is_empty());
     }
 }

@@ -51,7 +51,7 @@ pub use config::{
     Credentials, PartitionConfig, PostgresConnection, SecretUrl, TlsConfig, ValkeyConnection,
 };
 #[cfg(feature = "background")]
-pub use crowd::{Crowd, Look};
+pub use crowd::{Convoy, Crowd, Look};
 pub use error::{
     Applied, ConflictKind, ContentionKind, EngineError, Entity, ErrorClass, StateKind, TransportFault, TransportKind,
     ValidationKind,

@@ -1,0 +1,212 @@
+//! The lines that calls of one process stand in, one for each thing that they ask for.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::Hash,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::oneshot, task::yield_now, time::timeout};
+
+/// How long a call stays behind others before it takes over the oldest turn: a statement that hangs holds up nobody else.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Calls that go together at most.
+const TOGETHER: usize = 64;
+
+/// All lines, by key; a call brings an `I` and is told an `A`.
+pub(super) struct Lines<K: Clone + Eq + Hash, I, A> {
+    /// Statements of one key that are on their way at once.
+    pub(super) most: usize,
+    /// The number of the next call.
+    next: AtomicU64,
+    shared: Shared<K, I, A>,
+}
+
+type Shared<K, I, A> = Arc<Mutex<HashMap<K, Line<K, I, A>>>>;
+
+/// The calls of one key.
+struct Line<K: Clone + Eq + Hash, I, A> {
+    /// The numbers of the turns that are given out, and not taken over, the oldest first.
+    turns: VecDeque<u64>,
+    waiting: VecDeque<(u64, Caller<K, I, A>)>,
+}
+
+/// What a call that waits is told.
+pub(super) enum Word<K: Clone + Eq + Hash, I, A> {
+    YourTurn(Turn<K, I, A>),
+    Answer(A),
+}
+
+/// How a call comes to its answer.
+pub(super) enum Place<K: Clone + Eq + Hash, I, A> {
+    /// It asks the store, and keeps the turn until it has the answer.
+    Asks(Turn<K, I, A>),
+    /// It asks the store by itself: whoever took it along has gone without a word.
+    AsksAlone,
+    /// Another call has asked for it.
+    Answered(A),
+}
+
+/// The right to send one statement; the next call in line gets it afterwards.
+pub(super) struct Turn<K: Clone + Eq + Hash, I, A> {
+    pub(super) key: K,
+    number: u64,
+    shared: Shared<K, I, A>,
+}
+
+/// A call that waits, and what it brings.
+pub(super) struct Caller<K: Clone + Eq + Hash, I, A> {
+    pub(super) item: I,
+    tell: oneshot::Sender<Word<K, I, A>>,
+}
+
+/// Calls that go together, first come first, and where the first of them hears its answer.
+type Gathered<K, I, A> = (VecDeque<Caller<K, I, A>>, oneshot::Receiver<Word<K, I, A>>);
+
+impl<K: Clone + Eq + Hash, I, A> Lines<K, I, A> {
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, next: AtomicU64::new(0), shared: Arc::default() }
+    }
+
+    /// Takes a turn, or waits in line for one or for the answer.
+    pub(super) async fn enter(&self, key: K, item: I) -> Place<K, I, A> {
+        let (number, mut told) = {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let mut lines = lock(&self.shared);
+            let line = lines.entry(key.clone()).or_default();
+            if line.turns.len() < self.most {
+                line.turns.push_back(number);
+                drop(lines);
+                return Place::Asks(self.turn(key, number));
+            }
+            let (tell, told) = oneshot::channel();
+            line.waiting.push_back((number, Caller { item, tell }));
+            (number, told)
+        };
+        let word = match timeout(PATIENCE, &mut told).await {
+            Ok(word) => word,
+            Err(_) if self.take_over(&key, number) => return Place::Asks(self.turn(key, number)),
+            // Somebody has taken it along.
+            Err(_) => told.await,
+        };
+        match word {
+            Ok(Word::Answer(answer)) => Place::Answered(answer),
+            Ok(Word::YourTurn(turn)) => Place::Asks(turn),
+            Err(_) => Place::AsksAlone,
+        }
+    }
+
+    fn turn(&self, key: K, number: u64) -> Turn<K, I, A> {
+        Turn { key, number, shared: Arc::clone(&self.shared) }
+    }
+
+    /// Puts the call in the place of the oldest turn; false if it does not wait any more.
+    fn take_over(&self, key: &K, number: u64) -> bool {
+        let mut lines = lock(&self.shared);
+        let Some(line) = lines.get_mut(key) else { return false };
+        let before = line.waiting.len();
+        line.waiting.retain(|(other, _)| *other != number);
+        if line.waiting.len() == before {
+            return false;
+        }
+        line.turns.pop_front();
+        line.turns.push_back(number);
+        true
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiting(&self, key: &K) -> usize {
+        lock(&self.shared).get(key).map_or(0, |line| line.waiting.len())
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        lock(&self.shared).is_empty()
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<K: Clone + Eq + Hash, I, A> Default for Line<K, I, A> {
+    fn default() -> Self {
+        Self { turns: VecDeque::new(), waiting: VecDeque::new() }
+    }
+}
+
+impl<K: Clone + Eq + Hash, I, A> Turn<K, I, A> {
+    /// The calls that wait behind this one, with this one, which brings `item`, ahead of them; its answer comes the same
+    /// way as theirs. None if nobody waits.
+    pub(super) async fn gather(&self, item: I) -> Option<Gathered<K, I, A>> {
+        if lock(&self.shared).get(&self.key).is_some_and(|line| line.turns.len() > 1) {
+            // Others are at it: let those come who are about to.
+            yield_now().await;
+        }
+        let mut calls = self.waiting(TOGETHER - 1, 1)?;
+        let (tell, told) = oneshot::channel();
+        calls.push_front(Caller { item, tell });
+        Some((calls, told))
+    }
+
+    /// The calls that wait behind the ones that were answered by this turn. None if they are fewer than two: one goes by
+    /// itself.
+    pub(super) fn gather_next(&self) -> Option<VecDeque<Caller<K, I, A>>> {
+        self.waiting(TOGETHER, 2)
+    }
+
+    /// The first calls that wait, if there are so many.
+    fn waiting(&self, most: usize, least: usize) -> Option<VecDeque<Caller<K, I, A>>> {
+        let mut lines = lock(&self.shared);
+        let line = lines.get_mut(&self.key)?;
+        line.waiting.retain(|(_, call)| call.waits());
+        if line.waiting.len() < least || !line.turns.contains(&self.number) {
+            return None;
+        }
+        let many = line.waiting.len().min(most);
+        Some(line.waiting.drain(..many).map(|(_, call)| call).collect())
+    }
+}
+
+impl<K: Clone + Eq + Hash, I, A> Drop for Turn<K, I, A> {
+    fn drop(&mut self) {
+        let mut lines = lock(&self.shared);
+        let Some(line) = lines.get_mut(&self.key) else { return };
+        let Some(own) = line.turns.iter().position(|number| *number == self.number) else { return };
+        line.turns.remove(own);
+        while let Some((_, call)) = line.waiting.pop_front() {
+            if !call.waits() {
+                continue;
+            }
+            line.turns.push_back(self.number);
+            drop(lines);
+            let turn = Self { key: self.key.clone(), number: self.number, shared: Arc::clone(&self.shared) };
+            // One that has just gone gives the turn back, which hands it on.
+            drop(call.tell.send(Word::YourTurn(turn)));
+            return;
+        }
+        if line.turns.is_empty() {
+            lines.remove(&self.key);
+        }
+    }
+}
+
+impl<K: Clone + Eq + Hash, I, A> Caller<K, I, A> {
+    /// Whether the call was not given up.
+    pub(super) fn waits(&self) -> bool {
+        !self.tell.is_closed()
+    }
+
+    /// Answers the call; what it does not want any more comes back.
+    pub(super) fn answer(self, answer: A) -> Result<(), A> {
+        match self.tell.send(Word::Answer(answer)) {
+            Err(Word::Answer(answer)) => Err(answer),
+            _ => Ok(()),
+        }
+    }
+}
