@@ -1,5 +1,9 @@
 //! `Attempts` on PostgreSQL.
 
+mod together;
+
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use ff_core::{
     Attempts, CapabilitySet, ClaimPolicy, CompleteArgs, EngineError, FailOutcome, FailureClass, FailureReason, Handle,
@@ -8,9 +12,13 @@ use ff_core::{
 use sqlx::{Row, postgres::PgRow};
 use uuid::Uuid;
 
+pub(crate) use together::Ends;
+
+use together::Next;
+
 use crate::{
     backend::{Holder, PostgresBackend},
-    claims::{Claimer, Look, Wait},
+    claims::{self, Look, Wait, Wanted},
     error::PgError,
     row::{instant, outcome},
     tx::Statement,
@@ -99,16 +107,8 @@ async fn progress(
 
 async fn complete(backend: &PostgresBackend, handle: &Handle, payload: Option<Vec<u8>>) -> Result<(), PgError> {
     backend.limits().check_result(payload.as_deref())?;
-    let holder = backend.holder(handle)?;
-    let (verdict, row) = backend
-        .store()
-        .await?
-        .decide(|| {
-            fenced(include_str!("attempts/complete.sql"), &holder).bind(holder.attempt_index).bind(payload.as_deref())
-        })
-        .await?;
-    outcome(&verdict, &row)?;
-    backend.wake_subscribers(&row)
+    let completion = Completion { holder: backend.holder(handle)?, payload };
+    Ok(together::complete(backend, &Arc::new(completion)).await?)
 }
 
 async fn complete_many(
@@ -126,20 +126,22 @@ async fn complete_many(
         outcome(verdict, row)?;
         backend.wake_subscribers(row)
     };
-    backend.store().await?.decide_each(Operation::CompleteMany, &items, completing, answer).await
+    let statement = |items: &[_]| completing(include_str!("attempts/complete_many.sql"), items);
+    backend.store().await?.decide_each(Operation::CompleteMany, &items, statement, answer).await
 }
 
-/// One item of a batch of completions.
+/// One completion.
+#[derive(Debug)]
 struct Completion {
     holder: Holder,
     payload: Option<Vec<u8>>,
 }
 
-fn completing<'q>(items: &[&'q Completion]) -> Statement<'q> {
+fn completing<'q>(sql: &'static str, items: &[&'q Completion]) -> Statement<'q> {
     let holders: Vec<&Holder> = items.iter().map(|item| &item.holder).collect();
     let indexes: Vec<i64> = holders.iter().map(|holder| holder.attempt_index).collect();
     let payloads: Vec<Option<&[u8]>> = items.iter().map(|item| item.payload.as_deref()).collect();
-    fenced_many(include_str!("attempts/complete_many.sql"), &holders).bind(indexes).bind(payloads)
+    fenced_many(sql, &holders).bind(indexes).bind(payloads)
 }
 
 async fn complete_and_claim(
@@ -151,27 +153,19 @@ async fn complete_and_claim(
 ) -> Result<Option<Handle>, PgError> {
     backend.limits().check_result(payload.as_deref())?;
     policy.checked_ttl_ms()?;
-    let holder = backend.holder(handle)?;
-    let claimer = Claimer::new(&holder.lane, capabilities, policy, 1)?;
+    let completion = Arc::new(Completion { holder: backend.holder(handle)?, payload });
+    let lane = &completion.holder.lane;
     let mut wait = Wait::new(policy.max_wait);
-    let store = backend.store().await?;
-    let statement = || {
-        let query = fenced(include_str!("attempts/complete_and_claim.sql"), &holder);
-        claimer.taking(query.bind(holder.attempt_index).bind(payload.as_deref()))
-    };
-    let (verdict, row) = store.decide(statement).await?;
-    outcome(&verdict, &row)?;
-    backend.wake_subscribers(&row)?;
-    let mut look = match row.try_get("took")? {
-        "taken" => Look::Taken(claimer.handle(&row)?),
-        "none" => Look::None(None),
-        _ => claimer.look_around(store).await?,
+    let mut look = match together::hand_over(backend, &completion, Wanted::new(lane, capabilities, policy)).await? {
+        Next::Taken(handle) => Look::Taken(handle),
+        Next::None => Look::None(None),
+        Next::Claim => claims::look(backend, lane, capabilities, policy, true).await?,
     };
     loop {
         match look {
             Look::Taken(handle) => return Ok(Some(handle)),
-            Look::None(due) if !wait.pause(backend, &holder.lane, due).await? => return Ok(None),
-            Look::None(_) => look = claimer.look_around(store).await?,
+            Look::None(due) if !wait.pause(backend, lane, due).await? => return Ok(None),
+            Look::None(_) => look = claims::look(backend, lane, capabilities, policy, true).await?,
         }
     }
 }

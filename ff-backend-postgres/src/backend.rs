@@ -16,6 +16,7 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::{
+    attempts::Ends,
     capabilities::{LABEL, capabilities, durability},
     claims::Crowds,
     config,
@@ -46,6 +47,7 @@ pub struct PostgresBackend {
     wakes: Arc<Wakes>,
     keys: Keys,
     crowds: Crowds,
+    ends: Ends,
 }
 
 impl PostgresBackend {
@@ -126,6 +128,7 @@ impl PostgresBackend {
             wakes,
             keys: Keys::default(),
             crowds: Crowds::new(),
+            ends: Ends::new(),
             retention: config.retention,
             background: OnceLock::new(),
         });
@@ -155,6 +158,7 @@ impl PostgresBackend {
             wakes,
             keys: Keys::default(),
             crowds: Crowds::new(),
+            ends: Ends::new(),
         })
     }
 
@@ -229,6 +233,10 @@ impl PostgresBackend {
         &self.crowds
     }
 
+    pub(crate) const fn ends(&self) -> &Ends {
+        &self.ends
+    }
+
     /// Wakes the claims that wait in the lane of a row that was written, if the statement saw any.
     pub(crate) fn wake(&self, row: &PgRow) -> Result<(), PgError> {
         if let Some(lane) = row.try_get::<Option<&str>, _>("awaited")? {
@@ -268,6 +276,7 @@ impl PostgresBackend {
 }
 
 /// The content of a handle as statements take it.
+#[derive(Debug)]
 pub(crate) struct Holder {
     pub(crate) id: String,
     pub(crate) lease_id: Uuid,

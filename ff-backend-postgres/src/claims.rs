@@ -16,7 +16,7 @@ use sqlx::{Row, postgres::PgRow};
 use tokio::{sync::broadcast, time::Sleep};
 use uuid::Uuid;
 
-pub(crate) use crowds::Crowds;
+pub(crate) use crowds::{Crowds, Wanted, look};
 
 use crate::{
     backend::PostgresBackend,
@@ -342,9 +342,8 @@ impl<'a> Claimer<'a> {
 
     async fn batch(&self, store: &Sender, window: i64, settled: bool) -> Result<Vec<PgRow>, PgError> {
         let statement = || {
-            let query = sqlx::query(include_str!("claims/claim_many.sql")).bind(self.lane.as_str());
-            let query = query.bind(&self.capabilities).bind(&self.lease_ids).bind(&self.attempt_ids);
-            self.signed(query).bind(i64::try_from(self.lease_ids.len()).unwrap_or(i64::MAX)).bind(window).bind(settled)
+            let query = self.taking_many(sqlx::query(include_str!("claims/claim_many.sql")));
+            query.bind(i64::try_from(self.lease_ids.len()).unwrap_or(i64::MAX)).bind(window).bind(settled)
         };
         store.rows(statement).await
     }
@@ -353,6 +352,12 @@ impl<'a> Claimer<'a> {
     pub(crate) fn taking<'q>(&'q self, query: Statement<'q>) -> Statement<'q> {
         let query = query.bind(self.lane.as_str()).bind(&self.capabilities);
         self.signed(query.bind(self.lease_ids.first()).bind(self.attempt_ids.first()))
+    }
+
+    /// The statement with what takes several rows of the lane.
+    pub(crate) fn taking_many<'q>(&'q self, query: Statement<'q>) -> Statement<'q> {
+        let query = query.bind(self.lane.as_str()).bind(&self.capabilities);
+        self.signed(query.bind(&self.lease_ids).bind(&self.attempt_ids))
     }
 
     /// The statement with who claims, and for how long.

@@ -42,6 +42,19 @@ struct Detour {
     next: u32,
 }
 
+impl Wanted {
+    pub(crate) fn new(lane: &LaneId, capabilities: &CapabilitySet, policy: &ClaimPolicy) -> Self {
+        let mut wanted = Self { lane: lane.clone(), capabilities: capabilities.clone(), policy: policy.clone() };
+        wanted.policy.max_wait = None;
+        wanted
+    }
+
+    /// A claim of so many rows.
+    pub(crate) fn claimer(&self, most: usize) -> Result<Claimer<'_>, PgError> {
+        Claimer::new(&self.lane, &self.capabilities, &self.policy, most)
+    }
+}
+
 impl Crowds {
     pub(crate) fn new() -> Self {
         Self { crowd: Crowd::new(TURNS), detours: Mutex::default() }
@@ -75,7 +88,7 @@ impl Crowds {
 }
 
 /// One look for one row, with others or alone; `again` if the claim has looked before.
-pub(super) async fn look(
+pub(crate) async fn look(
     backend: &PostgresBackend,
     lane: &LaneId,
     capabilities: &CapabilitySet,
@@ -85,8 +98,6 @@ pub(super) async fn look(
     let claimer = Claimer::new(lane, capabilities, policy, 1)?;
     let store = backend.store().await?;
     let crowds = backend.crowds();
-    let mut wanted = Wanted { lane: lane.clone(), capabilities: capabilities.clone(), policy: policy.clone() };
-    wanted.policy.max_wait = None;
     let alone = async {
         // What falls due next is known the long way round only.
         if again || crowds.goes_round(lane) {
@@ -100,7 +111,7 @@ pub(super) async fn look(
         let store = Arc::clone(store);
         move |most| look_for(Arc::clone(&wanted), most, Arc::clone(&store))
     };
-    crowds.crowd.look(wanted, alone, together).await
+    crowds.crowd.look(Wanted::new(lane, capabilities, policy), alone, together).await
 }
 
 /// One look for at most so many rows.
@@ -109,7 +120,7 @@ async fn look_for(
     most: usize,
     store: Arc<Sender>,
 ) -> Result<(Vec<Handle>, Option<Duration>), EngineError> {
-    let looked = match Claimer::new(&wanted.lane, &wanted.capabilities, &wanted.policy, most) {
+    let looked = match wanted.claimer(most) {
         Ok(claimer) => claimer.look_for_many(&store).await,
         Err(error) => Err(error),
     };

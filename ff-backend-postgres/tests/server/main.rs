@@ -11,4 +11,5 @@ mod events;
 mod plans;
 mod statements;
 mod store;
+mod together;
 mod waitpoints;

@@ -1,0 +1,120 @@
+-- complete_and_claim_many: what complete_and_claim does, for several calls of one worker in one lane: the first half is
+-- complete_together.sql, the second claim.sql for new work.
+-- $1 ids text[], $2 lease_ids uuid[], $3 lease_epochs int8[], $4 attempt_ids uuid[], $5 attempt_indexes int8[],
+-- $6 payloads bytea[], $7 lane_id text, $8 capabilities text[], $9 new_lease_ids uuid[], $10 new_attempt_ids uuid[],
+-- $11 worker_id text, $12 worker_instance_id text, $13 ttl_ms int8
+-- returns: verdict text, took text, terminal_outcome text, lifecycle_phase text, id text, kind text, lease_id uuid,
+--   attempt_index int8, attempt_id uuid, lease_epoch int8, timed_out text, listened bool
+-- verdict, a row for each item in its place: ok, replay, or a refusal: missing, deadline, not_active, lease_revoked,
+-- lease_expired, stale_lease; again if it has to go by itself: its row is held or has moved, or came up before
+-- took, if verdict is ok or replay: taken, none, or claim if it takes the statements of claim
+WITH asked AS MATERIALIZED (
+    SELECT a.*, e.xmin AS version, row_number() OVER (PARTITION BY a.id ORDER BY place) AS turn
+    FROM unnest($1::text[], $2::uuid[], $3::int8[], $4::uuid[], $5::int8[])
+        WITH ORDINALITY AS a (id, lease_id, lease_epoch, attempt_id, attempt_index, place)
+        LEFT JOIN LATERAL (SELECT xmin FROM executions WHERE id = a.id OFFSET 0) e ON true
+),
+held AS MATERIALIZED (
+    SELECT place, (a.lease_id, a.lease_epoch, a.attempt_id) = (h.lease_id, h.lease_epoch, h.attempt_id) AS is_latest,
+        a.attempt_index = h.attempt_index AS is_index, h.*
+    FROM asked a, LATERAL (
+        SELECT id, namespace, lifecycle_phase, ownership_state, terminal_outcome, ended_by, lease_id, lease_epoch,
+            attempt_id, attempt_index, worker_instance_id, lease_expires_at, execution_deadline_at,
+            suspension_timeout_at, timeout_behavior
+        FROM executions e WHERE e.id = a.id AND e.xmin = a.version FOR NO KEY UPDATE SKIP LOCKED) h WHERE turn = 1
+),
+clock AS MATERIALIZED (SELECT ff_now_ms() AS now FROM (SELECT count(*) FROM held) all_held),
+judged AS MATERIALIZED (
+    SELECT held.*, now, CASE
+        WHEN lifecycle_phase <> 'terminal' AND execution_deadline_at <= now THEN 'deadline'
+        WHEN ended_by = 'complete' AND is_latest AND is_index THEN 'replay'
+        WHEN lifecycle_phase <> 'active' THEN 'not_active'
+        WHEN ownership_state = 'lease_revoked' THEN 'lease_revoked'
+        WHEN ownership_state = 'lease_expired_reclaimable' OR lease_expires_at <= now THEN 'lease_expired'
+        WHEN is_latest THEN 'ok'
+        ELSE 'stale_lease' END AS verdict
+    FROM held, clock
+),
+ended AS (
+    UPDATE executions e SET
+        lifecycle_phase = 'terminal', ownership_state = 'unowned', eligibility_state = 'not_applicable',
+        blocking_reason = 'none', terminal_outcome = 'success', attempt_state = 'attempt_terminal',
+        ready = false, due_at = NULL, ended_by = 'complete',
+        completed_at = j.now, last_transition_at = j.now, last_mutation_at = j.now
+    FROM judged j WHERE e.id = ANY ($1) AND e.id = j.id AND j.verdict = 'ok'
+),
+closed AS (
+    UPDATE attempts a SET phase = 'ended_success', ended_at = j.now
+    FROM judged j
+    WHERE a.execution_id = ANY ($1) AND a.execution_id = j.id AND a.attempt_index = j.attempt_index AND verdict = 'ok'
+),
+result AS (
+    INSERT INTO execution_results (execution_id, payload)
+    SELECT j.id, ($6::bytea[])[place] FROM judged j WHERE verdict = 'ok' AND ($6::bytea[])[place] IS NOT NULL
+),
+completed AS (
+    INSERT INTO completion_events (at, execution_id, namespace, outcome)
+    SELECT now, id, namespace, 'success' FROM judged WHERE verdict = 'ok' ORDER BY place
+),
+able AS MATERIALIZED (
+    SELECT place, row_number() OVER (ORDER BY place) AS nth FROM judged WHERE verdict IN ('ok', 'replay')
+),
+sets AS MATERIALIZED (
+    SELECT min(set_id) AS set_id, count(*) AS many FROM lane_sets WHERE lane_id = $7 AND tokens <@ $8::text[]
+),
+due AS MATERIALIZED (
+    SELECT due_at FROM executions WHERE lane_id = $7 AND due_at <= (SELECT now FROM clock) ORDER BY due_at, id LIMIT 1
+),
+heads AS MATERIALIZED (
+    SELECT id, priority, created_at, ownership_state, attempt_state FROM executions
+    WHERE set_id = (SELECT set_id FROM sets WHERE many = 1 AND NOT EXISTS (SELECT FROM due)) AND ready
+      AND (execution_deadline_at IS NULL OR execution_deadline_at > (SELECT now FROM clock))
+    ORDER BY priority DESC, created_at, id LIMIT (SELECT count(*) FROM able)
+    FOR NO KEY UPDATE SKIP LOCKED
+),
+next AS MATERIALIZED (
+    SELECT id, attempt_state, row_number() OVER lane AS nth,
+        bool_and(ownership_state = 'unowned' AND attempt_state <> 'attempt_interrupted') OVER lane AS is_new
+    FROM heads WINDOW lane AS (ORDER BY priority DESC, created_at, id)
+),
+taken AS (
+    UPDATE executions e SET
+        lifecycle_phase = 'active', ownership_state = 'leased', eligibility_state = 'not_applicable',
+        blocking_reason = 'none', terminal_outcome = 'none', attempt_state = 'running_attempt',
+        ready = false, due_at = least(now + $13, now + e.attempt_timeout_ms, e.execution_deadline_at),
+        delay_until = NULL, ended_by = NULL, grant_key = NULL, lease_id = ($9::uuid[])[nth],
+        attempt_id = ($10::uuid[])[nth], attempt_index = e.total_attempt_count,
+        total_attempt_count = e.total_attempt_count + 1, worker_instance_id = $12, lease_acquired_at = now,
+        lease_last_renewed_at = NULL, lease_expires_at = least(now + $13, now + e.attempt_timeout_ms),
+        attempt_timeout_at = now + e.attempt_timeout_ms, lease_epoch = e.lease_epoch + 1,
+        started_at = coalesce(e.started_at, now), last_transition_at = now, last_mutation_at = now
+    FROM next n, clock WHERE e.id = ANY (ARRAY(SELECT id FROM next)) AND e.id = n.id AND is_new
+    RETURNING e.id, e.namespace, e.lease_id, e.attempt_id, e.attempt_index, e.lease_epoch, n.attempt_state, nth, now
+),
+opened AS (
+    INSERT INTO attempts (execution_id, attempt_index, attempt_id, attempt_type, phase, started_at,
+        lease_id, lease_epoch, worker_id, worker_instance_id)
+    SELECT id, attempt_index, attempt_id, CASE WHEN attempt_index = 0 THEN 'initial'
+        WHEN attempt_state = 'pending_replay_attempt' THEN 'replay' ELSE 'retry' END, 'started', now,
+        lease_id, lease_epoch, $11, $12
+    FROM taken
+),
+told AS (
+    INSERT INTO lease_events
+        (at, lease_epoch, attempt_index, lease_id, execution_id, namespace, kind, worker_instance_id, reason)
+    SELECT now, lease_epoch, attempt_index, lease_id, id, namespace, 'released', worker_instance_id, 'completed'
+    FROM judged WHERE verdict = 'ok'
+    UNION ALL SELECT now, lease_epoch, attempt_index, lease_id, id, namespace, 'acquired', $12, NULL FROM taken
+)
+SELECT coalesce(j.verdict, CASE WHEN a.version IS NULL THEN 'missing' ELSE 'again' END) AS verdict,
+    CASE WHEN t.id IS NOT NULL THEN 'taken' WHEN EXISTS (SELECT FROM due) OR (SELECT many FROM sets) > 1 OR EXISTS (
+        SELECT FROM executions WHERE set_id = (SELECT set_id FROM sets) AND ready
+          AND id <> ALL (ARRAY(SELECT id FROM taken))
+          AND (execution_deadline_at IS NULL OR execution_deadline_at > (SELECT now FROM clock))) THEN 'claim'
+        ELSE 'none' END AS took,
+    j.terminal_outcome, j.lifecycle_phase, t.id, 'fresh' AS kind, t.lease_id, t.attempt_index,
+    coalesce(t.attempt_id, j.attempt_id) AS attempt_id, coalesce(t.lease_epoch, j.lease_epoch) AS lease_epoch,
+    CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)
+        THEN j.timeout_behavior END AS timed_out,
+    EXISTS (SELECT FROM completion_waiters WHERE expires_at > (SELECT now FROM clock)) AS listened
+FROM asked a LEFT JOIN judged j USING (place) LEFT JOIN able USING (place) LEFT JOIN taken t USING (nth) ORDER BY place;

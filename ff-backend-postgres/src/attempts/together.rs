@@ -1,0 +1,187 @@
+//! Completions of one process go together where several wait, and so do hand-overs to the same worker.
+
+use std::sync::Arc;
+
+use ff_core::{Convoy, EngineError, Handle, Operation};
+use sqlx::{Row, postgres::PgRow};
+
+use super::{Completion, completing};
+use crate::{
+    backend::PostgresBackend,
+    claims::{Claimer, Wanted},
+    error::PgError,
+    notify::Wakes,
+    row::outcome,
+    tx::{Sender, Statement},
+};
+
+/// Statements of one kind on their way at once: one waits for the log while the other works.
+const TURNS: usize = 2;
+
+/// The largest result that goes with others.
+const SMALL: usize = 64 * 1024;
+
+/// What became of the claim behind a completion.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// This was taken.
+    Taken(Handle),
+    /// There was nothing.
+    None,
+    /// It takes the statements of a claim.
+    Claim,
+}
+
+/// An answer to one of several calls.
+type Answer<T> = Result<T, EngineError>;
+
+/// The ends of a process that are on their way.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    completions: Convoy<(), Arc<Completion>, Answer<()>>,
+    hand_overs: Convoy<Wanted, Arc<Completion>, Answer<Next>>,
+}
+
+impl Ends {
+    pub(crate) fn new() -> Self {
+        Self { completions: Convoy::new(TURNS), hand_overs: Convoy::new(TURNS) }
+    }
+}
+
+/// The ways to the server and to those who wait for executions to end.
+#[derive(Clone)]
+struct Ways {
+    store: Arc<Sender>,
+    wakes: Arc<Wakes>,
+}
+
+impl Ways {
+    fn of(store: &Arc<Sender>, wakes: &Arc<Wakes>) -> Self {
+        Self { store: Arc::clone(store), wakes: Arc::clone(wakes) }
+    }
+
+    /// What the rows of one statement say of its calls.
+    async fn answers<'q, T>(
+        &self,
+        op: Operation,
+        statement: impl Fn() -> Statement<'q>,
+        read: impl Fn(&str, &PgRow) -> Result<T, PgError>,
+    ) -> Result<Vec<Option<Answer<T>>>, PgError> {
+        let rows = self.store.rows(statement).await?;
+        for row in &rows {
+            if row.try_get::<&str, _>("verdict")? == "ok" && row.try_get("listened")? {
+                self.wakes.wake_subscribers(&self.store);
+                break;
+            }
+        }
+        let answer = |row: &PgRow| match row.try_get("verdict")? {
+            "again" => Ok(None),
+            verdict => Ok(Some(read(verdict, row).map_err(|error| error.at(op)))),
+        };
+        rows.iter().map(answer).collect()
+    }
+}
+
+impl Completion {
+    /// Whether it may go with others.
+    fn is_small(&self) -> bool {
+        self.payload.as_ref().is_none_or(|payload| payload.len() <= SMALL)
+    }
+}
+
+/// Ends an execution, with others or alone.
+pub(super) async fn complete(backend: &PostgresBackend, completion: &Arc<Completion>) -> Result<(), EngineError> {
+    let store = backend.store().await.map_err(|error| error.at(Operation::Complete))?;
+    let alone = async {
+        let done = complete_alone(backend, completion).await;
+        done.map_err(|error| error.at(Operation::Complete))
+    };
+    if !completion.is_small() {
+        return alone.await;
+    }
+    let ways = Ways::of(store, backend.wakes());
+    let together = |()| move |items| complete_together(items, ways.clone());
+    backend.ends().completions.bring((), Arc::clone(completion), alone, together).await
+}
+
+/// The answers to several calls in their places; none to one that has to go by itself.
+async fn complete_together(items: Vec<Arc<Completion>>, ways: Ways) -> Vec<Option<Answer<()>>> {
+    let sent = async {
+        let asked: Vec<&Completion> = items.iter().map(Arc::as_ref).collect();
+        let statement = || completing(include_str!("complete_together.sql"), &asked);
+        ways.answers(Operation::Complete, statement, |verdict, row| outcome(verdict, row).map(drop)).await
+    };
+    let answers = sent.await;
+    answers.unwrap_or_else(|error| refused(&error.at(Operation::Complete), items.len()))
+}
+
+async fn complete_alone(backend: &PostgresBackend, completion: &Completion) -> Result<(), PgError> {
+    let statement = || {
+        let query = super::fenced(include_str!("complete.sql"), &completion.holder);
+        query.bind(completion.holder.attempt_index).bind(completion.payload.as_deref())
+    };
+    let (verdict, row) = backend.store().await?.decide(statement).await?;
+    outcome(&verdict, &row)?;
+    backend.wake_subscribers(&row)
+}
+
+/// The same refusal for so many calls.
+fn refused<T>(error: &EngineError, many: usize) -> Vec<Option<Answer<T>>> {
+    (0..many).map(|_| Some(Err(error.clone()))).collect()
+}
+
+/// What a row of complete_and_claim.sql, or of the same for many, says of its call.
+fn next(verdict: &str, row: &PgRow, claimer: &Claimer) -> Result<Next, PgError> {
+    outcome(verdict, row)?;
+    Ok(match row.try_get("took")? {
+        "taken" => Next::Taken(claimer.handle(row)?),
+        "none" => Next::None,
+        _ => Next::Claim,
+    })
+}
+
+/// Ends an execution and takes the first row of its lane if that is new work, with others or alone.
+pub(super) async fn hand_over(
+    backend: &PostgresBackend,
+    completion: &Arc<Completion>,
+    wanted: Wanted,
+) -> Result<Next, EngineError> {
+    let store = backend.store().await.map_err(|error| error.at(Operation::CompleteAndClaim))?;
+    let alone = async {
+        let handed_over = hand_over_alone(backend, completion, &wanted).await;
+        handed_over.map_err(|error| error.at(Operation::CompleteAndClaim))
+    };
+    if !completion.is_small() {
+        return alone.await;
+    }
+    let ways = Ways::of(store, backend.wakes());
+    let together = |wanted| {
+        let wanted = Arc::new(wanted);
+        move |items| hand_over_together(Arc::clone(&wanted), items, ways.clone())
+    };
+    backend.ends().hand_overs.bring(wanted.clone(), Arc::clone(completion), alone, together).await
+}
+
+async fn hand_over_alone(backend: &PostgresBackend, completion: &Completion, wanted: &Wanted) -> Result<Next, PgError> {
+    let claimer = wanted.claimer(1)?;
+    let statement = || {
+        let query = super::fenced(include_str!("complete_and_claim.sql"), &completion.holder);
+        claimer.taking(query.bind(completion.holder.attempt_index).bind(completion.payload.as_deref()))
+    };
+    let (verdict, row) = backend.store().await?.decide(statement).await?;
+    let next = next(&verdict, &row, &claimer)?;
+    backend.wake_subscribers(&row)?;
+    Ok(next)
+}
+
+/// The answers to several calls in their places; none to one that has to go by itself.
+async fn hand_over_together(wanted: Arc<Wanted>, items: Vec<Arc<Completion>>, ways: Ways) -> Vec<Option<Answer<Next>>> {
+    let sent = async {
+        let claimer = wanted.claimer(items.len())?;
+        let asked: Vec<&Completion> = items.iter().map(Arc::as_ref).collect();
+        let statement = || claimer.taking_many(completing(include_str!("complete_and_claim_many.sql"), &asked));
+        ways.answers(Operation::CompleteAndClaim, statement, |verdict, row| next(verdict, row, &claimer)).await
+    };
+    let answers = sent.await;
+    answers.unwrap_or_else(|error| refused(&error.at(Operation::CompleteAndClaim), items.len()))
+}
