@@ -8,7 +8,7 @@ use ff_core::{
 
 use crate::{
     backend::ValkeyBackend,
-    claims::{Claimer, Look, Wait, minting},
+    claims::{Claimer, Look, Minted, Wait},
     error::ValkeyError,
     fcall::Call,
     reply::Items,
@@ -107,7 +107,8 @@ impl Attempts for ValkeyBackend {
         let [due, sets] = claimer.lane_keys();
         let keys = [root, history, completions, core, result, due, sets];
         let call = claimer.claiming(Call::write("ff_complete_and_claim", &keys).fenced(&held), false);
-        let mut look = claimer.taken(&mut self.items(with(minting(call), payload)).await?)?;
+        let minted = Minted::new();
+        let mut look = claimer.taken(&mut self.items(with(call.minting(&minted), payload)).await?, &minted)?;
         loop {
             match look {
                 Look::Taken(handle) => return Ok(Some(handle)),

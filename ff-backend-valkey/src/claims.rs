@@ -164,16 +164,20 @@ impl<'a> Claimer<'a> {
 
     /// One look for one row; `waits` asks for a wake-up if there is none.
     pub(crate) async fn look(&self, waits: bool) -> Result<Look, ValkeyError> {
-        self.taken(&mut Items::of(self.server.call(minting(self.call("ff_claim", waits))).await?)?)
+        let minted = Minted::new();
+        let call = self.call("ff_claim", waits).minting(&minted);
+        self.taken(&mut Items::of(self.server.call(call).await?)?, &minted)
     }
 
     /// One look for as many rows as the limit says.
     async fn look_for_many(&self, most: usize, waits: bool) -> Result<(Vec<Handle>, Duration), ValkeyError> {
-        let call = (0..most).fold(self.call("ff_claim_many", waits), |call, _| minting(call));
+        let minted: Vec<_> = (0..most).map(|_| Minted::new()).collect();
+        let call = minted.iter().fold(self.call("ff_claim_many", waits), Call::minting);
         let mut reply = Items::of(self.server.call(call).await?)?;
         let (mut taken, mut pause) = (Vec::new(), Duration::ZERO);
-        while let Some(mut item) = reply.next_items()? {
-            match self.taken(&mut item)? {
+        for minted in &minted {
+            let Some(mut item) = reply.next_items()? else { break };
+            match self.taken(&mut item, minted)? {
                 Look::Taken(handle) => taken.push(handle),
                 Look::None(wait) => pause = wait,
             }
@@ -205,48 +209,86 @@ impl<'a> Claimer<'a> {
             .arg(u8::from(waits))
     }
 
-    /// What `ff.take` or `ff.none` answers, or a refusal.
-    pub(crate) fn taken(&self, reply: &mut Items) -> Result<Look, ValkeyError> {
-        match reply.text()?.as_str() {
-            "none" => Ok(Look::None(Duration::from_millis(reply.number()?))),
-            "claimed" => {
-                let instance = &self.policy.worker_instance_id;
-                handle(reply, self.lane.clone(), self.ttl_ms, instance).map(Look::Taken)
-            }
-            other => Err(reply.refusal(other)?),
+    /// What `ff.take` or `ff.none` answers to a call with `minted`, or a refusal.
+    pub(crate) fn taken(&self, reply: &mut Items, minted: &Minted) -> Result<Look, ValkeyError> {
+        let word = reply.text()?;
+        if word == "none" {
+            return Ok(Look::None(Duration::from_millis(reply.number()?)));
         }
+        let Some(kind) = kind(&word) else { return Err(reply.refusal(&word)?) };
+        let leased = Leased::read(reply)?;
+        // What is resumed goes on with its attempt.
+        let attempt_id = if kind == HandleKind::Resumed { reply.parsed()? } else { minted.attempt_id };
+        let minted = Minted { lease_id: minted.lease_id, attempt_id };
+        leased.handle(kind, self.lane.clone(), self.ttl_ms, &self.policy.worker_instance_id, &minted).map(Look::Taken)
     }
 }
 
-/// What `ff.take` answers of a row of `lane_id`, as a handle.
-fn handle(
-    reply: &mut Items,
-    lane_id: LaneId,
-    ttl_ms: u64,
-    worker_instance_id: &WorkerInstanceId,
-) -> Result<Handle, ValkeyError> {
-    let execution_id = execution_id(&reply.text()?)?;
-    let lease_epoch = LeaseEpoch(reply.number()?);
-    let attempt_index = AttemptIndex(reply.number()?);
-    let kind = match reply.text()?.as_str() {
-        "fresh" => HandleKind::Fresh,
-        "resumed" => HandleKind::Resumed,
-        "reclaimed" => HandleKind::Reclaimed,
-        other => return Err(ValkeyError::Reply(format!("{other:?} was not expected"))),
-    };
-    let (attempt_id, lease_id) = (reply.parsed()?, reply.parsed()?);
-    let payload = HandlePayload {
-        execution_id,
-        attempt_index,
-        fence: LeaseFence { lease_id, lease_epoch, attempt_id },
-        lease_ttl: Duration::from_millis(ttl_ms),
-        lane_id,
-        worker_instance_id: worker_instance_id.clone(),
-    };
-    Ok(payload.seal(BackendTag::try_new(LABEL)?, kind))
+/// The kind of work that a word stands for.
+fn kind(word: &str) -> Option<HandleKind> {
+    match word {
+        "fresh" => Some(HandleKind::Fresh),
+        "resumed" => Some(HandleKind::Resumed),
+        "reclaimed" => Some(HandleKind::Reclaimed),
+        _ => None,
+    }
 }
 
-/// The same with the ids of one more lease and attempt.
-pub(crate) fn minting(call: Call) -> Call {
-    call.arg(LeaseId::new().to_string()).arg(AttemptId::new().to_string())
+/// A row that was taken.
+struct Leased {
+    execution_id: ExecutionId,
+    lease_epoch: LeaseEpoch,
+    attempt_index: AttemptIndex,
+}
+
+impl Leased {
+    fn read(reply: &mut Items) -> Result<Self, ValkeyError> {
+        Ok(Self {
+            execution_id: execution_id(&reply.text()?)?,
+            lease_epoch: LeaseEpoch(reply.number()?),
+            attempt_index: AttemptIndex(reply.number()?),
+        })
+    }
+
+    fn handle(
+        self,
+        kind: HandleKind,
+        lane_id: LaneId,
+        ttl_ms: u64,
+        worker_instance_id: &WorkerInstanceId,
+        ids: &Minted,
+    ) -> Result<Handle, ValkeyError> {
+        let (lease_epoch, Minted { lease_id, attempt_id }) = (self.lease_epoch, *ids);
+        let payload = HandlePayload {
+            execution_id: self.execution_id,
+            attempt_index: self.attempt_index,
+            fence: LeaseFence { lease_id, lease_epoch, attempt_id },
+            lease_ttl: Duration::from_millis(ttl_ms),
+            lane_id,
+            worker_instance_id: worker_instance_id.clone(),
+        };
+        Ok(payload.seal(BackendTag::try_new(LABEL)?, kind))
+    }
+}
+
+/// The ids of one more lease and attempt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Minted {
+    lease_id: LeaseId,
+    attempt_id: AttemptId,
+}
+
+impl Minted {
+    pub(crate) fn new() -> Self {
+        Self { lease_id: LeaseId::new(), attempt_id: AttemptId::new() }
+    }
+}
+
+impl Call {
+    /// The same call with the ids of one more lease and attempt.
+    pub(crate) fn minting(self, minted: &Minted) -> Self {
+        let mut text = [0; 36];
+        let call = self.arg(&*minted.lease_id.as_uuid().as_hyphenated().encode_lower(&mut text));
+        call.arg(&*minted.attempt_id.as_uuid().as_hyphenated().encode_lower(&mut text))
+    }
 }

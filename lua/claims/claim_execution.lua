@@ -2,7 +2,7 @@
 -- keys: 1 root, 2 lease_history, 3 completions, 4 core
 -- args: 1 execution, 2 grant_key, 3 worker, 4 worker_instance, 5 ttl_ms, 6 lease_id, 7 attempt_id,
 --   8 only_resumed (1 or 0): only an interrupted attempt
--- returns: lane, claimed, execution, epoch, attempt_index, kind, attempt_id, lease_id
+-- returns: lane, kind, execution, epoch, attempt_index, attempt_id, lease_id
 -- fails: NOT_FOUND NOT_LEASEABLE LEASE_CONFLICT NOT_RESUMED INVALID_GRANT GRANT_EXPIRED
 -- The order of the refusals is that of ExecutionRecord::check_grant in ff-core.
 
@@ -40,11 +40,9 @@ ff.write("claim_execution", function(keys, args)
   local refused = refusal(core, args, live, kind, now)
   if refused then return refused end
 
-  local lane = core.l
-  if live then
-    return { lane, "claimed", id, tonumber(core.e), ff.count(core.n) - 1, kind, core.ai, core.li }
+  if not live then
+    ff.take(keys, id, core, { worker = args[3], instance = args[4], ttl_ms = args[5], lease_id = args[6],
+      attempt_id = args[7], redeems = true }, now)
   end
-  local lease = { worker = args[3], instance = args[4], ttl_ms = args[5], lease_id = args[6], attempt_id = args[7],
-    redeems = true }
-  return { lane, unpack(ff.take(keys, id, core, lease, now)) }
+  return { core.l, kind, id, tonumber(core.e), ff.count(core.n) - 1, core.ai, core.li }
 end)

@@ -4,8 +4,10 @@
 --     resumed_at or nothing
 --   end: phase, ended_at, and for a failure: category, reason; or `suspended` alone
 
-ff.begin_attempt = function(root, id, index, parts)
-  redis.call("HSET", ff.key.attempts(root, id), ff.int(index), table.concat(parts, "\0"))
+-- Under the lease in `core`.
+ff.begin_attempt = function(root, id, index, why, core, worker, started_at, resumed_at)
+  redis.call("HSET", ff.key.attempts(root, id), index, why .. "\0" .. core.ai .. "\0" .. core.li .. "\0" .. core.e
+    .. "\0" .. worker .. "\0" .. core.wi .. "\0" .. started_at .. "\0" .. resumed_at)
 end
 
 -- The latest one.
@@ -21,9 +23,8 @@ end
 -- The latest one goes on, under the lease in `core`.
 ff.resume_attempt = function(root, id, core, worker, at)
   local key, index = ff.key.attempts(root, id), ff.int(ff.count(core.n) - 1)
-  local why, attempt_id, started_at =
-    string.match(redis.call("HGET", key, index), "^(%Z*)%z(%Z*)%z%Z*%z%Z*%z%Z*%z%Z*%z(%Z*)")
-  ff.begin_attempt(root, id, index, { why, attempt_id, core.li, core.e, worker, core.wi, started_at, at })
+  local why, started_at = string.match(redis.call("HGET", key, index), "^(%Z*)%z%Z*%z%Z*%z%Z*%z%Z*%z%Z*%z(%Z*)")
+  ff.begin_attempt(root, id, index, why, core, worker, started_at, at)
   redis.call("HDEL", key, index .. "e")
 end
 

@@ -6,25 +6,25 @@ local KEPT = 1000000
 -- Of the latest lease in `core`, or of the one in `lease` that follows it.
 ff.tell_lease = function(keys, id, core, kind, reason, now)
   redis.call("XADD", keys[2], "MAXLEN", "~", KEPT, "*",
-    "x", id, "ns", core.ns, "k", kind, "li", core.li, "e", core.e, "i", ff.int(ff.count(core.n) - 1),
-    "wi", core.wi, "r", reason, "at", ff.int(now))
+    "x", id, "ns", core.ns, "k", kind, "li", core.li, "e", core.e, "i", ff.count(core.n) - 1,
+    "wi", core.wi, "r", reason, "at", now)
 end
 
 ff.tell_completion = function(keys, id, core, outcome, now)
   redis.call("XADD", keys[3], "MAXLEN", "~", KEPT, "*",
-    "x", id, "ns", core.ns, "o", outcome, "at", ff.int(now))
+    "x", id, "ns", core.ns, "o", outcome, "at", now)
 end
 
 -- `stream` is the key of what operators did.
 ff.tell_operator = function(stream, id, core, kind, detail, now)
   redis.call("XADD", stream, "MAXLEN", "~", KEPT, "*",
-    "x", id, "ns", core.ns, "k", kind, "d", detail, "at", ff.int(now))
+    "x", id, "ns", core.ns, "k", kind, "d", detail, "at", now)
 end
 
 -- `stream` is the key of what was delivered to waitpoints.
 ff.tell_signal = function(stream, id, core, waitpoint, signal_id, source, effect, now)
   redis.call("XADD", stream, "MAXLEN", "~", KEPT, "*",
-    "x", id, "ns", core.ns, "w", waitpoint, "si", signal_id, "so", source, "ef", effect, "at", ff.int(now))
+    "x", id, "ns", core.ns, "w", waitpoint, "si", signal_id, "so", source, "ef", effect, "at", now)
 end
 
 -- How many events a stream ever got, how many of them are gone, and the last id. Only the oldest ever go.

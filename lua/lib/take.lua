@@ -52,19 +52,28 @@ ff.first_ready = function(root, lane, sets, offered, now)
   return best and ff.ready_id(best)
 end
 
--- The same, and it stands among the ready ones no more.
+-- The ids of the first rows of one set, at most so many; they stand among the ready ones no more. Nil, and nothing is
+-- changed, if the deadline of one of them has come.
+local function pop_ids(root, lane, set, most, now)
+  local ready, ids = ff.key.ready(root, lane, set), {}
+  local popped = redis.call("ZPOPMIN", ready, most)
+  for i = 1, #popped, 2 do
+    local deadline = ff.ready_deadline(popped[i])
+    if deadline and deadline <= now then
+      for j = 1, #popped, 2 do redis.call("ZADD", ready, 0, popped[j]) end
+      return nil
+    end
+    ids[#ids + 1] = ff.ready_id(popped[i])
+  end
+  ff.unlist(root, lane, set)
+  return ids
+end
+
+-- The id of the first row, or nil; it stands among the ready ones no more.
 local function pop_ready(root, lane, sets, offered, now)
   local listed = redis.call("SMEMBERS", sets)
-  if #listed == 1 and covers(offered, listed[1]) then
-    local ready = ff.key.ready(root, lane, listed[1])
-    local entry = redis.call("ZPOPMIN", ready)[1]
-    local deadline = entry and ff.ready_deadline(entry)
-    if entry and not (deadline and deadline <= now) then
-      ff.unlist(root, lane, listed[1])
-      return ff.ready_id(entry)
-    end
-    if entry then redis.call("ZADD", ready, 0, entry) end
-  end
+  local ids = #listed == 1 and covers(offered, listed[1]) and pop_ids(root, lane, listed[1], 1, now)
+  if ids then return ids[1] end
   local best, set = first_entry(root, lane, listed, offered, now)
   if not best then return nil end
   redis.call("ZREM", ff.key.ready(root, lane, set), best)
@@ -74,8 +83,11 @@ end
 
 -- The ids of the first rows, at most so many, in the order of the lane; they stand among the ready ones no more.
 ff.pop_ready_ids = function(root, lane, sets, offered, most, now)
+  local listed = redis.call("SMEMBERS", sets)
+  local popped = #listed == 1 and covers(offered, listed[1]) and pop_ids(root, lane, listed[1], most, now)
+  if popped then return popped end
   local heads, ids, taken = {}, {}, {}
-  for _, set in ipairs(redis.call("SMEMBERS", sets)) do
+  for _, set in ipairs(listed) do
     if covers(offered, set) then
       local after = walk(ff.key.ready(root, lane, set), math.min(most, FIRST_PAGE), now)
       local entry = after()
@@ -129,8 +141,8 @@ local function lease_to(keys, id, core, lease, place, now)
   core.li, core.wi = lease.lease_id, lease.instance
   core.ta = core.to and ff.int(now + tonumber(core.to))
   local expires_at = ff.earlier(now + tonumber(lease.ttl_ms), tonumber(core.ta))
-  redis.call("HSET", key, "s", ff.state.leased, "t", at, "m", at, "b", core.b or at, "e", core.e, "n", core.n,
-    "li", core.li, "ai", core.ai, "wi", core.wi, "la", at, "le", ff.int(expires_at))
+  redis.call("HSET", key, "s", ff.state.leased, "t", now, "m", now, "b", core.b or now, "e", core.e, "n", core.n,
+    "li", core.li, "ai", core.ai, "wi", core.wi, "la", now, "le", expires_at)
   -- What new work has none of is left out.
   if core.d or core.eb or core.lr then redis.call("HDEL", key, "d", "eb", "lr") end
   if core.lc then redis.call("HSET", key, "lc", core.lc) end
@@ -144,10 +156,10 @@ local function lease_to(keys, id, core, lease, place, now)
   if kind == "resumed" then
     ff.resume_attempt(root, id, core, lease.worker, at)
   else
-    ff.begin_attempt(root, id, index, { why, core.ai, core.li, core.e, lease.worker, core.wi, at, "" })
+    ff.begin_attempt(root, id, index, why, core, lease.worker, at, "")
   end
   ff.tell_lease(keys, id, core, kind == "reclaimed" and "reclaimed" or "acquired", "", now)
-  return { "claimed", id, tonumber(core.e), index, kind, core.ai, core.li }
+  return { kind, id, tonumber(core.e), index, kind == "resumed" and core.ai or nil }
 end
 
 local function placing(root, now)

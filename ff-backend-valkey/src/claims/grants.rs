@@ -5,7 +5,7 @@ use ff_core::{
     GrantKey, Handle, Jitter, UnclaimedReason,
 };
 
-use super::{handle, minting};
+use super::{Leased, Minted, kind};
 use crate::{backend::ValkeyBackend, error::ValkeyError, executions::execution_id, fcall::Call, reply::Row};
 
 pub(super) async fn claim_for_worker(
@@ -51,12 +51,13 @@ pub(super) async fn redeem(
         .arg(args.worker_id.as_str())
         .arg(args.worker_instance_id.as_str())
         .arg(ttl_ms);
-    let mut reply = backend.items(minting(call).arg(u8::from(only_resumed))).await?;
+    let mut reply = backend.items(call.minting(&Minted::new()).arg(u8::from(only_resumed))).await?;
     let lane_id = reply.parsed()?;
-    match reply.text()?.as_str() {
-        "claimed" => Ok(handle(&mut reply, lane_id, ttl_ms, &args.worker_instance_id)?),
-        other => Err(reply.refusal(other)?.into()),
-    }
+    let word = reply.text()?;
+    let Some(kind) = kind(&word) else { return Err(reply.refusal(&word)?.into()) };
+    let leased = Leased::read(&mut reply)?;
+    let (attempt_id, lease_id) = (reply.parsed()?, reply.parsed()?);
+    Ok(leased.handle(kind, lane_id, ttl_ms, &args.worker_instance_id, &Minted { lease_id, attempt_id })?)
 }
 
 pub(super) async fn explain_unclaimed(
