@@ -1,7 +1,8 @@
 //! Looks for an order of the calls of a history that a sequential model explains.
 //!
 //! The search is that of Wing and Gong with the memory of Lowe: call by call, only those next that nothing unplaced
-//! precedes, and no set of placed calls twice with the same state.
+//! precedes, and no set of placed calls twice with the same state. Two more rules keep it short: to have placed more lost
+//! calls counts for no more than to have placed fewer, and a call that leaves no trace goes first, without a choice.
 
 mod bits;
 #[cfg(test)]
@@ -20,9 +21,12 @@ pub(crate) trait Model {
 
     /// The states that `call` may leave behind as one step from `state`; none if it cannot have answered so there.
     ///
-    /// For a call whose answer was lost these are the states in which it took effect; that it never does is not said
-    /// here.
+    /// For a call whose answer was lost these are the states in which it took effect; that it never does need not be
+    /// said here.
     fn step(&self, state: &Self::State, call: &Self::Call) -> Vec<Self::State>;
+
+    /// Whether a call that answered so leaves every state as it is.
+    fn is_silent(&self, call: &Self::Call) -> bool;
 
     /// A number that equal states share.
     fn digest(&self, state: &Self::State) -> u64;
@@ -63,7 +67,9 @@ pub(crate) fn search<M: Model>(
     mut is_over: impl FnMut() -> bool,
 ) -> Found {
     let mut search = Search::new(model, history);
-    let mut stack = vec![Node::new(Bits::none(history.len()), initial)];
+    let none = Bits::none(history.len());
+    search.is_new(&none, &initial);
+    let mut stack = vec![Node::new(none, initial)];
     let mut order = Vec::new();
     let mut best = (Vec::new(), Bits::none(history.len()));
     while let Some(node) = stack.last_mut() {
@@ -74,24 +80,27 @@ pub(crate) fn search<M: Model>(
             best = (order.clone(), node.placed.clone());
         }
         if let Some(state) = node.open.pop() {
-            let call = search.by_end[node.tried - 1];
-            let placed = node.placed.with(call);
+            let placed = node.placed.with(node.call);
             if search.is_new(&placed, &state) {
-                order.push(call);
+                order.push(node.call);
                 stack.push(Node::new(placed, state));
             }
-        } else if let Some(place) = search.next(node) {
+        } else if let Some(turn) = search.next(node) {
             if is_over() {
                 return Found::Unknown;
             }
-            node.tried = place + 1;
-            node.open = model.step(&node.state, &history[search.by_end[place]].call);
+            node.call = search.by_turn[turn];
+            node.open = model.step(&node.state, &history[node.call].call);
+            let is_silent = search.silent.has(node.call);
+            debug_assert!(!is_silent || node.open.iter().all(|state| *state == node.state), "it leaves a trace");
+            let goes_first = is_silent && !node.open.is_empty();
+            node.tried = if goes_first { history.len() } else { turn + 1 };
         } else {
             stack.pop();
             order.pop();
         }
     }
-    let stuck = search.candidates(&best.1).map(|place| search.by_end[place]).collect();
+    let stuck = search.candidates(&best.1).map(|turn| search.by_turn[turn]).collect();
     Found::Violated { prefix: best.0, stuck }
 }
 
@@ -99,15 +108,17 @@ pub(crate) fn search<M: Model>(
 struct Node<S> {
     placed: Bits,
     state: S,
-    /// How many calls, in the order of their ends, were tried next.
+    /// How many calls, by turn, were tried next.
     tried: usize,
-    /// What the call that was tried last may leave.
+    /// The last of them.
+    call: usize,
+    /// What it may leave.
     open: Vec<S>,
 }
 
 impl<S> Node<S> {
     const fn new(placed: Bits, state: S) -> Self {
-        Self { placed, state, tried: 0, open: Vec::new() }
+        Self { placed, state, tried: 0, call: 0, open: Vec::new() }
     }
 }
 
@@ -116,14 +127,30 @@ struct Search<'a, M: Model> {
     history: &'a [Span<M::Call>],
     /// The calls by their ends, those without an answer last.
     by_end: Vec<usize>,
-    seen: HashMap<(Bits, u64), Vec<M::State>>,
+    /// The calls as they are tried: those that leave no trace, then the others, each by their ends.
+    by_turn: Vec<usize>,
+    /// Those that have an answer.
+    answered: Bits,
+    /// Those of them that leave no trace.
+    silent: Bits,
+    seen: Seen<M::State>,
 }
+
+/// What was reached: by the answered calls that were placed and the digest of the state, the states, each with all calls
+/// that were placed.
+type Seen<S> = HashMap<(Bits, u64), Vec<(S, Bits)>>;
 
 impl<'a, M: Model> Search<'a, M> {
     fn new(model: &'a M, history: &'a [Span<M::Call>]) -> Self {
         let mut by_end: Vec<_> = (0..history.len()).collect();
         by_end.sort_by_key(|&call| history[call].returned.unwrap_or(u64::MAX));
-        Self { model, history, by_end, seen: HashMap::new() }
+        let is_answered = |call: &usize| history[*call].returned.is_some();
+        let answered = Bits::of(history.len(), by_end.iter().copied().filter(is_answered));
+        let is_silent = |call: &usize| is_answered(call) && model.is_silent(&history[*call].call);
+        let silent = Bits::of(history.len(), by_end.iter().copied().filter(is_silent));
+        let mut by_turn = by_end.clone();
+        by_turn.sort_by_key(|&call| !silent.has(call));
+        Self { model, history, by_end, by_turn, answered, silent, seen: HashMap::new() }
     }
 
     /// When the first of the calls that are not placed ended, if one of them did.
@@ -136,23 +163,26 @@ impl<'a, M: Model> Search<'a, M> {
         self.first_end(placed).is_none()
     }
 
-    /// The places in `by_end` of the calls that nothing unplaced precedes.
+    /// The turns of the calls that nothing unplaced precedes.
     fn candidates(&self, placed: &Bits) -> impl Iterator<Item = usize> {
         let end = self.first_end(placed).unwrap_or(u64::MAX);
         let is_open = move |call: usize| !placed.has(call) && self.history[call].invoked < end;
-        (0..self.by_end.len()).filter(move |&place| is_open(self.by_end[place]))
+        (0..self.by_turn.len()).filter(move |&turn| is_open(self.by_turn[turn]))
     }
 
     fn next(&self, node: &Node<M::State>) -> Option<usize> {
-        self.candidates(&node.placed).find(|&place| place >= node.tried)
+        self.candidates(&node.placed).find(|&turn| turn >= node.tried)
     }
 
-    /// Notes that these calls left this state; false if that was known.
+    /// Notes that these calls left this state; false if nothing comes of it that would not come of what is known.
+    ///
+    /// A lost call that is not placed may still be, or never: whoever came to the same state with fewer of them can go
+    /// on in every way that is left with more.
     fn is_new(&mut self, placed: &Bits, state: &M::State) -> bool {
-        let known = self.seen.entry((placed.clone(), self.model.digest(state))).or_default();
-        let is_new = !known.contains(state);
+        let known = self.seen.entry((placed.and(&self.answered), self.model.digest(state))).or_default();
+        let is_new = !known.iter().any(|(other, fewer)| fewer.is_in(placed) && other == state);
         if is_new {
-            known.push(state.clone());
+            known.push((state.clone(), placed.clone()));
         }
         is_new
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ff_backend_memory::{Answer, Interval, Judgement, Obs, Op, State, StoredExecution, accept_passing};
-use ff_core::{CapabilitySet, ClaimForWorkerOutcome, ExecutionId, Handle, LifecyclePhase, TimestampMs};
+use ff_core::{CapabilitySet, ClaimForWorkerOutcome, ExecutionId, Handle, LifecyclePhase, Repeat, TimestampMs};
 
 use super::record::Told;
 use crate::linear::Model;
@@ -96,11 +96,7 @@ impl<'a> Spec<'a> {
         let mut passed = Vec::new();
         loop {
             match accept_passing(&world.state, op, obs, Interval::at(world.now), &passed, left) {
-                Judgement::Legal(mut states) => {
-                    // That a lost call never happened is the search's to say.
-                    states.retain(|state| *obs != Obs::Lost || *state != world.state);
-                    return Ok(states);
-                }
+                Judgement::Legal(states) => return Ok(states),
                 Judgement::Illegal { expected } => {
                     let first = expected.first().and_then(|outcome| self.first_taken(outcome.as_ref().ok()?));
                     match first.filter(|first| !passed.contains(first) && over.allows(world, &passed, *first)) {
@@ -223,6 +219,15 @@ impl Model for Spec<'_> {
                 let is_whole = self.log.iter().all(|(id, told)| counted(id) == told.counts());
                 if is_whole { vec![world.clone()] } else { Vec::new() }
             }
+        }
+    }
+
+    fn is_silent(&self, step: &Step) -> bool {
+        match step {
+            Step::Call { op, obs, .. } => {
+                matches!(**obs, Obs::Answered(Err(_))) || Repeat::of(op.operation()) == Repeat::Reads
+            }
+            Step::Clock(_) | Step::Read => false,
         }
     }
 

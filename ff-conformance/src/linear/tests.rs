@@ -40,6 +40,10 @@ impl Model for Leases {
         vec![next]
     }
 
+    fn is_silent(&self, call: &Label) -> bool {
+        call.granted == Some(false)
+    }
+
     fn digest(&self, state: &[bool; 2]) -> u64 {
         u64::from(state[0]) | u64::from(state[1]) << 1
     }
