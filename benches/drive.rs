@@ -16,8 +16,8 @@ use crate::Failure;
 /// Rows beyond those that are taken, so that no worker races for the last one.
 const SPARE: u64 = 4;
 
-/// How often an execution is resumed in the mean, at most.
-const RESUMES: u64 = 1_000;
+/// How often an execution is resumed in the mean: each worker ends what it holds every so many steps, and takes new work.
+const RESUMES: u64 = 16;
 
 /// Looks without work until the run is given up.
 const LOOKS: u32 = 10_000;
@@ -95,15 +95,13 @@ impl Load {
     pub(crate) fn new(shape: Shape, workers: usize, count: u64) -> Self {
         let batch = u64::from(shape.batch());
         let each = batch * workers as u64;
-        // The same few executions wait again and again, and each takes so many signals over its life.
-        let count = if shape == Shape::Resume { count.min(RESUMES * each) } else { count };
         Self { shape, workers, count: count.max(4 * each).next_multiple_of(each) }
     }
 
     /// The ready rows that a run needs.
     pub(crate) fn rows(self) -> u64 {
         // What is resumed is taken again.
-        let taken = if self.shape == Shape::Resume { 0 } else { self.count };
+        let taken = if self.shape == Shape::Resume { self.count.div_ceil(RESUMES) } else { self.count };
         taken + self.workers as u64 * (self.shape.warm() + SPARE) * u64::from(self.shape.batch())
     }
 
@@ -172,7 +170,7 @@ async fn work(
     gate: Arc<Barrier>,
     left: Arc<AtomicU64>,
 ) -> Result<(Instant, Instant), Failure> {
-    let mut worker = Worker { run, shape: load.shape, held: Vec::new() };
+    let mut worker = Worker { run, shape: load.shape, held: Vec::new(), resumes: 0 };
     let warm = worker.prepare(load.steps() / load.workers as u64).await;
     // Also a worker that failed comes here, or the others would wait for it.
     gate.wait().await;
@@ -192,6 +190,8 @@ struct Worker<R: Run> {
     run: R,
     shape: Shape,
     held: Vec<Vec<R::Work>>,
+    /// How often it has taken what was resumed since it took new work.
+    resumes: u64,
 }
 
 impl<R: Run> Worker<R> {
@@ -234,6 +234,8 @@ impl<R: Run> Worker<R> {
             }
             Shape::Resume => {
                 let held = self.release()?;
+                let held = if self.resumes == RESUMES { self.end_and_take(held).await? } else { held };
+                self.resumes += 1;
                 self.run.suspend_and_signal(held).await?;
                 for _ in 0..LOOKS {
                     if let Some(next) = self.run.claim_resumed().await? {
@@ -249,6 +251,13 @@ impl<R: Run> Worker<R> {
                 self.run.complete_many(held).await
             }
         }
+    }
+
+    /// Ends what it holds and takes what comes next.
+    async fn end_and_take(&mut self, held: R::Work) -> Result<R::Work, Failure> {
+        self.resumes = 0;
+        self.run.complete(held).await?;
+        self.take().await
     }
 
     /// The one thing that it holds.
