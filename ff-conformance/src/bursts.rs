@@ -297,15 +297,20 @@ async fn on_a_store(
     result
 }
 
-/// Judges a burst again that was written down as JSON.
+/// Judges a burst again that was written down as JSON; if it broke a rule, its timeline comes with the verdict.
 ///
 /// # Errors
 /// If the text is no burst.
-pub fn recheck_burst(text: &str) -> Result<BurstVerdict, String> {
+pub fn recheck_burst(text: &str) -> Result<(BurstVerdict, Option<String>), String> {
     let burst: Burst = serde_json::from_str(text).map_err(|error| error.to_string())?;
     // Labels live as long as the program; a program rechecks one burst.
     let label = burst.label.clone().leak();
-    Ok(judge(&burst, label, STEPS))
+    let verdict = judge(&burst, label, STEPS);
+    let page = match &verdict {
+        BurstVerdict::Violated(violation) => Some(timeline(&burst, violation)),
+        BurstVerdict::Ok | BurstVerdict::Unknown => None,
+    };
+    Ok((verdict, page))
 }
 
 /// Clients for the bursts of one store.

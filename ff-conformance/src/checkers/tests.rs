@@ -196,9 +196,12 @@ async fn work_that_is_left_behind_is_seen() {
 async fn a_burst_that_was_written_down_is_judged_the_same() {
     let mut burst = burst().await;
     let text = |burst: &Burst| serde_json::to_string(burst).unwrap();
-    assert_eq!(recheck_burst(&text(&burst)), Ok(BurstVerdict::Ok));
+    assert_eq!(recheck_burst(&text(&burst)), Ok((BurstVerdict::Ok, None)));
     burst.feeds[0].is_whole = false;
-    assert!(matches!(recheck_burst(&text(&burst)), Ok(BurstVerdict::Violated(found)) if found.checker == "events"));
+    let Ok((BurstVerdict::Violated(found), Some(page))) = recheck_burst(&text(&burst)) else {
+        panic!("it is explained")
+    };
+    assert!(found.checker == "events" && page.contains("Found by <b>events</b>"));
     assert!(recheck_burst("{}").is_err());
 }
 

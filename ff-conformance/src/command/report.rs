@@ -136,9 +136,11 @@ fn diff(old: &Path, new: &Path) -> Result<ExitCode, Invalid> {
     Ok(ExitCode::FAILURE)
 }
 
+/// Judges a burst again, and writes its timeline beside it if it broke a rule.
 fn recheck_burst(file: &Path, text: &str) -> Result<ExitCode, Invalid> {
-    let verdict = ff_conformance::recheck_burst(text);
-    let (told, code) = match verdict.map_err(|error| Invalid::new(format!("{}: {error}", file.display())))? {
+    let invalid = |error: String| Invalid::new(format!("{}: {error}", file.display()));
+    let (verdict, page) = ff_conformance::recheck_burst(text).map_err(invalid)?;
+    let (told, code) = match verdict {
         BurstVerdict::Ok => ("one order explains all of it".to_owned(), ExitCode::SUCCESS),
         BurstVerdict::Unknown => {
             ("no order was found in time, and none was excluded".to_owned(), ExitCode::from(INVALID))
@@ -149,6 +151,11 @@ fn recheck_burst(file: &Path, text: &str) -> Result<ExitCode, Invalid> {
         }
     };
     println!("{}: {told}", file.display());
+    if let Some(page) = page {
+        let beside = file.with_extension("html");
+        report::write_file(&beside, &page).map_err(|error| invalid(error.to_string()))?;
+        println!("its timeline: {}", beside.display());
+    }
     Ok(code)
 }
 
