@@ -16,6 +16,15 @@ pub(crate) const KID: &str = "first";
 /// The byte that its secret repeats.
 const BYTE: u8 = 0xa1;
 
+/// All that a time-out can do.
+pub(crate) const BEHAVIORS: [TimeoutBehavior; 5] = [
+    TimeoutBehavior::Fail,
+    TimeoutBehavior::Cancel,
+    TimeoutBehavior::Expire,
+    TimeoutBehavior::AutoResumeWithTimeoutSignal,
+    TimeoutBehavior::Escalate,
+];
+
 /// The key id `text`.
 pub(crate) fn kid(text: &str) -> Result<Kid, Stop> {
     Ok(Kid::try_new(text)?)

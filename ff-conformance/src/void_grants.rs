@@ -9,11 +9,12 @@ use ff_core::{
 
 use crate::{
     Claimed, Cx, Stop, TTL, Verdict, answers, check, equals,
-    instants::ms,
+    instants::{after, ms},
     is_ok, refused,
     reservations::{GRANT_TTL, Way, granted, redeem, redeems},
     routes::{Route, waiting},
     stages::{held, held_as, retrying},
+    suspensions::{BEHAVIORS, seeded, suspends, waits_for_any},
     words::{lease_log, reads},
 };
 
@@ -136,6 +137,29 @@ pub async fn a_grant_of_work_that_went_on_redeems_nothing_more(cx: &Cx) -> Verdi
     check!(cx, "FF-CLM-047", all_ways(&a, &args).await, equals(taken_by_nobody(NOT_LEASEABLE)));
     cx.pass_time(ms(1000)).await?;
     check!(cx, "FF-CLM-044", all_ways(&a, &args).await, equals(not_by_this_grant(true)));
+    Ok(())
+}
+
+/// A grant whose lease was given back for a signal redeems nothing more while the work waits for that, whatever a
+/// time-out would do, with a time-out that lies ahead and without one.
+///
+/// Covers FF-CLM-047. Needs dump, waitpoints.
+pub async fn a_grant_of_suspended_work_redeems_nothing_more(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    seeded(cx, &a).await?;
+    for behavior in BEHAVIORS {
+        for timeout_at in [None, Some(after(cx.now().await?, 1000))] {
+            let (lease, args) = redeemed(cx, &a, ExecutionPolicy::new()).await?;
+            let id = lease.payload.execution_id;
+            let mut waits = waits_for_any();
+            (waits.timeout_at, waits.timeout_behavior) = (timeout_at, Some(behavior));
+            suspends(cx, &a, lease, waits).await?;
+            let written = cx.dump().await?;
+            check!(cx, "FF-CLM-047", all_ways(&a, &args).await, equals(taken_by_nobody(NOT_LEASEABLE)));
+            check!(cx, "FF-CLM-047", cx.dump().await?, equals(written));
+            a.cancel_execution(CancelExecutionArgs::new(id, "no longer wanted")).await?;
+        }
+    }
     Ok(())
 }
 

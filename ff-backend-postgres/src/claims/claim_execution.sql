@@ -15,8 +15,8 @@ known AS MATERIALIZED (
         coalesce(grant_key = $2 AND grant_worker_id = $5 AND grant_worker_instance_id = $6, false) AS named,
         eligibility_state = 'eligible_now'
             OR eligibility_state = 'not_eligible_until_time' AND coalesce(delay_until <= now, true)
-            OR lifecycle_phase = 'suspended' AND timeout_behavior = 'auto_resume_with_timeout_signal'
-                AND suspension_timeout_at <= least(now, execution_deadline_at - 1) AS eligible,
+            OR coalesce(lifecycle_phase = 'suspended' AND timeout_behavior = 'auto_resume_with_timeout_signal'
+                AND suspension_timeout_at <= least(now, execution_deadline_at - 1), false) AS eligible,
         CASE WHEN ownership_state = 'leased' AND lease_expires_at > now THEN (
                 SELECT CASE WHEN resumed_at IS NOT NULL THEN 'resumed' WHEN attempt_type = 'reclaim' THEN 'reclaimed'
                     ELSE 'fresh' END

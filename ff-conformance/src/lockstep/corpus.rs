@@ -12,6 +12,7 @@ macro_rules! corpus {
 corpus! {
     "claims/a-grant-after-a-time-out-that-resumed.json",
     "claims/a-grant-lapses.json",
+    "claims/a-grant-of-what-waits-for-ever.json",
     "executions/an-item-after-another-of-its-id.json",
     "scanners/a-pass-over-nothing.json",
     "waitpoints/a-signal-after-an-escalation.json",

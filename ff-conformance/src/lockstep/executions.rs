@@ -14,8 +14,8 @@ use super::{
     draw::Draw,
     names::{Exec, Lane, Space, TOO_LONG, Unresolved, bytes, from_now, is_default, text},
     refs::{Book, LeaseRef},
-    waitpoints::BEHAVIORS,
 };
+use crate::suspensions::BEHAVIORS;
 
 /// A call of the stem.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

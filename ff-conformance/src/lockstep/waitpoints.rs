@@ -17,6 +17,7 @@ use super::{
     names::{Exec, TOO_LONG, Unresolved, bytes, from_now, is_default, malformed, text},
     refs::{Bend, Book, DoorRef, LeaseRef, Place},
 };
+use crate::suspensions::BEHAVIORS;
 
 /// A call of the stem.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -317,15 +318,6 @@ const REASONS: [SuspensionReasonCode; 4] = [
     SuspensionReasonCode::ManualPause,
     SuspensionReasonCode::PausedByBudget,
     SuspensionReasonCode::StepBoundary,
-];
-
-/// What time-outs do.
-pub(super) const BEHAVIORS: [TimeoutBehavior; 5] = [
-    TimeoutBehavior::Fail,
-    TimeoutBehavior::Cancel,
-    TimeoutBehavior::Expire,
-    TimeoutBehavior::AutoResumeWithTimeoutSignal,
-    TimeoutBehavior::Escalate,
 ];
 
 fn single(key: &str, name: Option<&str>) -> ResumeCondition {

@@ -7,12 +7,12 @@ use ff_core::{
     CancelExecutionArgs, CompositeBody, CountKind, DeliverSignalArgs, EngineError, ExecutionId, ExecutionPolicy,
     Handle, Kid, ListPendingWaitpointsArgs, ResumeCondition, ResumeExecutionArgs, ResumePolicy, RevokeLeaseArgs,
     RotateWaitpointHmacSecretAllArgs, SeedWaitpointHmacSecretArgs, SignalId, SignalMatcher, SigningSecret, SuspendArgs,
-    SuspendOutcome, SuspensionId, SuspensionPolicy, SuspensionReasonCode, TimeoutBehavior, TimestampMs,
-    WaitpointBinding, WaitpointId, WaitpointToken,
+    SuspendOutcome, SuspensionId, SuspensionPolicy, SuspensionReasonCode, TimestampMs, WaitpointBinding, WaitpointId,
+    WaitpointToken,
 };
 
 use super::{LONG_MS, SHORT_MS, World};
-use crate::draw::Draw;
+use crate::{draw::Draw, suspensions::BEHAVIORS};
 
 /// The keys of waitpoints; few, so that conditions and waitpoints meet.
 const KEYS: [&str; 2] = ["a", "b"];
@@ -239,15 +239,6 @@ pub(in crate::bursts) fn first_keys(key: &RotateWaitpointHmacSecretAllArgs) -> V
     let seed = seed.map(Op::SeedWaitpointHmacSecret).ok();
     seed.into_iter().chain([Op::RotateWaitpointHmacSecretAll(key.clone())]).collect()
 }
-
-/// What time-outs do.
-const BEHAVIORS: [TimeoutBehavior; 5] = [
-    TimeoutBehavior::Fail,
-    TimeoutBehavior::Cancel,
-    TimeoutBehavior::Expire,
-    TimeoutBehavior::AutoResumeWithTimeoutSignal,
-    TimeoutBehavior::Escalate,
-];
 
 /// A condition that names all of `keys`.
 fn condition(keys: &[&str], draw: &mut Draw) -> ResumeCondition {
