@@ -8,7 +8,8 @@ ff.write("resume_execution", function(keys, args)
   local state = ff.state_at(core, now)
   if string.sub(state, 1, 1) ~= "s" then
     local how, epoch = unpack(redis.call("HMGET", keys[4], "cl", "e"))
-    local is_repeat = string.sub(state, 1, 1) == "r" and how == "operator_resumed" and epoch == core.e
+    local is_interrupted = string.sub(state, 1, 1) == "r" and string.sub(state, 6, 6) == "i"
+    local is_repeat = is_interrupted and how == "operator_resumed" and epoch == core.e
     if is_repeat then return { string.sub(state, 3, 3) == "n" and "ready" or "waits" } end
     return ff.fail("NOT_SUSPENDED", "the execution does not wait for signals")
   end

@@ -15,6 +15,7 @@ corpus! {
     "claims/a-grant-of-what-waits-for-ever.json",
     "executions/an-item-after-another-of-its-id.json",
     "scanners/a-pass-over-nothing.json",
+    "waitpoints/a-resume-after-a-replay.json",
     "waitpoints/a-signal-after-an-escalation.json",
     "waitpoints/two-waitpoints-that-do-not-fit.json",
 }

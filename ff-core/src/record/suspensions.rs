@@ -209,11 +209,13 @@ impl ExecutionRecord {
         suspension.ended.filter(|(end, _)| matches!(end, SuspensionEnd::Resumed | SuspensionEnd::TimedOutAutoResume))
     }
 
-    /// True if an operator resumed the latest suspension and nobody has taken the execution since.
+    /// True if an operator resumed the latest suspension, and since then nobody has taken the execution and it has not been
+    /// replayed.
     #[must_use]
     pub fn was_resumed_by_operator(&self) -> bool {
         self.suspension.as_ref().is_some_and(|suspension| {
             suspension.lease_epoch == self.lease_epoch
+                && self.state.attempt_state == AttemptState::AttemptInterrupted
                 && matches!(suspension.ended, Some((SuspensionEnd::OperatorResumed, _)))
         })
     }
