@@ -14,7 +14,10 @@ use ff_core::{
 };
 use tokio::task::JoinHandle;
 
-use crate::{Tried, worker::lane};
+use crate::{
+    Tried,
+    worker::{lane, passes},
+};
 
 /// How much work may wait.
 const AHEAD: usize = 400;
@@ -72,7 +75,13 @@ async fn produce(engine: Arc<dyn EngineBackend>, shared: Arc<Shared>) -> Tried<B
         let id = ExecutionId::solo(&lane()?, PartitionConfig::default());
         let args = CreateExecutionArgs::new(id, Namespace::try_new("soak")?, lane()?, "job");
         let args = args.policy(ExecutionPolicy::new().retry(retry.clone()));
-        engine.create_execution(args).await?;
+        // A repeat finds what a try without an answer has left.
+        while let Err(error) = engine.create_execution(args.clone()).await {
+            if !passes(&error) || shared.stopped.load(Ordering::Relaxed) {
+                return Err(error.into());
+            }
+            tick.tick().await;
+        }
         created.insert(id.to_string());
         shared.created.store(created.len(), Ordering::Relaxed);
     }

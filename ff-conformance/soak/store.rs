@@ -11,7 +11,7 @@ use clap::ValueEnum;
 use ff_backend_postgres::PostgresBackend;
 use ff_backend_valkey::ValkeyBackend;
 use ff_conformance::servers::{PostgresServer, Servers, ValkeySlot};
-use ff_core::{BackendConfig, EngineBackend};
+use ff_core::{BackendConfig, EngineBackend, EngineError};
 use redis::{AsyncCommands, AsyncConnectionConfig, aio::MultiplexedConnection, streams::StreamRangeReply};
 use sqlx::{Connection, PgConnection};
 
@@ -41,7 +41,7 @@ impl fmt::Display for Backend {
 }
 
 /// A client of a store that is prepared.
-pub(crate) async fn connect(backend: Backend, url: &str) -> Tried<Arc<dyn EngineBackend>> {
+pub(crate) async fn connect(backend: Backend, url: &str) -> Result<Arc<dyn EngineBackend>, EngineError> {
     Ok(match backend {
         Backend::Postgres => PostgresBackend::connect(BackendConfig::postgres(url)).await?,
         Backend::Valkey => ValkeyBackend::connect(BackendConfig::valkey(url)).await?,
@@ -119,7 +119,7 @@ impl Store {
     }
 
     pub(crate) async fn engine(&self) -> Tried<Arc<dyn EngineBackend>> {
-        connect(self.backend, &self.url).await
+        Ok(connect(self.backend, &self.url).await?)
     }
 
     /// How many completions were told.

@@ -31,7 +31,12 @@ pub(crate) async fn work(backend: Backend, url: &str, journal: &Path) -> Tried {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
     });
-    let engine = connect(backend, url).await?;
+    let engine = loop {
+        match connect(backend, url).await {
+            Err(error) if passes(&error) => tokio::time::sleep(REST).await,
+            connected => break connected?,
+        }
+    };
     let mut journal = Journal::open(journal)?;
     let name = format!("soak-{}", std::process::id());
     loop {
@@ -46,7 +51,7 @@ pub(crate) async fn work(backend: Backend, url: &str, journal: &Path) -> Tried {
 }
 
 /// True if another try is in order.
-fn passes(error: &EngineError) -> bool {
+pub(crate) fn passes(error: &EngineError) -> bool {
     matches!(error.class(), ErrorClass::Retryable | ErrorClass::Unknown)
 }
 
