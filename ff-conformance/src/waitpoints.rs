@@ -6,7 +6,7 @@ use ff_core::{
     BlockingReason, CancelExecutionArgs, ContentionKind, EngineBackend, EngineError, ExecutionPolicy, HandleKind,
     LifecyclePhase, ListPendingWaitpointsArgs, PageLimit, PublicState, ResumeCondition, ResumeExecutionArgs,
     ResumeExecutionResult, SuspendOutcome, SuspensionId, SuspensionPolicy, SuspensionReasonCode, SuspensionRequester,
-    TimeoutBehavior, UnclaimedReason, WaitpointId,
+    TimeoutBehavior, UnclaimedReason, WaitpointBinding, WaitpointId,
 };
 
 use crate::{
@@ -339,15 +339,23 @@ pub async fn list_pending_waitpoints_shows_what_is_open(cx: &Cx) -> Verdict {
     seeded(cx, &a).await?;
     let mut claimed = held(cx, &a).await?;
     let id = claimed.payload.execution_id;
-    for _ in 0..4 {
-        let old = suspends(cx, &a, claimed, waits_for_any()).await?;
+    // The closed ones stand before the open ones of the suspension.
+    let mut ids = [(); 6].map(|()| WaitpointId::new());
+    ids.sort_unstable();
+    let at =
+        |place: usize, key: &str| WaitpointBinding::Fresh { waitpoint_id: ids[place], waitpoint_key: key.to_owned() };
+    for place in 0..4 {
+        let mut args = waits_for_any();
+        args.waitpoints = vec![at(place, "a")];
+        let old = suspends(cx, &a, claimed, args).await?;
         a.deliver_signal(old.signal()?).await?;
         claimed = cx.claimed(&a, "next").await?;
     }
     let waiting = pending(cx, &a, &claimed, "p").await?;
     let members = vec![named_at("a", "yes"), named_at("b", "x"), named_at("a", "no"), named_at("a", "yes")];
     let now = cx.now().await?;
-    let args = waits_for(&["a", "b"], all_of(members)).timeout(after(now, 5000), TimeoutBehavior::Fail);
+    let mut args = waits_for(&["a", "b"], all_of(members)).timeout(after(now, 5000), TimeoutBehavior::Fail);
+    args.waitpoints = vec![at(4, "a"), at(5, "b")];
     let old = suspends(cx, &a, claimed, args).await?;
 
     let list = ListPendingWaitpointsArgs::new(id);
