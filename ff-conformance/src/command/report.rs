@@ -138,8 +138,8 @@ fn diff(old: &Path, new: &Path) -> Result<ExitCode, Invalid> {
 
 /// Judges a burst again, and writes its timeline beside it if it broke a rule.
 fn recheck_burst(file: &Path, text: &str) -> Result<ExitCode, Invalid> {
-    let invalid = |error: String| Invalid::new(format!("{}: {error}", file.display()));
-    let (verdict, page) = ff_conformance::recheck_burst(text).map_err(invalid)?;
+    let rechecked = ff_conformance::recheck_burst(text);
+    let (verdict, page) = rechecked.map_err(|error| Invalid::new(format!("{}: {error}", file.display())))?;
     let (told, code) = match verdict {
         BurstVerdict::Ok => ("one order explains all of it".to_owned(), ExitCode::SUCCESS),
         BurstVerdict::Unknown => {
@@ -152,9 +152,7 @@ fn recheck_burst(file: &Path, text: &str) -> Result<ExitCode, Invalid> {
     };
     println!("{}: {told}", file.display());
     if let Some(page) = page {
-        let beside = file.with_extension("html");
-        report::write_file(&beside, &page).map_err(|error| invalid(error.to_string()))?;
-        println!("its timeline: {}", beside.display());
+        write(&file.with_extension("html"), &page)?;
     }
     Ok(code)
 }
