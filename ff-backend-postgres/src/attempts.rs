@@ -18,7 +18,7 @@ use together::Next;
 
 use crate::{
     backend::{Holder, PostgresBackend},
-    claims::{self, Look, Wait, Wanted},
+    claims::{self, Look, Wait},
     error::PgError,
     row::{instant, outcome},
     tx::Statement,
@@ -156,7 +156,7 @@ async fn complete_and_claim(
     let completion = Arc::new(Completion { holder: backend.holder(handle)?, payload });
     let lane = &completion.holder.lane;
     let mut wait = Wait::new(policy.max_wait);
-    let mut look = match together::hand_over(backend, &completion, Wanted::new(lane, capabilities, policy)).await? {
+    let mut look = match together::hand_over(backend, &completion, capabilities, policy).await? {
         Next::Taken(handle) => Look::Taken(handle),
         Next::None => Look::None(None),
         Next::Claim => claims::look(backend, lane, capabilities, policy, true).await?,

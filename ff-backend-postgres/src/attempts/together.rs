@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ff_core::{Convoy, EngineError, Handle, Operation};
+use ff_core::{CapabilitySet, ClaimPolicy, Convoy, EngineError, Handle, Operation};
 use sqlx::{Row, postgres::PgRow};
 
 use super::{Completion, completing};
@@ -144,11 +144,12 @@ fn next(verdict: &str, row: &PgRow, claimer: &Claimer) -> Result<Next, PgError> 
 pub(super) async fn hand_over(
     backend: &PostgresBackend,
     completion: &Arc<Completion>,
-    wanted: Wanted,
+    capabilities: &CapabilitySet,
+    policy: &ClaimPolicy,
 ) -> Result<Next, EngineError> {
     let store = backend.store().await.map_err(|error| error.at(Operation::CompleteAndClaim))?;
     let alone = async {
-        let handed_over = hand_over_alone(backend, completion, &wanted).await;
+        let handed_over = hand_over_alone(backend, completion, capabilities, policy).await;
         handed_over.map_err(|error| error.at(Operation::CompleteAndClaim))
     };
     if !completion.is_small() {
@@ -159,11 +160,17 @@ pub(super) async fn hand_over(
         let wanted = Arc::new(wanted);
         move |items| hand_over_together(Arc::clone(&wanted), items, ways.clone())
     };
-    backend.ends().hand_overs.bring(wanted.clone(), Arc::clone(completion), alone, together).await
+    let wanted = Wanted::new(&completion.holder.lane, capabilities, policy);
+    backend.ends().hand_overs.bring(wanted, Arc::clone(completion), alone, together).await
 }
 
-async fn hand_over_alone(backend: &PostgresBackend, completion: &Completion, wanted: &Wanted) -> Result<Next, PgError> {
-    let claimer = wanted.claimer(1)?;
+async fn hand_over_alone(
+    backend: &PostgresBackend,
+    completion: &Completion,
+    capabilities: &CapabilitySet,
+    policy: &ClaimPolicy,
+) -> Result<Next, PgError> {
+    let claimer = Claimer::new(&completion.holder.lane, capabilities, policy, 1)?;
     let statement = || {
         let query = super::fenced(include_str!("complete_and_claim.sql"), &completion.holder);
         claimer.taking(query.bind(completion.holder.attempt_index).bind(completion.payload.as_deref()))
