@@ -7,10 +7,11 @@ use ff_core::{
     DeliverSignalResult, EngineError, ExecutionId, ExecutionInfo, ExecutionSnapshot, FailOutcome, FailureClass,
     FailureReason, Handle, LaneId, LeaseFence, LeaseRenewal, ListAttemptsPage, ListExecutionsPage, ListLanesPage,
     ListPendingWaitpointsArgs, ListPendingWaitpointsResult, ListSuspendedPage, Operation, PageLimit, PendingWaitpoint,
-    PublicState, ReclaimToken, ReplayExecutionArgs, ReplayExecutionResult, ResumeExecutionArgs, ResumeExecutionResult,
-    ResumeSignal, RetentionConfig, RevokeLeaseArgs, RevokeLeaseResult, RotateWaitpointHmacSecretAllArgs,
-    RotateWaitpointHmacSecretAllResult, ScanArgs, ScanReport, SeedOutcome, SeedWaitpointHmacSecretArgs,
-    SetExecutionTagArgs, SuspendArgs, SuspendOutcome, SuspendedCursor, TimestampMs, UnclaimedReason,
+    PublicState, ReclaimToken, Repeat, ReplayExecutionArgs, ReplayExecutionResult, ResumeExecutionArgs,
+    ResumeExecutionResult, ResumeSignal, RetentionConfig, RevokeLeaseArgs, RevokeLeaseResult,
+    RotateWaitpointHmacSecretAllArgs, RotateWaitpointHmacSecretAllResult, ScanArgs, ScanReport, SeedOutcome,
+    SeedWaitpointHmacSecretArgs, SetExecutionTagArgs, SuspendArgs, SuspendOutcome, SuspendedCursor, TimestampMs,
+    UnclaimedReason,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -264,6 +265,12 @@ impl Op {
             Self::RotateWaitpointHmacSecretAll(_) => Operation::RotateWaitpointHmacSecretAll,
             Self::Scan { .. } => Operation::Scan,
         }
+    }
+
+    /// True if it changes nothing in the first place.
+    #[must_use]
+    pub const fn is_read(&self) -> bool {
+        matches!(Repeat::of(self.operation()), Repeat::Reads)
     }
 
     /// The handle of an operation for which a lease is held, unless it is a batch.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ff_backend_memory::{Answer, Obs, Op, SeededMint, State, apply};
 use ff_core::{
     AttemptIndex, BackendTag, CapabilitySet, ClaimExecutionResult, ContentionKind, EngineError, ExecutionId, Handle,
-    HandleKind, HandlePayload, LeaseEventKind, LeaseFence, LeaseHistoryEvent, Repeat, WorkerInstanceId,
+    HandleKind, HandlePayload, LeaseEventKind, LeaseFence, LeaseHistoryEvent, WorkerInstanceId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -156,7 +156,7 @@ impl History<'_> {
     fn bound(&self, op: Op, obs: Obs, item: usize, over: &Over) -> Option<Step> {
         let obs = match obs {
             Obs::NotDone => return None,
-            Obs::Lost if Repeat::of(op.operation()) == Repeat::Reads => return None,
+            Obs::Lost if op.is_read() => return None,
             // Nothing was written, because another call was about the same execution.
             Obs::Answered(Err(EngineError::Contention(ContentionKind::LeaseConflict)))
                 if !matches!(op, Op::ClaimExecution(_) | Op::ClaimResumedExecution(_))

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ff_backend_memory::{Answer, Interval, Judgement, Obs, Op, State, StoredExecution, accept_passing};
-use ff_core::{CapabilitySet, ClaimForWorkerOutcome, ExecutionId, Handle, LifecyclePhase, Repeat, TimestampMs};
+use ff_core::{CapabilitySet, ClaimForWorkerOutcome, ExecutionId, Handle, LifecyclePhase, TimestampMs};
 
 use super::record::Told;
 use crate::linear::Model;
@@ -224,9 +224,7 @@ impl Model for Spec<'_> {
 
     fn is_silent(&self, step: &Step) -> bool {
         match step {
-            Step::Call { op, obs, .. } => {
-                matches!(**obs, Obs::Answered(Err(_))) || Repeat::of(op.operation()) == Repeat::Reads
-            }
+            Step::Call { op, obs, .. } => matches!(**obs, Obs::Answered(Err(_))) || op.is_read(),
             Step::Clock(_) | Step::Read => false,
         }
     }

@@ -2,7 +2,7 @@
 
 use ff_backend_memory::{Answer, Op, Outcome, SeededMint, State, apply};
 use ff_core::{
-    ClaimForWorkerOutcome, ContentionKind, EngineError, Handle, Limits, Operation, Repeat, StateKind, Stem, Supports,
+    ClaimForWorkerOutcome, ContentionKind, EngineError, Handle, Limits, Operation, StateKind, Stem, Supports,
     TimestampMs, ValidationKind,
 };
 
@@ -153,7 +153,7 @@ impl World {
         match op {
             Op::CreateWaitpoint { .. } => false,
             Op::Fail { handle, .. } => !draws(handle),
-            op => Repeat::of(op.operation()) != Repeat::Reads,
+            op => !op.is_read(),
         }
     }
 
