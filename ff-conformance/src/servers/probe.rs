@@ -79,11 +79,16 @@ pub(crate) async fn valkey(url: &str) -> Result<Probe, String> {
 }
 
 async fn ask_valkey(connection: &mut MultiplexedConnection) -> Result<Result<Probe, String>, String> {
-    let info: String =
-        redis::cmd("INFO").arg("server").query_async(connection).await.map_err(|error| error.to_string())?;
+    let mut command = redis::cmd("INFO");
+    let info = command.arg("server").arg("persistence").query_async(connection).await;
+    let info: String = info.map_err(|error| error.to_string())?;
     let field = |name: &str| {
         info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(|value| value.trim().to_owned())
     };
+    // It answers this and little else until it has read its file.
+    if field("loading").as_deref() == Some("1") {
+        return Err("it is loading its data".to_owned());
+    }
     let (product, version, oldest) = match field("valkey_version") {
         Some(version) => ("Valkey", version, (7, 2)),
         None => ("Redis", field("redis_version").unwrap_or_default(), (7, 0)),
