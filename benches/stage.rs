@@ -35,12 +35,14 @@ impl Store {
     /// All of them.
     pub(crate) const ALL: [Self; 3] = [Self::Memory, Self::Postgres, Self::Valkey];
 
-    /// Executions that one run takes: some tenths of a second of work.
+    /// Executions that one run takes: some tenths of a second of work, and seconds where each of many connections has to
+    /// plan its statements first.
     pub(crate) fn count(self, workers: usize) -> u64 {
         match (self, workers) {
             (Self::Memory, _) => 20_000,
             (Self::Postgres, 1) => 500,
-            (Self::Postgres, _) => 2_000,
+            (Self::Postgres, ..64) => 2_000,
+            (Self::Postgres, _) => 10_000,
             (Self::Valkey, 1) => 2_000,
             (Self::Valkey, _) => 8_000,
         }

@@ -127,8 +127,8 @@ impl PostgresBackend {
             hub: Hub::new(Arc::clone(&wakes)),
             wakes,
             keys: Keys::default(),
-            crowds: Crowds::new(),
-            ends: Ends::new(),
+            crowds: Crowds::default(),
+            ends: Ends::default(),
             retention: config.retention,
             background: OnceLock::new(),
         });
@@ -157,8 +157,8 @@ impl PostgresBackend {
             hub: Hub::new(Arc::clone(&wakes)),
             wakes,
             keys: Keys::default(),
-            crowds: Crowds::new(),
-            ends: Ends::new(),
+            crowds: Crowds::default(),
+            ends: Ends::default(),
         })
     }
 

@@ -124,7 +124,7 @@ impl ValkeyBackend {
             hub: Hub::new(Keys::of(0)),
             wakes: Wakes::new(&Keys::of(0)),
             ring: Ring::default(),
-            crowds: Crowds::new(),
+            crowds: Crowds::default(),
             keys: Keys::of(0),
             limits: Limits::of_partitions(count),
             durability: Durability::None,

@@ -23,7 +23,8 @@ pub enum Look<T, N> {
 /// A look that may have failed.
 type Looked<T, N, E> = Result<Look<T, N>, E>;
 
-/// Calls with equal keys ask for the same thing: a few statements are on their way, further calls gather behind them.
+/// Calls with equal keys ask for the same thing: one statement is on its way, further calls gather behind it. Two at once
+/// would reach for the same rows, and each hold up those whom the other one serves.
 ///
 /// A lone call goes at once, by itself. A statement answers only calls that had come before it was sent, first come
 /// first, each as if it had asked alone: with work of its own, with none, or with the error that the statement met.
@@ -31,9 +32,15 @@ type Looked<T, N, E> = Result<Look<T, N>, E>;
 /// of what it waits for, with those behind it.
 pub struct Crowd<K: Clone + Eq + Hash, T, N, E>(Lines<K, (), Looked<T, N, E>>);
 
+impl<K: Clone + Eq + Hash, T, N, E> Default for Crowd<K, T, N, E> {
+    fn default() -> Self {
+        Self(Lines::new())
+    }
+}
+
 impl<K: Clone + Eq + Hash, T, N, E> fmt::Debug for Crowd<K, T, N, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Crowd").field("most", &self.0.most).finish_non_exhaustive()
+        f.debug_struct("Crowd").finish_non_exhaustive()
     }
 }
 
@@ -44,12 +51,6 @@ where
     N: Clone + Send + 'static,
     E: Clone + Send + 'static,
 {
-    /// Lets `most` statements of each key be on their way at once.
-    #[must_use]
-    pub fn new(most: usize) -> Self {
-        Self(Lines::new(most))
-    }
-
     /// One look for what `key` stands for: `alone` while nobody waits for the same, else what `together` makes of the key,
     /// which finds at most so much work as it is told and goes on if the call is given up.
     ///
@@ -71,7 +72,7 @@ where
             Place::AsksAlone => return alone.await,
             Place::Asks(turn) => turn,
         };
-        let Some((calls, answer)) = turn.gather(()).await else {
+        let Some((calls, answer)) = turn.gather(()) else {
             let looked = alone.await;
             drop(turn);
             return looked;
@@ -160,7 +161,7 @@ mod tests {
     type Held = Turn<&'static str, (), Answer>;
 
     fn calls() -> Calls {
-        Arc::new(Crowd::new(1))
+        Arc::new(Crowd::default())
     }
 
     async fn turn(calls: &Calls) -> Held {
@@ -216,7 +217,7 @@ mod tests {
     async fn a_call_goes_at_once_and_the_next_one_after_it() {
         let calls = calls();
         let first = turn(&calls).await;
-        assert!(first.gather(()).await.is_none());
+        assert!(first.gather(()).is_none());
         assert!(matches!(calls.0.enter("other", ()).await, Place::Asks(_)));
         let second = behind(&calls).await;
         drop(first);
@@ -240,7 +241,7 @@ mod tests {
         let calls = calls();
         let first = turn(&calls).await;
         let second = behind(&calls).await;
-        let (asked, own) = first.gather(()).await.unwrap();
+        let (asked, own) = first.gather(()).unwrap();
         let third = behind(&calls).await;
         let rounds = AtomicUsize::new(0);
         let none = |most| {
@@ -258,7 +259,7 @@ mod tests {
         let calls = calls();
         let first = turn(&calls).await;
         let (second, third, fourth) = (behind(&calls).await, behind(&calls).await, behind(&calls).await);
-        let (asked, own) = first.gather(()).await.unwrap();
+        let (asked, own) = first.gather(()).unwrap();
         let (gone, rounds) = (Mutex::new(Some(second)), Mutex::new(vec![(1, vec![]), (4, vec![1, 2])]));
         let look = |most| {
             let (expected, taken) = lock(&rounds).pop().unwrap();
@@ -282,7 +283,7 @@ mod tests {
         let calls = calls();
         let first = turn(&calls).await;
         let second = behind(&calls).await;
-        let (asked, own) = first.gather(()).await.unwrap();
+        let (asked, own) = first.gather(()).unwrap();
         ask(first, asked, |_| async { Err("away") }).await;
         assert!(matches!(own.await, Ok(Word::Answer(Err("away")))));
         assert!(matches!(second.await.unwrap(), Place::Answered(Err("away"))));

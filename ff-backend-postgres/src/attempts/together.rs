@@ -15,9 +15,6 @@ use crate::{
     tx::{Sender, Statement},
 };
 
-/// Statements of one kind on their way at once: one waits for the log while the other works.
-const TURNS: usize = 2;
-
 /// The largest result that goes with others.
 const SMALL: usize = 64 * 1024;
 
@@ -36,16 +33,10 @@ pub(super) enum Next {
 type Answer<T> = Result<T, EngineError>;
 
 /// The ends of a process that are on their way.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Ends {
     completions: Convoy<(), Arc<Completion>, Answer<()>>,
     hand_overs: Convoy<Wanted, Arc<Completion>, Answer<Next>>,
-}
-
-impl Ends {
-    pub(crate) fn new() -> Self {
-        Self { completions: Convoy::new(TURNS), hand_overs: Convoy::new(TURNS) }
-    }
 }
 
 /// The ways to the server and to those who wait for executions to end.

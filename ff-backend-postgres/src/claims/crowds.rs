@@ -11,9 +11,6 @@ use ff_core::{CapabilitySet, ClaimPolicy, Crowd, EngineError, Handle, LaneId, Op
 use super::{Claimer, Look};
 use crate::{backend::PostgresBackend, error::PgError, tx::Sender};
 
-/// Statements of claims that want the same on their way at once: one waits for the log while the other chooses.
-const TURNS: usize = 2;
-
 /// The longest row of claims that do not try the short way.
 const DETOURS: u32 = 64;
 
@@ -29,7 +26,7 @@ pub(crate) struct Wanted {
 }
 
 /// The claims of a process that are on their way, and what they have learnt of their lanes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Crowds {
     crowd: Crowd<Wanted, Handle, Option<Duration>, EngineError>,
     detours: Mutex<HashMap<LaneId, Detour>>,
@@ -56,10 +53,6 @@ impl Wanted {
 }
 
 impl Crowds {
-    pub(crate) fn new() -> Self {
-        Self { crowd: Crowd::new(TURNS), detours: Mutex::default() }
-    }
-
     fn detours(&self) -> MutexGuard<'_, HashMap<LaneId, Detour>> {
         self.detours.lock().unwrap_or_else(PoisonError::into_inner)
     }

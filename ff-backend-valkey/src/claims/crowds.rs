@@ -7,9 +7,6 @@ use ff_core::{CapabilitySet, ClaimPolicy, Crowd, EngineError, Handle, LaneId};
 use super::{Claimer, Look};
 use crate::{backend::ValkeyBackend, error::ValkeyError, fcall::Server, keys::Keys};
 
-/// Calls of claims that want the same on their way at once: the server runs one while the other travels.
-const TURNS: usize = 2;
-
 /// What a claim wants, but for how long it waits; `waits` asks for a wake-up if there is nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Wanted {
@@ -20,13 +17,8 @@ pub(crate) struct Wanted {
 }
 
 /// The claims of a process that are on their way.
+#[derive(Default)]
 pub(crate) struct Crowds(Crowd<Wanted, Handle, Duration, EngineError>);
-
-impl Crowds {
-    pub(crate) fn new() -> Self {
-        Self(Crowd::new(TURNS))
-    }
-}
 
 /// One look for one row, with others or alone.
 pub(super) async fn look(

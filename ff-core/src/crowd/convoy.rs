@@ -6,8 +6,7 @@ use tokio::task::yield_now;
 
 use super::line::{Lines, Place, Word};
 
-/// Calls with equal keys go together with what each brings: a few statements are on their way, further calls gather behind
-/// them.
+/// Calls with equal keys go together with what each brings: one statement is on its way, further calls gather behind it.
 ///
 /// A lone call goes at once, by itself. A statement carries only what had come before it was sent, first come first, and
 /// each call gets its own answer; one that the statement has none for goes by itself. A call that is given up before the
@@ -15,9 +14,15 @@ use super::line::{Lines, Place, Word};
 /// those behind it.
 pub struct Convoy<K: Clone + Eq + Hash, I, A>(Lines<K, I, A>);
 
+impl<K: Clone + Eq + Hash, I, A> Default for Convoy<K, I, A> {
+    fn default() -> Self {
+        Self(Lines::new())
+    }
+}
+
 impl<K: Clone + Eq + Hash, I, A> fmt::Debug for Convoy<K, I, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Convoy").field("most", &self.0.most).finish_non_exhaustive()
+        f.debug_struct("Convoy").finish_non_exhaustive()
     }
 }
 
@@ -27,12 +32,6 @@ where
     I: Send + 'static,
     A: Send + 'static,
 {
-    /// Lets `most` statements of each key be on their way at once.
-    #[must_use]
-    pub fn new(most: usize) -> Self {
-        Self(Lines::new(most))
-    }
-
     /// The answer to a call that brings `item`: `alone` while nobody waits with the same key, else what `together` makes of
     /// the key, which is handed all items, answers in their order, and goes on if the call is given up.
     pub async fn bring<M, F>(&self, key: K, item: I, alone: impl Future<Output = A>, together: impl FnOnce(K) -> M) -> A
@@ -46,7 +45,7 @@ where
             Place::AsksAlone => return alone.await,
             Place::Asks(turn) => turn,
         };
-        let Some((calls, answer)) = turn.gather(item).await else {
+        let Some((calls, answer)) = turn.gather(item) else {
             let answer = alone.await;
             drop(turn);
             return answer;
@@ -88,7 +87,7 @@ mod tests {
     type Calls = Arc<Convoy<&'static str, u32, u32>>;
 
     fn calls() -> Calls {
-        Arc::new(Convoy::new(1))
+        Arc::new(Convoy::default())
     }
 
     async fn turn(calls: &Calls) -> Turn<&'static str, u32, u32> {

@@ -10,9 +10,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::oneshot, task::yield_now, time::timeout};
+use tokio::{sync::oneshot, time::timeout};
 
-/// How long a call stays behind others before it takes over the oldest turn: a statement that hangs holds up nobody else.
+/// How long a call stays behind others before it takes over the turn: a statement that hangs holds up nobody else.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Calls that go together at most.
@@ -20,8 +20,6 @@ const TOGETHER: usize = 64;
 
 /// All lines, by key; a call brings an `I` and is told an `A`.
 pub(super) struct Lines<K: Clone + Eq + Hash, I, A> {
-    /// Statements of one key that are on their way at once.
-    pub(super) most: usize,
     /// The number of the next call.
     next: AtomicU64,
     shared: Shared<K, I, A>,
@@ -29,10 +27,10 @@ pub(super) struct Lines<K: Clone + Eq + Hash, I, A> {
 
 type Shared<K, I, A> = Arc<Mutex<HashMap<K, Line<K, I, A>>>>;
 
-/// The calls of one key.
+/// The calls of one key, as long as there is a turn.
 struct Line<K: Clone + Eq + Hash, I, A> {
-    /// The numbers of the turns that are given out, and not taken over, the oldest first.
-    turns: VecDeque<u64>,
+    /// The number of the turn that is given out and was not taken over.
+    turn: u64,
     waiting: VecDeque<(u64, Caller<K, I, A>)>,
 }
 
@@ -69,8 +67,8 @@ pub(super) struct Caller<K: Clone + Eq + Hash, I, A> {
 type Gathered<K, I, A> = (VecDeque<Caller<K, I, A>>, oneshot::Receiver<Word<K, I, A>>);
 
 impl<K: Clone + Eq + Hash, I, A> Lines<K, I, A> {
-    pub(super) fn new(most: usize) -> Self {
-        Self { most, next: AtomicU64::new(0), shared: Arc::default() }
+    pub(super) fn new() -> Self {
+        Self { next: AtomicU64::new(0), shared: Arc::default() }
     }
 
     /// Takes a turn, or waits in line for one or for the answer.
@@ -78,12 +76,11 @@ impl<K: Clone + Eq + Hash, I, A> Lines<K, I, A> {
         let (number, mut told) = {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let mut lines = lock(&self.shared);
-            let line = lines.entry(key.clone()).or_default();
-            if line.turns.len() < self.most {
-                line.turns.push_back(number);
+            let Some(line) = lines.get_mut(&key) else {
+                lines.insert(key.clone(), Line { turn: number, waiting: VecDeque::new() });
                 drop(lines);
                 return Place::Asks(self.turn(key, number));
-            }
+            };
             let (tell, told) = oneshot::channel();
             line.waiting.push_back((number, Caller { item, tell }));
             (number, told)
@@ -105,7 +102,7 @@ impl<K: Clone + Eq + Hash, I, A> Lines<K, I, A> {
         Turn { key, number, shared: Arc::clone(&self.shared) }
     }
 
-    /// Puts the call in the place of the oldest turn; false if it does not wait any more.
+    /// Gives the call the turn that another has; false if it does not wait any more.
     fn take_over(&self, key: &K, number: u64) -> bool {
         let mut lines = lock(&self.shared);
         let Some(line) = lines.get_mut(key) else { return false };
@@ -114,8 +111,7 @@ impl<K: Clone + Eq + Hash, I, A> Lines<K, I, A> {
         if line.waiting.len() == before {
             return false;
         }
-        line.turns.pop_front();
-        line.turns.push_back(number);
+        line.turn = number;
         true
     }
 
@@ -134,20 +130,10 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<K: Clone + Eq + Hash, I, A> Default for Line<K, I, A> {
-    fn default() -> Self {
-        Self { turns: VecDeque::new(), waiting: VecDeque::new() }
-    }
-}
-
 impl<K: Clone + Eq + Hash, I, A> Turn<K, I, A> {
     /// The calls that wait behind this one, with this one, which brings `item`, ahead of them; its answer comes the same
     /// way as theirs. None if nobody waits.
-    pub(super) async fn gather(&self, item: I) -> Option<Gathered<K, I, A>> {
-        if lock(&self.shared).get(&self.key).is_some_and(|line| line.turns.len() > 1) {
-            // Others are at it: let those come who are about to.
-            yield_now().await;
-        }
+    pub(super) fn gather(&self, item: I) -> Option<Gathered<K, I, A>> {
         let mut calls = self.waiting(TOGETHER - 1, 1)?;
         let (tell, told) = oneshot::channel();
         calls.push_front(Caller { item, tell });
@@ -165,7 +151,7 @@ impl<K: Clone + Eq + Hash, I, A> Turn<K, I, A> {
         let mut lines = lock(&self.shared);
         let line = lines.get_mut(&self.key)?;
         line.waiting.retain(|(_, call)| call.waits());
-        if line.waiting.len() < least || !line.turns.contains(&self.number) {
+        if line.waiting.len() < least || line.turn != self.number {
             return None;
         }
         let many = line.waiting.len().min(most);
@@ -177,22 +163,20 @@ impl<K: Clone + Eq + Hash, I, A> Drop for Turn<K, I, A> {
     fn drop(&mut self) {
         let mut lines = lock(&self.shared);
         let Some(line) = lines.get_mut(&self.key) else { return };
-        let Some(own) = line.turns.iter().position(|number| *number == self.number) else { return };
-        line.turns.remove(own);
+        if line.turn != self.number {
+            return;
+        }
         while let Some((_, call)) = line.waiting.pop_front() {
             if !call.waits() {
                 continue;
             }
-            line.turns.push_back(self.number);
             drop(lines);
             let turn = Self { key: self.key.clone(), number: self.number, shared: Arc::clone(&self.shared) };
             // One that has just gone gives the turn back, which hands it on.
             drop(call.tell.send(Word::YourTurn(turn)));
             return;
         }
-        if line.turns.is_empty() {
-            lines.remove(&self.key);
-        }
+        lines.remove(&self.key);
     }
 }
 
