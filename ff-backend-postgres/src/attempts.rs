@@ -18,7 +18,7 @@ use together::Next;
 
 use crate::{
     backend::{Holder, PostgresBackend},
-    claims::{self, Look, Wait},
+    claims::{self, Look, Wait, Way},
     error::PgError,
     row::{instant, outcome},
     tx::Statement,
@@ -159,13 +159,13 @@ async fn complete_and_claim(
     let mut look = match together::hand_over(backend, &completion, capabilities, policy).await? {
         Next::Taken(handle) => Look::Taken(handle),
         Next::None => Look::None(None),
-        Next::Claim => claims::look(backend, lane, capabilities, policy, true).await?,
+        Next::Claim => claims::look(backend, lane, capabilities, policy, Way::Long).await?,
     };
     loop {
         match look {
             Look::Taken(handle) => return Ok(Some(handle)),
             Look::None(due) if !wait.pause(backend, lane, due).await? => return Ok(None),
-            Look::None(_) => look = claims::look(backend, lane, capabilities, policy, true).await?,
+            Look::None(_) => look = claims::look(backend, lane, capabilities, policy, wait.way()).await?,
         }
     }
 }

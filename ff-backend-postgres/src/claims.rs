@@ -88,7 +88,7 @@ async fn claim(
 ) -> Result<Option<Handle>, PgError> {
     let mut wait = Wait::new(policy.max_wait);
     loop {
-        match crowds::look(backend, lane, capabilities, &policy, wait.has_begun()).await? {
+        match crowds::look(backend, lane, capabilities, &policy, wait.way()).await? {
             Look::Taken(handle) => return Ok(Some(handle)),
             Look::None(due) if !wait.pause(backend, lane, due).await? => return Ok(None),
             Look::None(_) => {}
@@ -122,16 +122,30 @@ pub(crate) struct Wait {
     woken: Option<broadcast::Receiver<Arc<str>>>,
     /// How long it sleeps if nothing wakes it.
     patience: Duration,
+    /// How the next look is to go.
+    way: Way,
+}
+
+/// How one look is to go. The short way takes the first row where that is simple; what falls due next is known the long
+/// way only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// The short way, and no further if there is nothing.
+    Short,
+    /// The short way, because there is probably work, and the long way if there is none.
+    ShortFirst,
+    /// The long way.
+    Long,
 }
 
 impl Wait {
     pub(crate) fn new(wait: Option<Duration>) -> Self {
-        Self { over: wait.map(|wait| Box::pin(tokio::time::sleep(wait))), woken: None, patience: LOOK_AGAIN }
+        Self { over: wait.map(|wait| Box::pin(tokio::time::sleep(wait))), woken: None, patience: LOOK_AGAIN, way: Way::Short }
     }
 
-    /// Whether there was a pause.
-    const fn has_begun(&self) -> bool {
-        self.woken.is_some()
+    /// How the next look is to go.
+    pub(crate) const fn way(&self) -> Way {
+        self.way
     }
 
     /// Waits for a wake-up or until a row of the lane falls due; false if the wait was over.
@@ -145,6 +159,7 @@ impl Wait {
     ) -> Result<bool, PgError> {
         let Some(over) = self.over.as_mut().filter(|over| !over.is_elapsed()) else { return Ok(false) };
         let store = backend.store().await?;
+        self.way = Way::Long;
         let Some(woken) = self.woken.as_mut() else {
             // What came before this is seen by the next look.
             self.woken = Some(backend.wakes().receiver());
@@ -154,7 +169,7 @@ impl Wait {
         tokio::select! {
             () = over => return Ok(true),
             () = tokio::time::sleep(due) => {}
-            () = notify::woken(woken, lane) => {}
+            () = notify::woken(woken, lane) => self.way = Way::ShortFirst,
             () = store.pool().close_event() => {}
         }
         self.enter(backend, lane, store).await
@@ -294,15 +309,15 @@ impl<'a> Claimer<'a> {
         })
     }
 
-    /// One look at the lane for one row, the short way if that leads to work.
-    async fn look(&self, store: &Sender, crowds: &Crowds) -> Result<Look, PgError> {
+    /// One look at the lane for one row, the short way if that leads to work; `on` if it goes on when there is none.
+    async fn look(&self, store: &Sender, crowds: &Crowds, on: bool) -> Result<Look, PgError> {
         let row = store.row(|| self.taking(sqlx::query(include_str!("claims/claim.sql")))).await?;
         let row = row.ok_or(sqlx::Error::RowNotFound)?;
         let verdict = row.try_get("verdict")?;
         crowds.learn(self.lane, matches!(verdict, "taken" | "none"));
         match verdict {
             "taken" => self.handle(&row).map(Look::Taken),
-            "none" => Ok(Look::None(None)),
+            "none" if !on => Ok(Look::None(None)),
             "due" => {
                 let mut seen = Seen::default();
                 seen.prepare(verdict, 0, store, self.lane).await?;

@@ -201,3 +201,22 @@ pub async fn claim_that_waits_is_woken_behind_work_of_others(cx: &Cx) -> Verdict
     check!(cx, "FF-CLM-030", got, equals(Some(created)));
     Ok(())
 }
+
+/// A claim that is woken for what is due later takes it when its instant comes.
+///
+/// Covers FF-CLM-030.
+pub async fn claim_that_is_woken_too_early_waits_for_the_instant(cx: &Cx) -> Verdict {
+    let (a, b) = (cx.client("a").await?, cx.client("b").await?);
+    for _ in 0..3 {
+        let arrive = async {
+            let due = after(cx.now().await?, 200);
+            let id = cx.created(&b, cx.execution()?.delay_until(due)).await?;
+            a_few_round_trips(&b).await?;
+            cx.set_time(due).await?;
+            Ok(id)
+        };
+        let (got, created) = woken_by(cx, &a, &b, arrive).await?;
+        check!(cx, "FF-CLM-030", got, equals(Some(created)));
+    }
+    Ok(())
+}

@@ -8,7 +8,7 @@ use std::{
 
 use ff_core::{CapabilitySet, ClaimPolicy, Crowd, EngineError, Handle, LaneId, Operation};
 
-use super::{Claimer, Look};
+use super::{Claimer, Look, Way};
 use crate::{backend::PostgresBackend, error::PgError, tx::Sender};
 
 /// The longest row of claims that do not try the short way.
@@ -80,23 +80,22 @@ impl Crowds {
     }
 }
 
-/// One look for one row, with others or alone; `again` if the claim has looked before.
+/// One look for one row, with others or alone.
 pub(crate) async fn look(
     backend: &PostgresBackend,
     lane: &LaneId,
     capabilities: &CapabilitySet,
     policy: &ClaimPolicy,
-    again: bool,
+    way: Way,
 ) -> Result<Look, PgError> {
     let claimer = Claimer::new(lane, capabilities, policy, 1)?;
     let store = backend.store().await?;
     let crowds = backend.crowds();
     let alone = async {
-        // What falls due next is known the long way round only.
-        if again || crowds.goes_round(lane) {
+        if way == Way::Long || crowds.goes_round(lane) {
             claimer.look_around(store).await
         } else {
-            claimer.look(store, crowds).await
+            claimer.look(store, crowds, way == Way::ShortFirst).await
         }
     };
     let together = |wanted| {
