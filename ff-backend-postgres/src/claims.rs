@@ -140,7 +140,12 @@ pub(crate) enum Way {
 
 impl Wait {
     pub(crate) fn new(wait: Option<Duration>) -> Self {
-        Self { over: wait.map(|wait| Box::pin(tokio::time::sleep(wait))), woken: None, patience: LOOK_AGAIN, way: Way::Short }
+        Self {
+            over: wait.map(|wait| Box::pin(tokio::time::sleep(wait))),
+            woken: None,
+            patience: LOOK_AGAIN,
+            way: Way::Short,
+        }
     }
 
     /// How the next look is to go.
