@@ -15,17 +15,18 @@ WITH asked AS MATERIALIZED (
         LEFT JOIN LATERAL (SELECT xmin FROM executions WHERE id = a.id OFFSET 0) e ON true
 ),
 held AS MATERIALIZED (
-    SELECT place, (a.lease_id, a.lease_epoch, a.attempt_id) = (h.lease_id, h.lease_epoch, h.attempt_id) AS is_latest,
-        a.attempt_index = h.attempt_index AS is_index, h.*
-    FROM asked a, LATERAL (
+    SELECT place, version, a.attempt_index = h.attempt_index AS is_index,
+        (a.lease_id, a.lease_epoch, a.attempt_id) = (h.lease_id, h.lease_epoch, h.attempt_id) AS is_latest, h.*
+    FROM asked a LEFT JOIN LATERAL (
         SELECT id, namespace, lifecycle_phase, ownership_state, terminal_outcome, ended_by, lease_id, lease_epoch,
-            attempt_id, attempt_index, worker_instance_id, lease_expires_at, execution_deadline_at,
-            suspension_timeout_at, timeout_behavior
-        FROM executions e WHERE e.id = a.id AND e.xmin = a.version FOR NO KEY UPDATE SKIP LOCKED) h WHERE turn = 1
+            attempt_id, attempt_index, worker_instance_id, lease_expires_at, execution_deadline_at, suspension_timeout_at,
+            timeout_behavior
+        FROM executions e WHERE turn = 1 AND e.id = a.id AND e.xmin = a.version FOR NO KEY UPDATE SKIP LOCKED) h ON true
 ),
 clock AS MATERIALIZED (SELECT ff_now_ms() AS now FROM (SELECT count(*) FROM held) all_held),
 judged AS MATERIALIZED (
     SELECT held.*, now, CASE
+        WHEN version IS NULL THEN 'missing' WHEN id IS NULL THEN 'again'
         WHEN lifecycle_phase <> 'terminal' AND execution_deadline_at <= now THEN 'deadline'
         WHEN ended_by = 'complete' AND is_latest AND is_index THEN 'replay'
         WHEN lifecycle_phase <> 'active' THEN 'not_active'
@@ -41,12 +42,11 @@ ended AS (
         blocking_reason = 'none', terminal_outcome = 'success', attempt_state = 'attempt_terminal',
         ready = false, due_at = NULL, ended_by = 'complete',
         completed_at = j.now, last_transition_at = j.now, last_mutation_at = j.now
-    FROM judged j WHERE e.id = ANY ($1) AND e.id = j.id AND j.verdict = 'ok'
+    FROM judged j WHERE e.id = ANY (ARRAY[j.id]) AND j.verdict = 'ok'
 ),
 closed AS (
     UPDATE attempts a SET phase = 'ended_success', ended_at = j.now
-    FROM judged j
-    WHERE a.execution_id = ANY ($1) AND a.execution_id = j.id AND a.attempt_index = j.attempt_index AND verdict = 'ok'
+    FROM judged j WHERE a.execution_id = ANY (ARRAY[j.id]) AND a.attempt_index = j.attempt_index AND verdict = 'ok'
 ),
 result AS (
     INSERT INTO execution_results (execution_id, payload)
@@ -88,7 +88,7 @@ taken AS (
         lease_last_renewed_at = NULL, lease_expires_at = least(now + $13, now + e.attempt_timeout_ms),
         attempt_timeout_at = now + e.attempt_timeout_ms, lease_epoch = e.lease_epoch + 1,
         started_at = coalesce(e.started_at, now), last_transition_at = now, last_mutation_at = now
-    FROM next n, clock WHERE e.id = ANY (ARRAY(SELECT id FROM next)) AND e.id = n.id AND is_new
+    FROM next n, clock WHERE e.id = ANY (ARRAY[n.id]) AND is_new
     RETURNING e.id, e.namespace, e.lease_id, e.attempt_id, e.attempt_index, e.lease_epoch, n.attempt_state, nth, now
 ),
 opened AS (
@@ -106,7 +106,7 @@ told AS (
     FROM judged WHERE verdict = 'ok'
     UNION ALL SELECT now, lease_epoch, attempt_index, lease_id, id, namespace, 'acquired', $12, NULL FROM taken
 )
-SELECT coalesce(j.verdict, CASE WHEN a.version IS NULL THEN 'missing' ELSE 'again' END) AS verdict,
+SELECT verdict,
     CASE WHEN t.id IS NOT NULL THEN 'taken' WHEN EXISTS (SELECT FROM due) OR (SELECT many FROM sets) > 1 OR EXISTS (
         SELECT FROM executions WHERE set_id = (SELECT set_id FROM sets) AND ready
           AND id <> ALL (ARRAY(SELECT id FROM taken))
@@ -117,4 +117,4 @@ SELECT coalesce(j.verdict, CASE WHEN a.version IS NULL THEN 'missing' ELSE 'agai
     CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)
         THEN j.timeout_behavior END AS timed_out,
     EXISTS (SELECT FROM completion_waiters WHERE expires_at > (SELECT now FROM clock)) AS listened
-FROM asked a LEFT JOIN judged j USING (place) LEFT JOIN able USING (place) LEFT JOIN taken t USING (nth) ORDER BY place;
+FROM judged j LEFT JOIN able USING (place) LEFT JOIN taken t USING (nth) ORDER BY place;

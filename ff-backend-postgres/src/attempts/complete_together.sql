@@ -13,17 +13,18 @@ WITH asked AS MATERIALIZED (
         LEFT JOIN LATERAL (SELECT xmin FROM executions WHERE id = a.id OFFSET 0) e ON true
 ),
 held AS MATERIALIZED (
-    SELECT place, (a.lease_id, a.lease_epoch, a.attempt_id) = (h.lease_id, h.lease_epoch, h.attempt_id) AS is_latest,
-        a.attempt_index = h.attempt_index AS is_index, h.*
-    FROM asked a, LATERAL (
+    SELECT place, version, a.attempt_index = h.attempt_index AS is_index,
+        (a.lease_id, a.lease_epoch, a.attempt_id) = (h.lease_id, h.lease_epoch, h.attempt_id) AS is_latest, h.*
+    FROM asked a LEFT JOIN LATERAL (
         SELECT id, namespace, lifecycle_phase, ownership_state, terminal_outcome, ended_by, lease_id, lease_epoch,
-            attempt_id, attempt_index, worker_instance_id, lease_expires_at, execution_deadline_at,
-            suspension_timeout_at, timeout_behavior
-        FROM executions e WHERE e.id = a.id AND e.xmin = a.version FOR NO KEY UPDATE SKIP LOCKED) h WHERE turn = 1
+            attempt_id, attempt_index, worker_instance_id, lease_expires_at, execution_deadline_at, suspension_timeout_at,
+            timeout_behavior
+        FROM executions e WHERE turn = 1 AND e.id = a.id AND e.xmin = a.version FOR NO KEY UPDATE SKIP LOCKED) h ON true
 ),
 clock AS MATERIALIZED (SELECT ff_now_ms() AS now FROM (SELECT count(*) FROM held) all_held),
 judged AS MATERIALIZED (
     SELECT held.*, now, CASE
+        WHEN version IS NULL THEN 'missing' WHEN id IS NULL THEN 'again'
         WHEN lifecycle_phase <> 'terminal' AND execution_deadline_at <= now THEN 'deadline'
         WHEN ended_by = 'complete' AND is_latest AND is_index THEN 'replay'
         WHEN lifecycle_phase <> 'active' THEN 'not_active'
@@ -39,12 +40,11 @@ ended AS (
         blocking_reason = 'none', terminal_outcome = 'success', attempt_state = 'attempt_terminal',
         ready = false, due_at = NULL, ended_by = 'complete',
         completed_at = j.now, last_transition_at = j.now, last_mutation_at = j.now
-    FROM judged j WHERE e.id = ANY ($1) AND e.id = j.id AND j.verdict = 'ok'
+    FROM judged j WHERE e.id = ANY (ARRAY[j.id]) AND j.verdict = 'ok'
 ),
 closed AS (
     UPDATE attempts a SET phase = 'ended_success', ended_at = j.now
-    FROM judged j
-    WHERE a.execution_id = ANY ($1) AND a.execution_id = j.id AND a.attempt_index = j.attempt_index AND verdict = 'ok'
+    FROM judged j WHERE a.execution_id = ANY (ARRAY[j.id]) AND a.attempt_index = j.attempt_index AND verdict = 'ok'
 ),
 result AS (
     INSERT INTO execution_results (execution_id, payload)
@@ -60,9 +60,8 @@ completed AS (
     INSERT INTO completion_events (at, execution_id, namespace, outcome)
     SELECT now, id, namespace, 'success' FROM judged WHERE verdict = 'ok' ORDER BY place
 )
-SELECT coalesce(j.verdict, CASE WHEN a.version IS NULL THEN 'missing' ELSE 'again' END) AS verdict,
-    j.terminal_outcome, j.lifecycle_phase, j.lease_epoch, j.attempt_id,
-    CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)
-        THEN j.timeout_behavior END AS timed_out,
+SELECT verdict, terminal_outcome, lifecycle_phase, lease_epoch, attempt_id,
+    CASE WHEN lifecycle_phase = 'suspended' AND suspension_timeout_at <= least(now, execution_deadline_at - 1)
+        THEN timeout_behavior END AS timed_out,
     EXISTS (SELECT FROM completion_waiters WHERE expires_at > (SELECT now FROM clock)) AS listened
-FROM asked a LEFT JOIN judged j USING (place) ORDER BY place;
+FROM judged ORDER BY place;

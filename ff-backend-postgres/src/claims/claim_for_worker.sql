@@ -23,8 +23,8 @@ heads AS MATERIALIZED (
 ),
 held AS MATERIALIZED (
     SELECT e.id, e.namespace, e.ownership_state, e.attempt_index, e.lease_id, e.lease_epoch, e.worker_instance_id
-    FROM (SELECT * FROM heads ORDER BY priority DESC, created_at, id) h JOIN executions e ON e.id = h.id
-    WHERE e.id = ANY (ARRAY(SELECT id FROM heads)) AND e.xmin = h.version
+    FROM (SELECT * FROM heads ORDER BY priority DESC, created_at, id) h
+        JOIN executions e ON e.id = ANY (ARRAY[h.id]) AND e.xmin = h.version
     ORDER BY h.priority DESC, h.created_at, h.id LIMIT 1 FOR NO KEY UPDATE OF e SKIP LOCKED
 ),
 ok AS MATERIALIZED (SELECT held.*, now, ownership_state = 'leased' AS lapsed FROM held, clock),

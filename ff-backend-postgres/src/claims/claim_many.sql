@@ -6,7 +6,8 @@
 -- verdict, in a row of its own if nothing was taken: taken, none, due if settle_due.sql has to go first ($10 says that
 -- it went), again if all that could be taken was locked or has moved
 -- Nothing waits: rows are chosen unlocked and taken if nobody holds them and nobody wrote them since the snapshot, so
--- one reading of the clock holds, and what the snapshot shows of attempts. ANY keeps generic plans on primary keys.
+-- one reading of the clock holds, and what the snapshot shows of attempts.
+-- An equality by = ANY (ARRAY[…]) keeps generic plans on primary keys.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
 due AS MATERIALIZED (
     SELECT due_at FROM executions WHERE lane_id = $1 AND NOT $10 AND due_at <= (SELECT now FROM clock)
@@ -24,8 +25,8 @@ heads AS MATERIALIZED (
 held AS MATERIALIZED (
     SELECT e.id, e.namespace, e.priority, e.created_at, e.ownership_state, e.attempt_state, e.attempt_index, e.lease_id,
         e.lease_epoch, e.worker_instance_id
-    FROM (SELECT * FROM heads ORDER BY priority DESC, created_at, id) h JOIN executions e ON e.id = h.id
-    WHERE e.id = ANY (ARRAY(SELECT id FROM heads)) AND e.xmin = h.version
+    FROM (SELECT * FROM heads ORDER BY priority DESC, created_at, id) h
+        JOIN executions e ON e.id = ANY (ARRAY[h.id]) AND e.xmin = h.version
     ORDER BY h.priority DESC, h.created_at, h.id LIMIT $8 FOR NO KEY UPDATE OF e SKIP LOCKED
 ),
 ok AS MATERIALIZED (
@@ -48,7 +49,7 @@ taken AS (
         total_attempt_count = e.total_attempt_count + (kind <> 'resumed')::int,
         lease_reclaim_count = e.lease_reclaim_count + (kind = 'reclaimed')::int,
         started_at = coalesce(e.started_at, now), last_transition_at = now, last_mutation_at = now
-    FROM ok WHERE e.id = ANY (ARRAY(SELECT id FROM ok)) AND e.id = ok.id
+    FROM ok WHERE e.id = ANY (ARRAY[ok.id])
     RETURNING e.id, e.namespace, e.attempt_id, e.attempt_index, e.lease_epoch, new_lease_id, kind, place,
         ok.attempt_state, now
 ),
@@ -64,13 +65,13 @@ opened AS (
 resumed AS (
     UPDATE attempts a SET phase = 'started', resumed_at = now, lease_id = new_lease_id, lease_epoch = t.lease_epoch,
         worker_id = $5, worker_instance_id = $6
-    FROM taken t WHERE a.execution_id = ANY (ARRAY(SELECT id FROM ok WHERE kind = 'resumed'))
-      AND a.execution_id = t.id AND a.attempt_index = t.attempt_index
+    FROM taken t
+    WHERE a.execution_id = ANY (ARRAY[t.id]) AND a.attempt_index = t.attempt_index AND kind = 'resumed'
 ),
 closed AS (
     UPDATE attempts a SET phase = 'interrupted_reclaimed', ended_at = now
-    FROM ok WHERE a.execution_id = ANY (ARRAY(SELECT id FROM ok WHERE kind = 'reclaimed'))
-      AND a.execution_id = ok.id AND a.attempt_index = ok.attempt_index
+    FROM ok
+    WHERE a.execution_id = ANY (ARRAY[ok.id]) AND a.attempt_index = ok.attempt_index AND kind = 'reclaimed'
 ),
 told AS (
     INSERT INTO lease_events

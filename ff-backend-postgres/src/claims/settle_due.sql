@@ -4,7 +4,8 @@
 -- returns: seen int8, held int8, settled int8, suspended int8, last_due int8, last_id text
 -- Only rows of these fates, of this namespace and with this label, as far as not null; $7 tells of a lapsed lease.
 -- Nothing waits: rows are chosen unlocked and settled if nobody holds them and nobody wrote them since the snapshot, so
--- one reading of the clock holds, and what the snapshot shows of attempts. ANY keeps generic plans on primary keys.
+-- one reading of the clock holds, and what the snapshot shows of attempts.
+-- An equality by = ANY (ARRAY[…]) keeps generic plans on primary keys.
 -- expired: the deadline has come; timed_out: the attempt ran out of time; lapsed: so did the lease, and another worker
 -- may take over, or else the execution fails; ready: a delay or a grant is over; suspended: left to
 -- settle_suspensions.sql.
@@ -15,8 +16,8 @@ seen AS MATERIALIZED (
     ORDER BY due_at, id LIMIT $4
 ),
 held AS MATERIALIZED (
-    SELECT e.* FROM seen s JOIN executions e ON e.id = s.id AND e.xmin = s.version
-    WHERE e.id = ANY (ARRAY(SELECT id FROM seen)) AND ($8::text IS NULL OR e.namespace = $8)
+    SELECT e.* FROM seen s JOIN executions e ON e.id = ANY (ARRAY[s.id]) AND e.xmin = s.version
+    WHERE ($8::text IS NULL OR e.namespace = $8)
       AND ($9::text IS NULL OR EXISTS (
           SELECT FROM execution_inputs i WHERE i.execution_id = e.id AND i.tags ->> $9 = $10::text))
     FOR NO KEY UPDATE OF e SKIP LOCKED
@@ -59,7 +60,7 @@ ended AS (
         failure_category = CASE ends WHEN 'execution_deadline' THEN e.failure_category
             WHEN 'attempt_timeout' THEN 'timeout' ELSE ends END,
         completed_at = ended_at, last_transition_at = now, last_mutation_at = now
-    FROM judged j WHERE e.id = ANY (ARRAY(SELECT id FROM judged WHERE ends IS NOT NULL)) AND e.id = j.id
+    FROM judged j WHERE e.id = ANY (ARRAY[j.id]) AND ends IS NOT NULL
 ),
 retried AS (
     UPDATE executions e SET
@@ -70,7 +71,7 @@ retried AS (
         due_at = least(CASE WHEN after_ms > 0 THEN now + after_ms END, e.execution_deadline_at),
         failure_reason = 'attempt_timeout', failure_category = 'timeout',
         last_transition_at = now, last_mutation_at = now
-    FROM judged j WHERE e.id = ANY (ARRAY(SELECT id FROM judged WHERE after_ms IS NOT NULL)) AND e.id = j.id
+    FROM judged j WHERE e.id = ANY (ARRAY[j.id]) AND after_ms IS NOT NULL
 ),
 promoted AS (
     UPDATE executions e SET ready = true, due_at = e.execution_deadline_at,
@@ -80,15 +81,15 @@ promoted AS (
         last_transition_at = CASE WHEN told THEN now ELSE e.last_transition_at END,
         last_mutation_at = CASE WHEN told THEN now ELSE e.last_mutation_at END
     FROM (SELECT *, $7 AND fate = 'lapsed' AND ownership_state = 'leased' AS told FROM judged) j
-    WHERE e.id = ANY (ARRAY(SELECT id FROM judged WHERE ends IS NULL AND fate IN ('lapsed', 'ready'))) AND e.id = j.id
+    WHERE e.id = ANY (ARRAY[j.id]) AND ends IS NULL AND fate IN ('lapsed', 'ready')
 ),
 closed AS (
     UPDATE attempts a SET phase = 'ended_failure', ended_at = j.ended_at,
         failure_reason = coalesce(ends, 'attempt_timeout'),
         failure_category = CASE WHEN ends = 'max_reclaims_exceeded' THEN ends ELSE 'timeout' END
     FROM judged j
-    WHERE a.execution_id = ANY (ARRAY(SELECT id FROM judged WHERE ends IS NOT NULL OR after_ms IS NOT NULL))
-      AND a.execution_id = j.id AND a.attempt_index = j.attempt_index AND a.phase IN ('started', 'suspended')
+    WHERE (ends IS NOT NULL OR after_ms IS NOT NULL)
+      AND a.execution_id = ANY (ARRAY[j.id]) AND a.attempt_index = j.attempt_index AND a.phase IN ('started', 'suspended')
 ),
 -- What is told of the leases that were not given back.
 told AS (

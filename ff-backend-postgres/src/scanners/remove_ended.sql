@@ -11,8 +11,8 @@ seen AS MATERIALIZED (
     ORDER BY completed_at, id LIMIT $4
 ),
 held AS MATERIALIZED (
-    SELECT e.id FROM seen s JOIN executions e ON e.id = s.id AND e.xmin = s.version
-    WHERE e.id = ANY (ARRAY(SELECT id FROM seen)) AND e.lifecycle_phase = 'terminal'
+    SELECT e.id FROM seen s JOIN executions e ON e.id = ANY (ARRAY[s.id]) AND e.xmin = s.version
+    WHERE e.lifecycle_phase = 'terminal'
       AND ($5::text IS NULL OR e.namespace = $5)
       AND ($6::text IS NULL OR EXISTS (
           SELECT FROM execution_inputs i WHERE i.execution_id = e.id AND i.tags ->> $6 = $7::text))

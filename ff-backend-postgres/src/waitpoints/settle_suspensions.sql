@@ -12,8 +12,8 @@ seen AS MATERIALIZED (
     ORDER BY due_at, id LIMIT $4
 ),
 held AS MATERIALIZED (
-    SELECT e.* FROM seen s JOIN executions e ON e.id = s.id AND e.xmin = s.version
-    WHERE e.id = ANY (ARRAY(SELECT id FROM seen)) AND ($5::text IS NULL OR e.namespace = $5)
+    SELECT e.* FROM seen s JOIN executions e ON e.id = ANY (ARRAY[s.id]) AND e.xmin = s.version
+    WHERE ($5::text IS NULL OR e.namespace = $5)
       AND ($6::text IS NULL OR EXISTS (
           SELECT FROM execution_inputs i WHERE i.execution_id = e.id AND i.tags ->> $6 = $7::text))
     FOR NO KEY UPDATE OF e SKIP LOCKED
@@ -35,8 +35,7 @@ ended AS (
         cancelled_by = CASE WHEN t.timeout_behavior = 'cancel' THEN 'system_timeout' END,
         suspension_closed_at = ended_at, close_reason = 'timed_out_' || t.timeout_behavior,
         completed_at = ended_at, last_transition_at = now, last_mutation_at = now
-    FROM timed t WHERE e.id = ANY (ARRAY(SELECT id FROM timed WHERE timeout_behavior IN ('fail', 'cancel', 'expire')))
-      AND e.id = t.id
+    FROM timed t WHERE e.id = ANY (ARRAY[t.id]) AND t.timeout_behavior IN ('fail', 'cancel', 'expire')
     RETURNING e.id, e.namespace, e.terminal_outcome, e.attempt_index, e.due_at, t.timeout_behavior, ended_at, now
 ),
 resumed AS (
@@ -45,14 +44,13 @@ resumed AS (
         ready = true, due_at = e.execution_deadline_at,
         suspension_closed_at = ended_at, close_reason = 'timed_out_auto_resume',
         last_transition_at = now, last_mutation_at = now
-    FROM timed t
-    WHERE e.id = ANY (ARRAY(SELECT id FROM timed WHERE timeout_behavior = 'auto_resume_with_timeout_signal')) AND e.id = t.id
+    FROM timed t WHERE e.id = ANY (ARRAY[t.id]) AND t.timeout_behavior = 'auto_resume_with_timeout_signal'
 ),
 escalated AS (
     UPDATE executions e SET
         blocking_reason = 'paused_by_operator', suspension_reason = 'waiting_for_operator_review',
         suspension_timeout_at = NULL, due_at = e.execution_deadline_at, last_transition_at = now, last_mutation_at = now
-    FROM timed t WHERE e.id = ANY (ARRAY(SELECT id FROM timed WHERE timeout_behavior = 'escalate')) AND e.id = t.id
+    FROM timed t WHERE e.id = ANY (ARRAY[t.id]) AND t.timeout_behavior = 'escalate'
 ),
 closed AS (
     UPDATE attempts a SET ended_at = t.ended_at,
@@ -60,8 +58,8 @@ closed AS (
         failure_reason = CASE WHEN t.timeout_behavior <> 'cancel' THEN 'suspension_timeout:' || t.timeout_behavior END,
         failure_category = CASE WHEN t.timeout_behavior <> 'cancel' THEN 'timeout' END
     FROM timed t
-    WHERE a.execution_id = ANY (ARRAY(SELECT id FROM timed WHERE timeout_behavior IN ('fail', 'cancel', 'expire')))
-      AND a.execution_id = t.id AND a.attempt_index = t.attempt_index
+    WHERE a.execution_id = ANY (ARRAY[t.id]) AND a.attempt_index = t.attempt_index
+      AND t.timeout_behavior IN ('fail', 'cancel', 'expire')
 ),
 completed AS (
     INSERT INTO completion_events (at, execution_id, namespace, outcome)
