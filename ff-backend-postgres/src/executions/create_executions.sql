@@ -25,13 +25,14 @@ WITH asked AS MATERIALIZED (
         signals_max, place)
 ),
 clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
-known AS MATERIALIZED (SELECT id FROM executions WHERE id = ANY ($1)),
 judged AS MATERIALIZED (
     -- What follows another item of its id waits for what becomes of that.
-    SELECT a.place, a.id, a.namespace, a.key, a.window_ms, k.id IS NOT NULL AS is_known,
+    SELECT a.*, k.id IS NOT NULL AS is_known,
         CASE WHEN row_number() OVER (PARTITION BY a.id ORDER BY a.place) = 1 THEN f.execution_id END AS first,
         a.leads AND k.id IS NULL AND f.execution_id IS NULL AS makes
-    FROM asked a LEFT JOIN known k ON k.id = a.id LEFT JOIN LATERAL (
+    FROM asked a
+    LEFT JOIN LATERAL (SELECT id FROM executions WHERE id = a.id OFFSET 0) k ON true
+    LEFT JOIN LATERAL (
         SELECT execution_id FROM idempotency_keys i
         WHERE i.namespace = a.namespace AND i.key = a.key AND i.expires_at > (SELECT now FROM clock) LIMIT 1) f ON true
 ),
@@ -45,11 +46,13 @@ keyed AS (
         WHERE k.expires_at <= (SELECT now FROM clock)
     RETURNING execution_id
 ),
-ok AS MATERIALIZED (
-    SELECT a.*, now, coalesce(delay_until > now, false) AS delayed, coalesce(deadline_at, now + deadline_after_ms) AS ends_at
-    FROM asked a JOIN judged j USING (place), clock
-    WHERE makes AND (j.key IS NULL OR j.id IN (SELECT execution_id FROM keyed))
+settled AS MATERIALIZED (
+    SELECT judged.*, now, coalesce(delay_until > now, false) AS delayed,
+        coalesce(deadline_at, now + deadline_after_ms) AS ends_at,
+        makes AND (key IS NULL OR id IN (SELECT execution_id FROM keyed)) AS made
+    FROM judged, clock
 ),
+ok AS MATERIALIZED (SELECT * FROM settled WHERE made),
 old_sets AS MATERIALIZED (
     SELECT w.lane_id, w.tokens_digest, s.set_id FROM (SELECT DISTINCT lane_id, tokens_digest FROM ok) w, LATERAL (
         SELECT set_id FROM lane_sets l WHERE l.lane_id = w.lane_id AND l.tokens_digest = w.tokens_digest LIMIT 1) s
@@ -85,21 +88,21 @@ made AS (
 ),
 input AS (
     INSERT INTO execution_inputs (
-        execution_id, execution_kind, creator_identity, payload_encoding, payload, tags, policy)
-    SELECT ok.id, i.kind, i.creator, i.encoding, i.payload, i.tags::jsonb, i.policy
-    FROM ok JOIN made ON made.id = ok.id
-    JOIN unnest($4::text[], $5::bytea[], $6::text[], $8::text[], $10::text[], $11::text[])
-        WITH ORDINALITY AS i (kind, payload, encoding, creator, tags, policy, place) ON i.place = ok.place
+        execution_id, execution_kind, payload, payload_encoding, creator_identity, tags, policy)
+    SELECT id, ($4::text[])[place], ($5::bytea[])[place], ($6::text[])[place], ($8::text[])[place],
+        ($10::text[])[place]::jsonb, ($11::text[])[place]
+    FROM ok WHERE id IN (SELECT id FROM made)
 ),
 lane AS (
     INSERT INTO lanes (lane_id) SELECT DISTINCT lane_id FROM new_sets ORDER BY lane_id
     ON CONFLICT ON CONSTRAINT lanes_pkey DO NOTHING
 )
 SELECT
-    CASE WHEN o.id IS NOT NULL THEN 'created' WHEN j.is_known OR j.first IS NOT NULL THEN 'duplicate'
-        WHEN j.makes THEN 'again' ELSE 'follows' END AS verdict,
-    CASE WHEN j.is_known THEN j.id ELSE coalesce(j.first, j.id) END AS execution_id,
-    coalesce(o.delayed, false) AS delayed, w.lane_id AS awaited
-FROM judged j LEFT JOIN ok o USING (place) LEFT JOIN LATERAL (
-    SELECT lane_id FROM claim_waiters WHERE lane_id = o.lane_id AND expires_at > (SELECT now FROM clock) LIMIT 1) w ON true
-ORDER BY j.place;
+    CASE WHEN made THEN 'created' WHEN is_known OR first IS NOT NULL THEN 'duplicate'
+        WHEN makes THEN 'again' ELSE 'follows' END AS verdict,
+    CASE WHEN is_known THEN id ELSE coalesce(first, id) END AS execution_id,
+    made AND delayed AS delayed, w.lane_id AS awaited
+FROM settled s LEFT JOIN LATERAL (
+    SELECT lane_id FROM claim_waiters
+    WHERE made AND lane_id = s.lane_id AND expires_at > (SELECT now FROM clock) LIMIT 1) w ON true
+ORDER BY place;
