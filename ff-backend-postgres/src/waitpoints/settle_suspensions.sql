@@ -36,7 +36,7 @@ ended AS (
         suspension_closed_at = ended_at, close_reason = 'timed_out_' || t.timeout_behavior,
         completed_at = ended_at, last_transition_at = now, last_mutation_at = now
     FROM timed t WHERE e.id = ANY (ARRAY[t.id]) AND t.timeout_behavior IN ('fail', 'cancel', 'expire')
-    RETURNING e.id, e.namespace, e.terminal_outcome, e.attempt_index, e.due_at, t.timeout_behavior, ended_at, now
+    RETURNING e.id, e.namespace, e.terminal_outcome, t.due_at, now
 ),
 resumed AS (
     UPDATE executions e SET
@@ -63,7 +63,7 @@ closed AS (
 ),
 completed AS (
     INSERT INTO completion_events (at, execution_id, namespace, outcome)
-    SELECT e.now, e.id, e.namespace, e.terminal_outcome FROM ended e JOIN timed t USING (id) ORDER BY t.due_at, id
+    SELECT now, id, namespace, terminal_outcome FROM ended ORDER BY due_at, id
 )
 SELECT (SELECT count(*) FROM seen) AS seen, (SELECT count(*) FROM held) AS held, (SELECT count(*) FROM timed) AS settled,
     (SELECT due_at FROM seen ORDER BY due_at DESC, id DESC LIMIT 1) AS last_due,
