@@ -237,13 +237,47 @@ impl DueRows<'_> {
     }
 }
 
-/// True if nobody else held a row that was looked at.
-fn held_all(row: &PgRow) -> Result<bool, PgError> {
-    Ok(row.try_get::<i64, _>("held")? == row.try_get::<i64, _>("seen")?)
+/// How often a claim comes back to what others hold of what is due, at first after 1 ms, then twice that, and so on:
+/// some 130 ms in all.
+const PATIENCE: u32 = 7;
+
+/// Writes down what time has done to a lane, as much of it as one claim may; false if others held some of it throughout.
+///
+/// Who holds it settles it as a rule, and it may go ahead of all that is ready: a claim that went on without it would
+/// take what is not first. What is too much for one claim is no reason to wait.
+async fn settle(store: &Sender, lane: &LaneId) -> Result<bool, PgError> {
+    for round in 0..PATIENCE {
+        match settle_once(store, lane).await? {
+            Settled::All => return Ok(true),
+            Settled::TooMuch => return Ok(false),
+            Settled::HeldByOthers => tokio::time::sleep(Duration::from_millis(1 << round)).await,
+        }
+    }
+    Ok(false)
 }
 
-/// Writes down what time has done to a lane, as much of it as one claim may; false if others held some of it.
-async fn settle(store: &Sender, lane: &LaneId) -> Result<bool, PgError> {
+/// What one pass over a lane left.
+enum Settled {
+    All,
+    /// Others held some of it.
+    HeldByOthers,
+    /// Others held some of it, and there may be more than one pass looks at.
+    TooMuch,
+}
+
+impl Settled {
+    /// What the pass left that the row tells of.
+    fn by(row: &PgRow, most: i64) -> Result<Self, PgError> {
+        let seen: i64 = row.try_get("seen")?;
+        Ok(match row.try_get::<i64, _>("held")? {
+            held if held == seen => Self::All,
+            _ if seen < most => Self::HeldByOthers,
+            _ => Self::TooMuch,
+        })
+    }
+}
+
+async fn settle_once(store: &Sender, lane: &LaneId) -> Result<Settled, PgError> {
     let due = DueRows {
         lane,
         after: (i64::MIN, ""),
@@ -253,12 +287,13 @@ async fn settle(store: &Sender, lane: &LaneId) -> Result<bool, PgError> {
         filter: &ScannerFilter::new(),
     };
     let row = due.settle(store).await?;
-    let mut alone = held_all(&row)?;
+    let left = Settled::by(&row, due.most)?;
     if row.try_get::<i64, _>("suspended")? > 0 {
         let last = (row.try_get("last_due")?, row.try_get("last_id")?);
-        alone &= held_all(&due.settle_suspensions(store, last).await?)?;
+        let suspended = Settled::by(&due.settle_suspensions(store, last).await?, due.most)?;
+        return Ok(if matches!(left, Settled::All) { suspended } else { left });
     }
-    Ok(alone)
+    Ok(left)
 }
 
 /// What the looks of one claim have seen so far.
