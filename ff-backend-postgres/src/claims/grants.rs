@@ -8,7 +8,7 @@ use ff_core::{
 };
 use sqlx::{Row, postgres::PgRow};
 
-use super::{WINDOW, handle, settle};
+use super::{Seen, WINDOW, handle};
 use crate::{
     backend::PostgresBackend,
     error::PgError,
@@ -24,7 +24,7 @@ pub(super) async fn claim_for_worker(
     let ttl_ms = i64::try_from(args.checked_ttl_ms()?).unwrap_or(i64::MAX);
     let capabilities: Vec<&str> = args.worker_capabilities.iter().collect();
     let (grant_key, store) = (GrantKey::new(), backend.store().await?);
-    let (mut settled, mut alone) = (false, true);
+    let mut seen = Seen::default();
     for round in 0..ATTEMPTS {
         let statement = || {
             sqlx::query(include_str!("claim_for_worker.sql"))
@@ -35,23 +35,14 @@ pub(super) async fn claim_for_worker(
                 .bind(args.worker_instance_id.as_str())
                 .bind(ttl_ms)
                 .bind(WINDOW << round)
-                .bind(settled)
+                .bind(seen.settled)
         };
         let row = store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
         match row.try_get("verdict")? {
             "granted" => return granted(&row, args, grant_key),
-            "none" if alone => return Ok(ClaimForWorkerOutcome::NoWork),
-            "due" => {
-                alone = settle(store, &args.lane_id).await?;
-                settled = true;
-                continue;
-            }
-            // Whoever held what is due settles it, and the next look sees that.
-            "none" => (settled, alone) = (false, true),
-            // Others hold all that is there: let them finish.
-            _ => {}
+            "none" if !seen.others => return Ok(ClaimForWorkerOutcome::NoWork),
+            verdict => seen.prepare(verdict, round, store, &args.lane_id).await?,
         }
-        tokio::time::sleep(Duration::from_millis(1 << round)).await;
     }
     Ok(ClaimForWorkerOutcome::NoWork)
 }
