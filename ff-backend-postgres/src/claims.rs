@@ -27,7 +27,8 @@ use crate::{
     tx::{ATTEMPTS, Sender, Statement, filtered},
 };
 
-/// Heads of each capability set that the first full look compares; each further look doubles it.
+/// Heads of each capability set that the first full look compares, beyond the rows that it is for; each further look
+/// compares twice as many.
 const WINDOW: i64 = 16;
 
 #[ff_observe::observed]
@@ -103,13 +104,13 @@ async fn claim_many(
     policy: ClaimPolicy,
     limit: PageLimit,
 ) -> Result<Vec<Handle>, PgError> {
-    let claimer = Claimer::new(lane, capabilities, &policy, usize::from(limit.get()))?;
+    policy.checked_ttl_ms()?;
     if limit.get() == 0 {
         return Ok(Vec::new());
     }
     let mut wait = Wait::new(policy.max_wait);
     loop {
-        let (taken, due) = claimer.look_for_many(backend.store().await?).await?;
+        let (taken, due) = crowds::look_for_many(backend, lane, capabilities, &policy, limit.get().into()).await?;
         if !taken.is_empty() || !wait.pause(backend, lane, due).await? {
             return Ok(taken);
         }
@@ -381,7 +382,7 @@ impl<'a> Claimer<'a> {
     async fn look_on(&self, mut seen: Seen, store: &Sender) -> Result<(Vec<Handle>, Option<Duration>), PgError> {
         let most = i64::try_from(self.lease_ids.len()).unwrap_or(i64::MAX);
         for round in 0..ATTEMPTS {
-            let rows = self.batch(store, most.saturating_add(WINDOW << round), seen.settled).await?;
+            let rows = self.batch(store, most.saturating_add(WINDOW).saturating_mul(1 << round), seen.settled).await?;
             let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
             let verdict = first.try_get("verdict")?;
             match verdict {

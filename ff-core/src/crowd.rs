@@ -9,7 +9,7 @@ use tokio::task::yield_now;
 
 pub use convoy::Convoy;
 
-use line::{Caller, Lines, Place, Turn, Word};
+use line::{Bounds, Caller, Lines, Place, Turn, Word};
 
 /// What one look for work came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +28,13 @@ type Looked<T, N, E> = Result<Look<T, N>, E>;
 ///
 /// A lone call goes at once, by itself. A statement answers only calls that had come before it was sent, first come
 /// first, each as if it had asked alone: with work of its own, with none, or with the error that the statement met.
-/// A call that is given up takes nobody's answer with it, and one that has waited in line for 100 ms goes ahead
+/// A call that is given up takes nobody's answer with it, and where a line has stood still for 100 ms a call goes ahead
 /// of what it waits for, with those behind it.
 pub struct Crowd<K: Clone + Eq + Hash, T, N, E>(Lines<K, (), Looked<T, N, E>>);
 
 impl<K: Clone + Eq + Hash, T, N, E> Default for Crowd<K, T, N, E> {
     fn default() -> Self {
-        Self(Lines::new())
+        Self(Lines::new(Bounds::of_calls()))
     }
 }
 
@@ -146,12 +146,19 @@ fn tell_all<K: Clone + Eq + Hash, T, N, E>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+    use std::{
+        sync::{
+            Arc, Mutex,
+            atomic::{AtomicUsize, Ordering},
+        },
+        time::Duration,
     };
 
-    use tokio::{sync::oneshot, task::JoinHandle};
+    use tokio::{
+        sync::oneshot,
+        task::JoinHandle,
+        time::{Instant, advance},
+    };
 
     use super::*;
     use crate::crowd::line::lock;
@@ -364,6 +371,21 @@ mod tests {
         assert_eq!(waiting(&calls), 1);
         drop(second);
         assert!(matches!(third.await.unwrap(), Place::Asks(_)));
+        assert!(calls.0.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_waits_for_as_long_as_its_line_moves() {
+        let (calls, begun) = (calls(), Instant::now());
+        let first = turn(&calls).await;
+        let (second, third) = (behind(&calls).await, behind(&calls).await);
+        advance(Duration::from_millis(80)).await;
+        drop(first);
+        let second = second.await.unwrap();
+        assert!(matches!(second, Place::Asks(_)));
+        assert!(matches!(third.await.unwrap(), Place::Asks(_)));
+        assert!((180..190).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+        drop(second);
         assert!(calls.0.is_empty());
     }
 }

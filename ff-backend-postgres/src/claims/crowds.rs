@@ -6,13 +6,17 @@ use std::{
     time::Duration,
 };
 
-use ff_core::{CapabilitySet, ClaimPolicy, Crowd, EngineError, Handle, LaneId, Operation};
+use ff_core::{CapabilitySet, ClaimPolicy, Convoy, Crowd, EngineError, Handle, LaneId, Operation};
+use futures::TryFutureExt;
 
 use super::{Claimer, Look, Way};
 use crate::{backend::PostgresBackend, error::PgError, tx::Sender};
 
 /// The longest row of claims that do not try the short way.
 const DETOURS: u32 = 64;
+
+/// What batches that go together take at most: more rows for a statement cost as much as another statement.
+const BATCH: usize = 256;
 
 /// Lanes with a detour that are remembered; beyond them all are forgotten.
 const LANES: usize = 1_024;
@@ -25,10 +29,14 @@ pub(crate) struct Wanted {
     policy: ClaimPolicy,
 }
 
+/// What a look for many came to: work, or for how long nothing falls due.
+type Batch = (Vec<Handle>, Option<Duration>);
+
 /// The claims of a process that are on their way, and what they have learnt of their lanes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Crowds {
     crowd: Crowd<Wanted, Handle, Option<Duration>, EngineError>,
+    batches: Convoy<Wanted, usize, Result<Batch, EngineError>>,
     detours: Mutex<HashMap<LaneId, Detour>>,
 }
 
@@ -49,6 +57,13 @@ impl Wanted {
     /// A claim of so many rows.
     pub(crate) fn claimer(&self, most: usize) -> Result<Claimer<'_>, PgError> {
         Claimer::new(&self.lane, &self.capabilities, &self.policy, most)
+    }
+}
+
+impl Default for Crowds {
+    fn default() -> Self {
+        let batches = Convoy::bounded(BATCH, |most| *most);
+        Self { crowd: Crowd::default(), batches, detours: Mutex::default() }
     }
 }
 
@@ -101,20 +116,58 @@ pub(crate) async fn look(
     let together = |wanted| {
         let wanted = Arc::new(wanted);
         let store = Arc::clone(store);
-        move |most| look_for(Arc::clone(&wanted), most, Arc::clone(&store))
+        move |most| {
+            let looked = look_for(Arc::clone(&wanted), most, Arc::clone(&store));
+            looked.map_err(|error| error.at(Operation::Claim))
+        }
     };
     crowds.crowd.look(Wanted::new(lane, capabilities, policy), alone, together).await
 }
 
-/// One look for at most so many rows.
-async fn look_for(
-    wanted: Arc<Wanted>,
+/// One look for at most so many rows, with others or alone.
+pub(super) async fn look_for_many(
+    backend: &PostgresBackend,
+    lane: &LaneId,
+    capabilities: &CapabilitySet,
+    policy: &ClaimPolicy,
     most: usize,
-    store: Arc<Sender>,
-) -> Result<(Vec<Handle>, Option<Duration>), EngineError> {
-    let looked = match wanted.claimer(most) {
-        Ok(claimer) => claimer.look_for_many(&store).await,
-        Err(error) => Err(error),
+) -> Result<Batch, PgError> {
+    let store = backend.store().await?;
+    let looked = async { Claimer::new(lane, capabilities, policy, most)?.look_for_many(store).await };
+    let alone = looked.map_err(|error: PgError| error.at(Operation::ClaimMany));
+    let together = |wanted| {
+        let wanted = Arc::new(wanted);
+        let store = Arc::clone(store);
+        move |batches| look_for_batches(Arc::clone(&wanted), batches, Arc::clone(&store))
     };
-    looked.map_err(|error| error.at(Operation::Claim))
+    let batches = &backend.crowds().batches;
+    Ok(batches.bring(Wanted::new(lane, capabilities, policy), most, alone, together).await?)
+}
+
+/// One look for several batches, first come first served; one that nothing was left for looks by itself.
+async fn look_for_batches(
+    wanted: Arc<Wanted>,
+    batches: Vec<usize>,
+    store: Arc<Sender>,
+) -> Vec<Option<Result<Batch, EngineError>>> {
+    let looked = look_for(wanted, batches.iter().sum(), store).await;
+    let (taken, due) = match looked {
+        Ok(looked) => looked,
+        Err(error) => {
+            let error = error.at(Operation::ClaimMany);
+            return batches.iter().map(|_| Some(Err(error.clone()))).collect();
+        }
+    };
+    let is_none = taken.is_empty();
+    let mut taken = taken.into_iter();
+    let hand_out = |most| {
+        let batch: Vec<Handle> = taken.by_ref().take(most).collect();
+        (is_none || !batch.is_empty()).then_some(Ok((batch, due)))
+    };
+    batches.into_iter().map(hand_out).collect()
+}
+
+/// One look for at most so many rows.
+async fn look_for(wanted: Arc<Wanted>, most: usize, store: Arc<Sender>) -> Result<Batch, PgError> {
+    wanted.claimer(most)?.look_for_many(&store).await
 }

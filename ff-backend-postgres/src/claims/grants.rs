@@ -1,7 +1,5 @@
 //! Reservations on PostgreSQL.
 
-use std::time::Duration;
-
 use ff_core::{
     AttemptId, CapabilitySet, ClaimExecutionArgs, ClaimExecutionResult, ClaimForWorkerArgs, ClaimForWorkerOutcome,
     ClaimGrant, ContentionKind, EngineError, ExecutionId, GrantKey, Handle, LeaseId, UnclaimedReason,

@@ -1,4 +1,4 @@
-//! Ends of one process that go together: each has its own answer, and none holds up another.
+//! Ends of one process that go together, and batches: each has its own answer, and none holds up another.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -78,6 +78,37 @@ async fn hand_overs_at_once_have_their_own_answers() {
     assert_eq!(count(&database, "SELECT count(*) FROM lease_events WHERE kind = 'acquired'").await, 24);
     assert_eq!(count(&database, "SELECT count(*) FROM lease_events WHERE reason = 'completed'").await, 11);
     assert_eq!(count(&database, "SELECT count(*) FROM attempts WHERE phase = 'ended_success'").await, 11);
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn batches_at_once_share_what_there_is() {
+    let database = Database::migrated().await;
+    let (backend, mut handles) = held(&database, 60, 1).await;
+    let lane = LaneId::try_new("lane").unwrap();
+    loop {
+        let claim = |most| {
+            let (backend, lane, limit) = (Arc::clone(&backend), lane.clone(), PageLimit::new(most).unwrap());
+            tokio::spawn(
+                async move { backend.claim_many(&lane, &CapabilitySet::default(), worker(), limit).await.unwrap() },
+            )
+        };
+        let before = handles.len();
+        for (call, most) in [7, 1, 0, 9, 500, 3].map(|most| (claim(most), most)) {
+            let batch = call.await.unwrap();
+            assert!(batch.len() <= usize::try_from(most).unwrap());
+            handles.extend(batch);
+        }
+        if handles.len() == before {
+            break;
+        }
+    }
+    assert_eq!(handles.iter().map(id).collect::<BTreeSet<_>>().len(), 60);
+    assert_eq!(handles.len(), 60);
+    assert_eq!(count(&database, "SELECT count(*) FROM lease_events WHERE kind = 'acquired'").await, 60);
+    for handle in &handles {
+        backend.complete(handle, None).await.unwrap();
+    }
     database.drop().await;
 }
 

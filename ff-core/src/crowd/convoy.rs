@@ -4,19 +4,27 @@ use std::{fmt, hash::Hash};
 
 use tokio::task::yield_now;
 
-use super::line::{Lines, Place, Word};
+use super::line::{Bounds, Lines, Place, Word};
 
 /// Calls with equal keys go together with what each brings: one statement is on its way, further calls gather behind it.
 ///
-/// A lone call goes at once, by itself. A statement carries only what had come before it was sent, first come first, and
-/// each call gets its own answer; one that the statement has none for goes by itself. A call that is given up before the
-/// statement is sent is left behind, and one that has waited in line for 100 ms goes ahead of what it waits for, with
-/// those behind it.
+/// A lone call goes at once, by itself, and at most 64 go together. A statement carries only what had come before it was
+/// sent, first come first, and each call gets its own answer; one that the statement has none for goes by itself. A call
+/// that is given up before the statement is sent is left behind, and where a line has stood still for 100 ms a call goes
+/// ahead of what it waits for, with those behind it.
 pub struct Convoy<K: Clone + Eq + Hash, I, A>(Lines<K, I, A>);
 
 impl<K: Clone + Eq + Hash, I, A> Default for Convoy<K, I, A> {
     fn default() -> Self {
-        Self(Lines::new())
+        Self(Lines::new(Bounds::of_calls()))
+    }
+}
+
+impl<K: Clone + Eq + Hash, I, A> Convoy<K, I, A> {
+    /// Calls that go together as long as the loads of what they bring come to `most`; one with more goes by itself.
+    #[must_use]
+    pub fn bounded(most: usize, load: fn(&I) -> usize) -> Self {
+        Self(Lines::new(Bounds { most, load }))
     }
 }
 
@@ -128,6 +136,17 @@ mod tests {
         // The turn comes back a little after the answers.
         while !calls.0.is_empty() {
             yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_goes_together_than_there_is_room_for() {
+        let calls = Arc::new(Convoy::bounded(5, |item| *item as usize));
+        let first = turn(&calls).await;
+        let line = [brings(&calls, 2).await, brings(&calls, 3).await, brings(&calls, 6).await, brings(&calls, 1).await];
+        drop(first);
+        for (call, answer) in line.into_iter().zip([20, 30, 600, 100]) {
+            assert_eq!(call.await.unwrap(), answer);
         }
     }
 

@@ -10,9 +10,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::oneshot, time::timeout};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, timeout},
+};
 
-/// How long a call stays behind others before it takes over the turn: a statement that hangs holds up nobody else.
+/// How long a line stands still before a call in it takes over the turn: a statement that hangs holds up nobody else.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Calls that go together at most.
@@ -22,15 +25,28 @@ const TOGETHER: usize = 64;
 pub(super) struct Lines<K: Clone + Eq + Hash, I, A> {
     /// The number of the next call.
     next: AtomicU64,
-    shared: Shared<K, I, A>,
+    shared: Arc<Shared<K, I, A>>,
 }
 
-type Shared<K, I, A> = Arc<Mutex<HashMap<K, Line<K, I, A>>>>;
+/// What the turns know of the lines.
+struct Shared<K: Clone + Eq + Hash, I, A> {
+    lines: Mutex<HashMap<K, Line<K, I, A>>>,
+    bounds: Bounds<I>,
+}
+
+/// How much goes together.
+pub(super) struct Bounds<I> {
+    /// What the loads of all items come to at most.
+    pub(super) most: usize,
+    pub(super) load: fn(&I) -> usize,
+}
 
 /// The calls of one key, as long as there is a turn.
 struct Line<K: Clone + Eq + Hash, I, A> {
     /// The number of the turn that is given out and was not taken over.
     turn: u64,
+    /// When calls went on last.
+    moved: Instant,
     waiting: VecDeque<(u64, Caller<K, I, A>)>,
 }
 
@@ -50,11 +66,21 @@ pub(super) enum Place<K: Clone + Eq + Hash, I, A> {
     Answered(A),
 }
 
+/// What becomes of a call that has waited for a while.
+enum Next {
+    /// It has the turn.
+    Turn,
+    /// It waits on, for so long at first.
+    Patience(Duration),
+    /// Somebody has taken it along.
+    Answer,
+}
+
 /// The right to send one statement; the next call in line gets it afterwards.
 pub(super) struct Turn<K: Clone + Eq + Hash, I, A> {
     pub(super) key: K,
     number: u64,
-    shared: Shared<K, I, A>,
+    shared: Arc<Shared<K, I, A>>,
 }
 
 /// A call that waits, and what it brings.
@@ -66,18 +92,25 @@ pub(super) struct Caller<K: Clone + Eq + Hash, I, A> {
 /// Calls that go together, first come first, and where the first of them hears its answer.
 type Gathered<K, I, A> = (VecDeque<Caller<K, I, A>>, oneshot::Receiver<Word<K, I, A>>);
 
+impl<I> Bounds<I> {
+    /// However much each item is.
+    pub(super) fn of_calls() -> Self {
+        Self { most: usize::MAX, load: |_| 0 }
+    }
+}
+
 impl<K: Clone + Eq + Hash, I, A> Lines<K, I, A> {
-    pub(super) fn new() -> Self {
-        Self { next: AtomicU64::new(0), shared: Arc::default() }
+    pub(super) fn new(bounds: Bounds<I>) -> Self {
+        Self { next: AtomicU64::new(0), shared: Arc::new(Shared { lines: Mutex::default(), bounds }) }
     }
 
     /// Takes a turn, or waits in line for one or for the answer.
     pub(super) async fn enter(&self, key: K, item: I) -> Place<K, I, A> {
         let (number, mut told) = {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let mut lines = lock(&self.shared);
+            let mut lines = lock(&self.shared.lines);
             let Some(line) = lines.get_mut(&key) else {
-                lines.insert(key.clone(), Line { turn: number, waiting: VecDeque::new() });
+                lines.insert(key.clone(), Line { turn: number, moved: Instant::now(), waiting: VecDeque::new() });
                 drop(lines);
                 return Place::Asks(self.turn(key, number));
             };
@@ -85,11 +118,16 @@ impl<K: Clone + Eq + Hash, I, A> Lines<K, I, A> {
             line.waiting.push_back((number, Caller { item, tell }));
             (number, told)
         };
-        let word = match timeout(PATIENCE, &mut told).await {
-            Ok(word) => word,
-            Err(_) if self.take_over(&key, number) => return Place::Asks(self.turn(key, number)),
-            // Somebody has taken it along.
-            Err(_) => told.await,
+        let mut patience = PATIENCE;
+        let word = loop {
+            if let Ok(word) = timeout(patience, &mut told).await {
+                break word;
+            }
+            match self.take_over(&key, number) {
+                Next::Turn => return Place::Asks(self.turn(key, number)),
+                Next::Patience(more) => patience = more,
+                Next::Answer => break told.await,
+            }
         };
         match word {
             Ok(Word::Answer(answer)) => Place::Answered(answer),
@@ -102,27 +140,29 @@ impl<K: Clone + Eq + Hash, I, A> Lines<K, I, A> {
         Turn { key, number, shared: Arc::clone(&self.shared) }
     }
 
-    /// Gives the call the turn that another has; false if it does not wait any more.
-    fn take_over(&self, key: &K, number: u64) -> bool {
-        let mut lines = lock(&self.shared);
-        let Some(line) = lines.get_mut(key) else { return false };
-        let before = line.waiting.len();
-        line.waiting.retain(|(other, _)| *other != number);
-        if line.waiting.len() == before {
-            return false;
+    /// Gives the call the turn that another has, if the line has stood still.
+    fn take_over(&self, key: &K, number: u64) -> Next {
+        let mut lines = lock(&self.shared.lines);
+        let Some(line) = lines.get_mut(key) else { return Next::Answer };
+        let Some(place) = line.waiting.iter().position(|(other, _)| *other == number) else { return Next::Answer };
+        let more = PATIENCE.saturating_sub(line.moved.elapsed());
+        if !more.is_zero() {
+            return Next::Patience(more);
         }
+        line.waiting.remove(place);
         line.turn = number;
-        true
+        line.moved = Instant::now();
+        Next::Turn
     }
 
     #[cfg(test)]
     pub(super) fn waiting(&self, key: &K) -> usize {
-        lock(&self.shared).get(key).map_or(0, |line| line.waiting.len())
+        lock(&self.shared.lines).get(key).map_or(0, |line| line.waiting.len())
     }
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        lock(&self.shared).is_empty()
+        lock(&self.shared.lines).is_empty()
     }
 }
 
@@ -132,9 +172,10 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl<K: Clone + Eq + Hash, I, A> Turn<K, I, A> {
     /// The calls that wait behind this one, with this one, which brings `item`, ahead of them; its answer comes the same
-    /// way as theirs. None if nobody waits.
+    /// way as theirs. None if nobody waits who could come along.
     pub(super) fn gather(&self, item: I) -> Option<Gathered<K, I, A>> {
-        let mut calls = self.waiting(TOGETHER - 1, 1)?;
+        let Bounds { most, load } = self.shared.bounds;
+        let mut calls = self.waiting(TOGETHER - 1, 1, most.saturating_sub(load(&item)))?;
         let (tell, told) = oneshot::channel();
         calls.push_front(Caller { item, tell });
         Some((calls, told))
@@ -143,29 +184,39 @@ impl<K: Clone + Eq + Hash, I, A> Turn<K, I, A> {
     /// The calls that wait behind the ones that were answered by this turn. None if they are fewer than two: one goes by
     /// itself.
     pub(super) fn gather_next(&self) -> Option<VecDeque<Caller<K, I, A>>> {
-        self.waiting(TOGETHER, 2)
+        self.waiting(TOGETHER, 2, self.shared.bounds.most)
     }
 
-    /// The first calls that wait, if there are so many.
-    fn waiting(&self, most: usize, least: usize) -> Option<VecDeque<Caller<K, I, A>>> {
-        let mut lines = lock(&self.shared);
+    /// The first calls that wait, as many as there is room for, if they are so many.
+    fn waiting(&self, most: usize, least: usize, mut room: usize) -> Option<VecDeque<Caller<K, I, A>>> {
+        let load = self.shared.bounds.load;
+        let mut lines = lock(&self.shared.lines);
         let line = lines.get_mut(&self.key)?;
         line.waiting.retain(|(_, call)| call.waits());
-        if line.waiting.len() < least || line.turn != self.number {
+        let mut fits = |call: &Caller<K, I, A>| match room.checked_sub(load(&call.item)) {
+            Some(left) => {
+                room = left;
+                true
+            }
+            None => false,
+        };
+        let many = line.waiting.iter().take(most).take_while(|(_, call)| fits(call)).count();
+        if many < least || line.turn != self.number {
             return None;
         }
-        let many = line.waiting.len().min(most);
+        line.moved = Instant::now();
         Some(line.waiting.drain(..many).map(|(_, call)| call).collect())
     }
 }
 
 impl<K: Clone + Eq + Hash, I, A> Drop for Turn<K, I, A> {
     fn drop(&mut self) {
-        let mut lines = lock(&self.shared);
+        let mut lines = lock(&self.shared.lines);
         let Some(line) = lines.get_mut(&self.key) else { return };
         if line.turn != self.number {
             return;
         }
+        line.moved = Instant::now();
         while let Some((_, call)) = line.waiting.pop_front() {
             if !call.waits() {
                 continue;
