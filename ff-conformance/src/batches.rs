@@ -38,7 +38,7 @@ fn all_done(count: usize) -> impl Expect<Vec<String>> {
 }
 
 /// `count` executions of the lane of the case under live leases.
-async fn all_held(cx: &Cx, client: &Arc<dyn EngineBackend>, count: usize) -> Result<Vec<Claimed>, Stop> {
+pub(crate) async fn all_held(cx: &Cx, client: &Arc<dyn EngineBackend>, count: usize) -> Result<Vec<Claimed>, Stop> {
     let mut all = Vec::with_capacity(count);
     for _ in 0..count {
         all.push(held(cx, client).await?);
@@ -51,7 +51,7 @@ fn completions(held: &[Claimed]) -> Vec<CompleteArgs> {
 }
 
 /// What two groups of executions that went the same way tell differently.
-async fn differences(
+pub(crate) async fn differences(
     cx: &Cx,
     client: &Arc<dyn EngineBackend>,
     found: impl IntoIterator<Item = ExecutionId>,
@@ -307,7 +307,7 @@ pub async fn complete_many_does_what_single_completes_do(cx: &Cx) -> Verdict {
     Ok(())
 }
 
-fn executions(held: &[Claimed]) -> Vec<ExecutionId> {
+pub(crate) fn executions(held: &[Claimed]) -> Vec<ExecutionId> {
     held.iter().map(|held| held.payload.execution_id).collect()
 }
 

@@ -95,6 +95,7 @@ pub mod suspension_timeouts;
 mod suspensions;
 pub mod tags;
 pub mod time_limits;
+pub mod together;
 pub mod tokens;
 mod trials;
 mod unreliable;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ff_core::{CapabilitySet, ExecutionId, ExecutionPolicy, FailureClass, FailureReason, HandleKind};
-use futures::future::join_all;
+use futures::future::{join_all, try_join_all};
 
 use crate::{
     Cx, Stop, TTL, Verdict, check,
@@ -113,6 +113,32 @@ pub async fn due_rows_of_another_lane_do_not_count(cx: &Cx) -> Verdict {
     cx.set_time(after(due, 1)).await?;
 
     check!(cx, "FF-CLM-010", claim_order(cx, &a, 1).await?, equals(vec![own]));
+    Ok(())
+}
+
+/// A renewed lease is not due at its former end: as many of them as one claim works off leave the row behind them to it.
+///
+/// Covers FF-CLM-014. Needs clock.
+pub async fn renewed_leases_are_not_due(cx: &Cx) -> Verdict {
+    let clients = clients(cx, 4).await?;
+    let Some(a) = clients.first() else { return Err(Stop::Errored("no client".to_owned())) };
+    let at_most = usize::try_from(a.capabilities().limits.promote_per_claim).unwrap_or(usize::MAX);
+    created_many(cx, a, at_most, |_, args| args).await?;
+    let former_end = cx.now().await?.plus(TTL);
+    let mut held = Vec::new();
+    while held.len() < at_most {
+        let more = claims_at_once(cx, &clients, 4).await?;
+        check!(cx, "FF-CLM-014", more.is_empty(), equals(false));
+        held.extend(more);
+    }
+    cx.pass_time(TTL / 2).await?;
+    for some in held.chunks(16) {
+        try_join_all(some.iter().map(|claimed| a.renew(&claimed.handle))).await?;
+    }
+    let delayed = cx.created(a, cx.execution()?.delay_until(after(former_end, 1))).await?;
+    cx.set_time(after(former_end, 1)).await?;
+
+    check!(cx, "FF-CLM-014", claim_order(cx, a, 2).await?, equals(vec![delayed]));
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ff_core::{
-    CompletionEvent, EngineBackend, EngineError, LeaseHistoryEvent, OperatorEvent, ScannerFilter, StreamCursor,
-    Subscription,
+    ChangePriorityArgs, CompletionEvent, CreateExecutionArgs, EngineBackend, EngineError, LeaseHistoryEvent,
+    OperatorEvent, ScannerFilter, SignalDeliveryEvent, StreamCursor, Subscription,
 };
 use futures::future::{join, try_join_all};
 
@@ -16,6 +16,7 @@ use crate::{
     instants::ms,
     is_none, is_ok, is_true, refused, satisfies,
     stages::{backing_off, cancelled, completed, failed, held, lapsed},
+    suspensions::{suspended_as, waits_for_any},
 };
 
 /// Executions that went every way that tells something of leases.
@@ -130,17 +131,38 @@ pub async fn subscribe_goes_on_within_a_long_log_that_grows(cx: &Cx) -> Verdict 
     Ok(())
 }
 
-/// Executions of two namespaces with labels of two values, each completed.
-async fn labelled(cx: &Cx, client: &Arc<dyn EngineBackend>) -> Result<(), Stop> {
-    for (namespace, team) in [("one", "red"), ("two", "red"), ("one", "blue"), ("two", ""), ("one", "red")] {
+/// Executions of two namespaces with labels of two values, to be created.
+fn labels(cx: &Cx) -> Result<Vec<CreateExecutionArgs>, Stop> {
+    let labelled = |(namespace, team)| {
         let mut args = cx.execution()?;
         args.namespace = cx.namespace(namespace)?;
-        let args = if team.is_empty() { args } else { args.tag("team.name", team).tag("other.key", "red") };
+        Ok(if team == "" { args } else { args.tag("team.name", team).tag("other.key", "red") })
+    };
+    [("one", "red"), ("two", "red"), ("one", "blue"), ("two", ""), ("one", "red")].map(labelled).into_iter().collect()
+}
+
+/// Labelled executions, each completed.
+async fn labelled(cx: &Cx, client: &Arc<dyn EngineBackend>) -> Result<(), Stop> {
+    for args in labels(cx)? {
         cx.created(client, args).await?;
         let claimed = cx.claimed(client, "worker").await?;
         client.complete(&claimed.handle, None).await?;
     }
     Ok(())
+}
+
+/// Filters that tell labelled executions apart.
+fn filters(cx: &Cx) -> Result<[ScannerFilter; 7], Stop> {
+    let (one, none, all) = (cx.namespace("one")?, cx.namespace("none")?, ScannerFilter::new);
+    Ok([
+        all(),
+        all().namespace(one.clone()),
+        all().instance_tag("team.name", "red"),
+        all().instance_tag("team.name", "blue"),
+        all().namespace(one).instance_tag("team.name", "red"),
+        all().instance_tag("team.name", "green"),
+        all().namespace(none),
+    ])
 }
 
 /// What a filtered subscription delivers of two equal rounds is what the filter leaves of the whole log.
@@ -172,19 +194,41 @@ async fn is_a_projection<E: Family>(cx: &Cx, client: &Arc<dyn EngineBackend>, fi
 pub async fn subscribe_with_a_filter_delivers_a_projection(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     labelled(cx, &a).await?;
-    let (one, none) = (cx.namespace("one")?, cx.namespace("none")?);
-    let all = ScannerFilter::new;
-    for filter in [
-        all(),
-        all().namespace(one.clone()),
-        all().instance_tag("team.name", "red"),
-        all().instance_tag("team.name", "blue"),
-        all().namespace(one).instance_tag("team.name", "red"),
-        all().instance_tag("team.name", "green"),
-        all().namespace(none),
-    ] {
+    for filter in filters(cx)? {
         is_a_projection::<CompletionEvent>(cx, &a, filter.clone()).await?;
         is_a_projection::<LeaseHistoryEvent>(cx, &a, filter).await?;
+    }
+    Ok(())
+}
+
+/// What operators did is filtered in the same way.
+///
+/// Covers FF-SUB-004. Needs dump, change_priority, operator_events.
+pub async fn subscribe_operator_events_with_a_filter_delivers_a_projection(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    for args in labels(cx)? {
+        let id = cx.created(&a, args).await?;
+        a.change_priority(ChangePriorityArgs::new(id, 7)).await?;
+    }
+    for filter in filters(cx)? {
+        is_a_projection::<OperatorEvent>(cx, &a, filter).await?;
+    }
+    Ok(())
+}
+
+/// What was delivered to waitpoints is filtered in the same way.
+///
+/// Covers FF-SUB-004. Needs dump, signal_deliveries, waitpoints.
+pub async fn subscribe_signal_delivery_with_a_filter_delivers_a_projection(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    for args in labels(cx)? {
+        let old = suspended_as(cx, &a, args, waits_for_any()).await?;
+        a.deliver_signal(old.signal()?).await?;
+        let resumed = cx.claimed(&a, "worker").await?;
+        a.complete(&resumed.handle, None).await?;
+    }
+    for filter in filters(cx)? {
+        is_a_projection::<SignalDeliveryEvent>(cx, &a, filter).await?;
     }
     Ok(())
 }

@@ -48,6 +48,7 @@ const CASE_FILES: &[&str] = &[
     "claim_batches",
     "held_batches",
     "hand_overs",
+    "together",
     "waitpoints",
     "suspends",
     "pending_waitpoints",
