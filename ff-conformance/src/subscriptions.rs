@@ -133,10 +133,10 @@ pub async fn subscribe_goes_on_within_a_long_log_that_grows(cx: &Cx) -> Verdict 
 
 /// Executions of two namespaces with labels of two values, to be created.
 fn labels(cx: &Cx) -> Result<Vec<CreateExecutionArgs>, Stop> {
-    let labelled = |(namespace, team)| {
+    let labelled = |(namespace, team): (&str, &str)| {
         let mut args = cx.execution()?;
         args.namespace = cx.namespace(namespace)?;
-        Ok(if team == "" { args } else { args.tag("team.name", team).tag("other.key", "red") })
+        Ok(if team.is_empty() { args } else { args.tag("team.name", team).tag("other.key", "red") })
     };
     [("one", "red"), ("two", "red"), ("one", "blue"), ("two", ""), ("one", "red")].map(labelled).into_iter().collect()
 }

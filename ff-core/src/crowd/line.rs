@@ -10,12 +10,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::oneshot,
-    time::{Instant, timeout},
-};
+use tokio::{sync::oneshot, time::timeout};
 
-/// How long a line stands still before a call in it takes over the turn: a statement that hangs holds up nobody else.
+/// A call whose line has not moved for so long takes over the turn: a statement that hangs holds up nobody else.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// Calls that go together at most.
@@ -45,8 +42,8 @@ pub(super) struct Bounds<I> {
 struct Line<K: Clone + Eq + Hash, I, A> {
     /// The number of the turn that is given out and was not taken over.
     turn: u64,
-    /// When calls went on last.
-    moved: Instant,
+    /// How often calls went on.
+    moves: u64,
     waiting: VecDeque<(u64, Caller<K, I, A>)>,
 }
 
@@ -70,8 +67,8 @@ pub(super) enum Place<K: Clone + Eq + Hash, I, A> {
 enum Next {
     /// It has the turn.
     Turn,
-    /// It waits on, for so long at first.
-    Patience(Duration),
+    /// It waits on: its line has moved, so often by now.
+    Patience(u64),
     /// Somebody has taken it along.
     Answer,
 }
@@ -106,26 +103,25 @@ impl<K: Clone + Eq + Hash, I, A> Lines<K, I, A> {
 
     /// Takes a turn, or waits in line for one or for the answer.
     pub(super) async fn enter(&self, key: K, item: I) -> Place<K, I, A> {
-        let (number, mut told) = {
+        let (number, mut seen, mut told) = {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let mut lines = lock(&self.shared.lines);
             let Some(line) = lines.get_mut(&key) else {
-                lines.insert(key.clone(), Line { turn: number, moved: Instant::now(), waiting: VecDeque::new() });
+                lines.insert(key.clone(), Line { turn: number, moves: 0, waiting: VecDeque::new() });
                 drop(lines);
                 return Place::Asks(self.turn(key, number));
             };
             let (tell, told) = oneshot::channel();
             line.waiting.push_back((number, Caller { item, tell }));
-            (number, told)
+            (number, line.moves, told)
         };
-        let mut patience = PATIENCE;
         let word = loop {
-            if let Ok(word) = timeout(patience, &mut told).await {
+            if let Ok(word) = timeout(PATIENCE, &mut told).await {
                 break word;
             }
-            match self.take_over(&key, number) {
+            match self.take_over(&key, number, seen) {
                 Next::Turn => return Place::Asks(self.turn(key, number)),
-                Next::Patience(more) => patience = more,
+                Next::Patience(moves) => seen = moves,
                 Next::Answer => break told.await,
             }
         };
@@ -140,18 +136,17 @@ impl<K: Clone + Eq + Hash, I, A> Lines<K, I, A> {
         Turn { key, number, shared: Arc::clone(&self.shared) }
     }
 
-    /// Gives the call the turn that another has, if the line has stood still.
-    fn take_over(&self, key: &K, number: u64) -> Next {
+    /// Gives the call the turn that another has, unless its line has moved since it had done so `seen` times.
+    fn take_over(&self, key: &K, number: u64, seen: u64) -> Next {
         let mut lines = lock(&self.shared.lines);
         let Some(line) = lines.get_mut(key) else { return Next::Answer };
         let Some(place) = line.waiting.iter().position(|(other, _)| *other == number) else { return Next::Answer };
-        let more = PATIENCE.saturating_sub(line.moved.elapsed());
-        if !more.is_zero() {
-            return Next::Patience(more);
+        if line.moves != seen {
+            return Next::Patience(line.moves);
         }
         line.waiting.remove(place);
         line.turn = number;
-        line.moved = Instant::now();
+        line.moves += 1;
         Next::Turn
     }
 
@@ -204,7 +199,7 @@ impl<K: Clone + Eq + Hash, I, A> Turn<K, I, A> {
         if many < least || line.turn != self.number {
             return None;
         }
-        line.moved = Instant::now();
+        line.moves += 1;
         Some(line.waiting.drain(..many).map(|(_, call)| call).collect())
     }
 }
@@ -216,7 +211,7 @@ impl<K: Clone + Eq + Hash, I, A> Drop for Turn<K, I, A> {
         if line.turn != self.number {
             return;
         }
-        line.moved = Instant::now();
+        line.moves += 1;
         while let Some((_, call)) = line.waiting.pop_front() {
             if !call.waits() {
                 continue;
