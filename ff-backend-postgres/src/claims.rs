@@ -191,8 +191,11 @@ impl Wait {
 /// What one look for one row came to: nothing, and for so long nothing falls due.
 pub(crate) type Look = ff_core::Look<Handle, Option<Duration>>;
 
+/// What a look for many came to: work, or for how long nothing falls due.
+type Batch = (Vec<Handle>, Option<Duration>);
+
 /// What a look for many came to if it was for one.
-fn first((taken, due): (Vec<Handle>, Option<Duration>)) -> Look {
+fn first((taken, due): Batch) -> Look {
     taken.into_iter().next().map_or(Look::None(due), Look::Taken)
 }
 
@@ -374,12 +377,12 @@ impl<'a> Claimer<'a> {
     }
 
     /// One look at the lane for as many rows as there are lease ids.
-    async fn look_for_many(&self, store: &Sender) -> Result<(Vec<Handle>, Option<Duration>), PgError> {
+    async fn look_for_many(&self, store: &Sender) -> Result<Batch, PgError> {
         self.look_on(Seen::default(), store).await
     }
 
     /// The same after looks that have seen something.
-    async fn look_on(&self, mut seen: Seen, store: &Sender) -> Result<(Vec<Handle>, Option<Duration>), PgError> {
+    async fn look_on(&self, mut seen: Seen, store: &Sender) -> Result<Batch, PgError> {
         let most = i64::try_from(self.lease_ids.len()).unwrap_or(i64::MAX);
         for round in 0..ATTEMPTS {
             let rows = self.batch(store, most.saturating_add(WINDOW).saturating_mul(1 << round), seen.settled).await?;

@@ -189,6 +189,11 @@ impl StdError for During {
     }
 }
 
+/// The same refusal for each of so many calls that went together.
+pub(crate) fn refused<T>(error: &EngineError, many: usize) -> Vec<Option<Result<T, EngineError>>> {
+    (0..many).map(|_| Some(Err(error.clone()))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;

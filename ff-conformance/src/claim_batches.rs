@@ -22,7 +22,7 @@ use crate::{
 const LONG: Duration = Duration::from_secs(30);
 
 /// A batch of claims in the lane called `lane`.
-async fn claims(
+pub(crate) async fn claims(
     cx: &Cx,
     client: &Arc<dyn EngineBackend>,
     lane: &str,
@@ -38,7 +38,7 @@ fn taken(client: &Arc<dyn EngineBackend>, handles: Vec<Handle>) -> Result<Vec<(E
     handles.into_iter().map(take).collect()
 }
 
-fn ids(taken: Vec<(ExecutionId, HandleKind)>) -> Vec<ExecutionId> {
+pub(crate) fn ids(taken: Vec<(ExecutionId, HandleKind)>) -> Vec<ExecutionId> {
     taken.into_iter().map(|(id, _)| id).collect()
 }
 

@@ -7,8 +7,8 @@ use futures::future::join_all;
 
 use crate::{Claimed, Cx, Stop, TTL, check, is_ok};
 
-/// How many creates are under way at a time.
-const AT_A_TIME: usize = 16;
+/// How many calls are under way at a time.
+pub(crate) const AT_A_TIME: usize = 16;
 
 /// Creates `count` executions; `shape` makes each out of its number and a plain one. The ids come by number.
 pub(crate) async fn created_many(

@@ -29,7 +29,8 @@ async fn handed_over(cx: &Cx, client: &Arc<dyn EngineBackend>, handle: &Handle) 
     Ok(hand_over(client, handle, cx.worker("worker", TTL)?).await?)
 }
 
-async fn hand_over(
+/// Completes with the result `done` and claims as `policy` says, offering no capability.
+pub(crate) async fn hand_over(
     client: &Arc<dyn EngineBackend>,
     handle: &Handle,
     policy: ClaimPolicy,
@@ -37,7 +38,8 @@ async fn hand_over(
     client.complete_and_claim(handle, Some(b"done".to_vec()), &CapabilitySet::default(), policy).await
 }
 
-fn taken(client: &Arc<dyn EngineBackend>, handle: Option<&Handle>) -> Result<Option<ExecutionId>, Stop> {
+/// The execution of a handle, if there is one.
+pub(crate) fn taken(client: &Arc<dyn EngineBackend>, handle: Option<&Handle>) -> Result<Option<ExecutionId>, Stop> {
     let payload = handle.map(|handle| handle.decode(client.backend_label())).transpose()?;
     Ok(payload.map(|payload| payload.execution_id))
 }

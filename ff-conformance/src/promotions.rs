@@ -7,7 +7,7 @@ use futures::future::{join_all, try_join_all};
 
 use crate::{
     Cx, Stop, TTL, Verdict, check,
-    crowds::{claim_order, claims_at_once, clients, created_many},
+    crowds::{AT_A_TIME, claim_order, claims_at_once, clients, created_many},
     equals,
     instants::{after, ms},
     is_true,
@@ -132,7 +132,7 @@ pub async fn renewed_leases_are_not_due(cx: &Cx) -> Verdict {
         held.extend(more);
     }
     cx.pass_time(TTL / 2).await?;
-    for some in held.chunks(16) {
+    for some in held.chunks(AT_A_TIME) {
         try_join_all(some.iter().map(|claimed| a.renew(&claimed.handle))).await?;
     }
     let delayed = cx.created(a, cx.execution()?.delay_until(after(former_end, 1))).await?;

@@ -2,16 +2,18 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use ff_core::{CapabilitySet, EngineBackend, EngineError, ExecutionId, ExecutionPolicy, Handle, PageLimit};
+use ff_core::{CapabilitySet, EngineBackend, EngineError, ExecutionId, ExecutionPolicy, Handle};
 use futures::future::join_all;
 
 use crate::{
     Claimed, Cx, Stop, TTL, Verdict,
     batches::{all_held, differences, executions},
     calls, check,
+    claim_batches::{claims, ids},
     crowds::created_many,
     equals,
     forgeries::{naming, near_fences},
+    hand_overs::{hand_over, taken},
     instants::{after, ms},
     stages::{cancelled, completed, failed, lapsed},
 };
@@ -26,7 +28,7 @@ async fn special(cx: &Cx, client: &Arc<dyn EngineBackend>, life_ms: u64, deadlin
     claimed.ok_or_else(|| Stop::Errored("no work".to_owned()))
 }
 
-/// Handles that end nothing any more, for every reason there is; two of them once 2 ms have passed.
+/// Handles that end nothing any more, each for a reason of its own; two of them once 2 ms have passed.
 async fn spent(cx: &Cx, client: &Arc<dyn EngineBackend>) -> Result<Vec<Handle>, Stop> {
     let stale = lapsed(cx, client).await?.handle;
     let current = cx.claimed(client, "other").await?;
@@ -85,7 +87,6 @@ pub async fn completions_at_once_do_what_each_does_alone(cx: &Cx) -> Verdict {
 pub async fn hand_overs_at_once_do_what_each_does_alone(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let (spent, done) = (spent(cx, &a).await?, completed(cx, &a).await?);
-    let none = CapabilitySet::default();
     // At first there is what has fallen due, and then only new work.
     for _ in 0..2 {
         let (alone, crowd) = (all_held(cx, &a, 3).await?, all_held(cx, &a, 3).await?);
@@ -94,25 +95,20 @@ pub async fn hand_overs_at_once_do_what_each_does_alone(cx: &Cx) -> Verdict {
             let held = held.iter().map(|held| held.handle.clone());
             spent.iter().cloned().chain([done.handle.clone()]).chain(held).collect::<Vec<_>>()
         };
-        let hand_over = async |handle: &Handle| -> Result<_, Stop> {
-            Ok(a.complete_and_claim(handle, Some(b"done".to_vec()), &none, cx.worker("worker", TTL)?).await)
-        };
+        let worker = cx.worker("worker", TTL)?;
         let next: BTreeSet<_> = created_many(cx, &a, 4, |_, args| args).await?.into_iter().collect();
 
         let handles = each(&crowd);
-        let mut answers = Vec::new();
-        for answer in join_all(handles.iter().map(&hand_over)).await {
-            answers.push(answer?);
-        }
+        let answers = join_all(handles.iter().map(|handle| hand_over(&a, handle, worker.clone()))).await;
 
         let after: BTreeSet<_> = created_many(cx, &a, 4, |_, args| args).await?.into_iter().collect();
         let mut expected = Vec::new();
         for handle in each(&alone) {
-            expected.push(hand_over(&handle).await?);
+            expected.push(hand_over(&a, &handle, worker.clone()).await);
         }
         let says: fn(&[_]) -> Vec<String> = |answers| answers.iter().map(told).collect();
         check!(cx, "FF-EXE-088", says(&answers), equals(says(&expected)));
-        let (taken, taken_alone) = (taken(&a, &answers)?, taken(&a, &expected)?);
+        let (taken, taken_alone) = (all_taken(&a, &answers)?, all_taken(&a, &expected)?);
         check!(cx, "FF-EXE-089", taken.iter().copied().collect::<BTreeSet<_>>(), equals(next));
         check!(cx, "FF-EXE-089", taken_alone.iter().copied().collect::<BTreeSet<_>>(), equals(after));
         let ends = differences(cx, &a, executions(&crowd), executions(&alone)).await?;
@@ -123,12 +119,12 @@ pub async fn hand_overs_at_once_do_what_each_does_alone(cx: &Cx) -> Verdict {
 }
 
 /// What the answers hand out.
-fn taken(
+fn all_taken(
     client: &Arc<dyn EngineBackend>,
     answers: &[Result<Option<Handle>, EngineError>],
 ) -> Result<Vec<ExecutionId>, Stop> {
-    let handles = answers.iter().filter_map(|answer| answer.as_ref().ok()?.as_ref());
-    handles.map(|handle| Ok(handle.decode(client.backend_label())?.execution_id)).collect()
+    let handed_out = answers.iter().flatten();
+    handed_out.filter_map(|next| taken(client, next.as_ref()).transpose()).collect()
 }
 
 /// Batches of claims at the same time share the rows of a lane: each gets at most what it asks for, and no row goes to two.
@@ -137,18 +133,15 @@ fn taken(
 pub async fn batches_of_claims_at_once_share_a_lane(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let created: BTreeSet<_> = created_many(cx, &a, 60, |_, args| args).await?.into_iter().collect();
-    let (lane, none) = (cx.lane()?, CapabilitySet::default());
     let (mut got, mut last) = (Vec::new(), false);
     while !last {
         let limits = [7, 1, 0, 9, 500, 3];
-        let batches = limits.map(async |limit| -> Result<_, Stop> {
-            Ok(a.claim_many(&lane, &none, cx.worker("worker", TTL)?, PageLimit::new(limit)?).await?)
-        });
         let before = got.len();
-        for (batch, limit) in join_all(batches).await.into_iter().zip(limits) {
-            let batch: Vec<_> = batch?.into_iter().map(|handle| Ok(Some(handle))).collect();
+        for (batch, limit) in join_all(limits.map(|limit| claims(cx, &a, "lane", limit))).await.into_iter().zip(limits)
+        {
+            let batch = ids(batch?);
             check!(cx, "FF-CLM-080", u32::try_from(batch.len()).is_ok_and(|many| many <= limit), equals(true));
-            got.extend(taken(&a, &batch)?);
+            got.extend(batch);
         }
         last = got.len() == before;
     }

@@ -9,7 +9,7 @@ use super::{Completion, completing};
 use crate::{
     backend::PostgresBackend,
     claims::{Claimer, Wanted},
-    error::PgError,
+    error::{PgError, refused},
     notify::Wakes,
     row::outcome,
     tx::{Sender, Statement},
@@ -114,11 +114,6 @@ async fn complete_alone(backend: &PostgresBackend, completion: &Completion) -> R
     let (verdict, row) = backend.store().await?.decide(statement).await?;
     outcome(&verdict, &row)?;
     backend.wake_subscribers(&row)
-}
-
-/// The same refusal for so many calls.
-fn refused<T>(error: &EngineError, many: usize) -> Vec<Option<Answer<T>>> {
-    (0..many).map(|_| Some(Err(error.clone()))).collect()
 }
 
 /// What a row of complete_and_claim.sql, or of the same for many, says of its call.

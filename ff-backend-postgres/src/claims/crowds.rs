@@ -9,8 +9,12 @@ use std::{
 use ff_core::{CapabilitySet, ClaimPolicy, Convoy, Crowd, EngineError, Handle, LaneId, Operation};
 use futures::TryFutureExt;
 
-use super::{Claimer, Look, Way};
-use crate::{backend::PostgresBackend, error::PgError, tx::Sender};
+use super::{Batch, Claimer, Look, Way};
+use crate::{
+    backend::PostgresBackend,
+    error::{PgError, refused},
+    tx::Sender,
+};
 
 /// The longest row of claims that do not try the short way.
 const DETOURS: u32 = 64;
@@ -28,9 +32,6 @@ pub(crate) struct Wanted {
     capabilities: CapabilitySet,
     policy: ClaimPolicy,
 }
-
-/// What a look for many came to: work, or for how long nothing falls due.
-type Batch = (Vec<Handle>, Option<Duration>);
 
 /// The claims of a process that are on their way, and what they have learnt of their lanes.
 #[derive(Debug)]
@@ -153,10 +154,7 @@ async fn look_for_batches(
     let looked = look_for(wanted, batches.iter().sum(), store).await;
     let (taken, due) = match looked {
         Ok(looked) => looked,
-        Err(error) => {
-            let error = error.at(Operation::ClaimMany);
-            return batches.iter().map(|_| Some(Err(error.clone()))).collect();
-        }
+        Err(error) => return refused(&error.at(Operation::ClaimMany), batches.len()),
     };
     let is_none = taken.is_empty();
     let mut taken = taken.into_iter();
