@@ -11,6 +11,7 @@ use crate::{
     equals,
     instants::{after, ms},
     is_true,
+    reservations::try_grant,
     stages::retrying,
     words::{completion_log, reads},
 };
@@ -213,18 +214,20 @@ pub async fn many_retries_due_at_once_come_in_order(cx: &Cx) -> Verdict {
     Ok(())
 }
 
-/// A ready row whose deadline has come is never handed out, also when more rows are due than a claim makes ready.
+/// A ready row whose deadline has come is never handed out nor reserved, also when more rows are due than a call makes
+/// ready.
 ///
 /// Covers FF-EXE-008, FF-EXE-039, FF-CLM-014.
 pub async fn a_ready_row_past_its_deadline_waits_for_its_turn_to_expire(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let at_most = usize::try_from(a.capabilities().limits.promote_per_claim).unwrap_or(usize::MAX);
     let (due, policy) = (after(cx.now().await?, 1000), uncovered()?);
-    created_many(cx, &a, at_most, |_, args| args.delay_until(due).policy(policy.clone())).await?;
+    created_many(cx, &a, 2 * at_most, |_, args| args.delay_until(due).policy(policy.clone())).await?;
     let id = cx.created(&a, cx.execution()?.priority(9000).execution_deadline_at(after(due, 1))).await?;
     cx.set_time(after(due, 1)).await?;
 
     check!(cx, "FF-EXE-008", claim_order(cx, &a, 1).await?, equals(vec![]));
+    check!(cx, "FF-EXE-008", try_grant(cx, &a, "worker").await?, equals(None));
     check!(cx, "FF-CLM-014", completion_log(&cx.dump().await?, &id), reads(""));
     check!(cx, "FF-EXE-008", claim_order(cx, &a, 1).await?, equals(vec![]));
     check!(cx, "FF-EXE-039", completion_log(&cx.dump().await?, &id), reads("expired"));

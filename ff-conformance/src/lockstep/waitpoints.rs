@@ -186,7 +186,10 @@ impl WaitpointsCall {
             Operation::Suspend => Self::Suspend(Box::new(Suspend::draw(draw)?)),
             Operation::SuspendByTriple => Self::SuspendByTriple(Box::new(Suspend::draw(draw)?)),
             Operation::CreateWaitpoint => {
-                let lease = draw.lease()?;
+                // What a store without a key refuses has a lease that works.
+                let lacks_key = draw.intent == Intent::Refused && draw.state.keyring().current.is_none();
+                let live = if lacks_key { draw.live_lease() } else { None };
+                let lease = live.or_else(|| draw.lease())?;
                 let key = if draw.spoils() { TOO_LONG } else { draw.dice.one(&KEYS).unwrap_or("a") };
                 let life_ms = if draw.spoils() { 0 } else { draw.dice.number(1000, &[1, 50, 60_000]).unsigned_abs() };
                 Self::CreateWaitpoint { lease, key: key.to_owned(), life_ms }
