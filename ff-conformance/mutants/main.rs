@@ -28,8 +28,8 @@ use tree::Worktree;
 struct Arguments {
     /// The mutants, for example `M01` or `M01-postgres`; all of them without it.
     id: Vec<String>,
-    /// Plant so many random faults instead: of ten the suite has to find nine, with the cases that the changed file
-    /// concerns or else as a whole.
+    /// Plant so many random faults instead: of ten nine have to be found, by the cases that the changed file concerns,
+    /// else by the whole suite, else by tapes in lock-step.
     #[arg(long, value_name = "N", conflicts_with = "id")]
     random: Option<usize>,
     /// Choose the random faults by this number.
@@ -118,7 +118,7 @@ fn sound(tree: &Worktree, mutants: &[Mutant]) -> Result<(), String> {
     for (store, mut cases) in cases {
         cases.sort();
         cases.dedup();
-        let report = Run { program: tree.sound(), store, cases, stops: false }.report(tree, "K0")?;
+        let report = Run { program: tree.sound(), store, cases, ends: Ends::Last }.report(tree, "K0")?;
         let red = wrong(&report);
         if !red.is_empty() {
             return Err(format!("{store} is red without a fault: {red}"));
@@ -131,7 +131,7 @@ fn sound(tree: &Worktree, mutants: &[Mutant]) -> Result<(), String> {
 fn plant(tree: &Worktree, mutant: &Mutant) -> Result<Report, String> {
     tree.apply(&mutant.patch())?;
     let (program, cases) = (tree.changed(&mutant.files)?, mutant.cases.clone());
-    Run { program, store: &mutant.store, cases, stops: false }.report(tree, &mutant.name())
+    Run { program, store: &mutant.store, cases, ends: Ends::Last }.report(tree, &mutant.name())
 }
 
 /// A run of the suite on a store.
@@ -140,9 +140,25 @@ struct Run<'a> {
     store: &'a str,
     /// All of them if there is none.
     cases: Vec<String>,
-    /// Stops once a case is red.
-    stops: bool,
+    ends: Ends,
 }
+
+/// How a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ends {
+    /// After the last case.
+    Last,
+    /// Once a case is red.
+    Red,
+    /// After some minutes of tapes that follow from this number, or with the first that fails.
+    Tapes(u64),
+}
+
+/// For how long tapes are played.
+const MINUTES: &str = "2";
+
+/// A case that finds no fault of a statement.
+const PLAIN: &str = "capabilities::one_label_names_the_backend";
 
 impl Run<'_> {
     /// Runs the suite; the exit code is in the report as well.
@@ -150,7 +166,15 @@ impl Run<'_> {
         let out = tree.out(name)?;
         let mut command = Command::new(&self.program);
         command.current_dir(tree.path()).args(["run", "--backend", self.store, "--out"]).arg(&out);
-        command.args(self.stops.then_some("--fail-fast"));
+        match self.ends {
+            Ends::Last => {}
+            Ends::Red => {
+                command.arg("--fail-fast");
+            }
+            Ends::Tapes(seed) => {
+                command.args(["--lockstep", "--minutes", MINUTES, "--seed", &seed.to_string()]);
+            }
+        }
         for case in &self.cases {
             command.args(["--case", case]);
         }
@@ -182,7 +206,7 @@ fn judge(report: &Report, requirement: &str) -> Fate {
     }
 }
 
-/// What failed or could not be judged, by requirement.
+/// What failed or could not be judged, by requirement, and the tapes on which the store and the specification part.
 fn wrong(report: &Report) -> String {
     let mut found: BTreeMap<&str, usize> = BTreeMap::new();
     for case in &report.cases {
@@ -192,10 +216,18 @@ fn wrong(report: &Report) -> String {
             Outcome::Passed | Outcome::Denied { .. } | Outcome::NotRun { .. } | Outcome::Ineligible { .. } => {}
         }
     }
+    if let Some(tapes) = &report.lockstep {
+        for failure in &tapes.failures {
+            *found.entry(&failure.subject).or_default() += 1;
+        }
+        if !tapes.errored.is_empty() {
+            found.insert("errored", tapes.errored.len());
+        }
+    }
     found.iter().map(|(id, cases)| format!("{id}×{cases}")).collect::<Vec<_>>().join(" ")
 }
 
-/// True if the suite found nine of ten random faults: one that nobody can see is left to the reader.
+/// True if nine of ten random faults were found: one that nobody can see is left to the reader.
 fn random(arguments: &Arguments, count: usize) -> Result<bool, String> {
     let seed = arguments.seed.unwrap_or_else(|| u64::from(std::process::id()));
     let root = manifest::root();
@@ -205,7 +237,7 @@ fn random(arguments: &Arguments, count: usize) -> Result<bool, String> {
     let tree = Worktree::new(&root)?;
     let mut survivors: Vec<Site> = Vec::new();
     for site in sites::choose(sites, count, seed) {
-        let fate = hunt(&tree, &site).unwrap_or_else(Fate::Unjudged);
+        let fate = hunt(&tree, &site, seed).unwrap_or_else(Fate::Unjudged);
         tree.reset()?;
         println!("{}:{}  {}\n    {}", site.file, site.line, site.change, fate.line());
         if !matches!(fate, Fate::Killed(_)) {
@@ -219,30 +251,36 @@ fn random(arguments: &Arguments, count: usize) -> Result<bool, String> {
     Ok(survivors.len() * 10 <= count)
 }
 
-/// Runs the cases that the changed file concerns, and the whole suite if they find nothing.
-fn hunt(tree: &Worktree, site: &Site) -> Result<Fate, String> {
+/// Runs the cases that the changed file concerns, the whole suite if they find nothing, and tapes if that finds nothing.
+fn hunt(tree: &Worktree, site: &Site, seed: u64) -> Result<Fate, String> {
     site.plant(&tree.path())?;
     let program = tree.changed(std::slice::from_ref(&site.file))?;
     let mut concerns = site.concerns();
     concerns.retain(|text| CASES.iter().any(|case| case.path().contains(text)));
-    let whole = vec![Vec::new()];
-    for cases in if concerns.is_empty() { whole } else { vec![concerns, Vec::new()] } {
-        let hunt = Run { program: program.clone(), store: site.store, cases, stops: true };
+    let mut stages = vec![(Vec::new(), Ends::Red), (vec![PLAIN.to_owned()], Ends::Tapes(seed))];
+    if !concerns.is_empty() {
+        stages.insert(0, (concerns, Ends::Red));
+    }
+    for (cases, ends) in stages {
+        let hunt = Run { program: program.clone(), store: site.store, cases, ends };
         let report = hunt.report(tree, &format!("R{}", site.line))?;
         let found = wrong(&report);
         if !found.is_empty() {
-            return confirmed(tree, site.store, &report, found);
+            return confirmed(tree, site.store, &report, found, ends);
         }
     }
     Ok(Fate::Survived)
 }
 
 /// What is red with the fault is green without it; else nothing was found.
-fn confirmed(tree: &Worktree, store: &str, report: &Report, found: String) -> Result<Fate, String> {
+fn confirmed(tree: &Worktree, store: &str, report: &Report, found: String, ends: Ends) -> Result<Fate, String> {
     let red = |outcome: &Outcome| matches!(outcome, Outcome::Failed { .. } | Outcome::Errored { .. });
     let cases: Vec<_> = report.cases.iter().filter(|case| red(&case.outcome)).map(|case| case.case.clone()).collect();
-    let by = cases.first().cloned().unwrap_or_default();
-    let sound = Run { program: tree.sound(), store, cases, stops: false }.report(tree, "K0")?;
+    let (by, cases, ends) = match (cases.first().cloned(), ends) {
+        (None, Ends::Tapes(_)) => ("a tape in lock-step".to_owned(), vec![PLAIN.to_owned()], ends),
+        (first, _) => (first.unwrap_or_default(), cases, Ends::Last),
+    };
+    let sound = Run { program: tree.sound(), store, cases, ends }.report(tree, "K0")?;
     match wrong(&sound) {
         without if without.is_empty() => Ok(Fate::Killed(format!("{found}, {by}"))),
         without => Ok(Fate::Unjudged(format!("{by} is red without the fault: {without}"))),

@@ -9,17 +9,21 @@ use std::{
 };
 
 use ff_core::{
-    CreateExecutionResult, EngineBackend, ExecutionPolicy, Limits, PageLimit, PublicState, ScanArgs, ScannerFilter,
-    ScannerKind,
+    ChangePriorityArgs, CompletionEvent, CreateExecutionResult, Delivered, EngineBackend, ExecutionPolicy,
+    LeaseHistoryEvent, Limits, OperatorEvent, PageLimit, PublicState, ScanArgs, ScannerFilter, ScannerKind,
+    SignalDeliveryEvent, StreamCursor,
 };
 
 use crate::{
     Cx, Dump, Stop, TTL, Verdict, answers, check,
     crowds::{claim_order, created_many},
     equals,
+    feeds::{self, Family, feed, taken},
     instants::{after, ms},
+    refused,
     scanners::{done, passes},
     stages::{backing_off, cancelled, completed, failed, held, held_as, lapsed},
+    suspensions::{suspended_with, waits_for_any},
 };
 
 /// How long what has ended is kept.
@@ -256,5 +260,76 @@ pub async fn events_are_removed_a_day_after_they_were_told(cx: &Cx) -> Verdict {
     check!(cx, "FF-SCN-010", events_removed(cx, &a, &args, 3).await?, equals(3));
     check!(cx, "FF-SCN-010", a.scan(args).await, answers(done(0, 0)));
     check!(cx, "FF-SCN-010", events(&cx.dump().await?), equals((0, 0)));
+    cx.removed_until_now().await
+}
+
+/// Two executions that tell something in every family, 14 events in all.
+async fn told(cx: &Cx, client: &Arc<dyn EngineBackend>) -> Result<(), Stop> {
+    for _ in 0..2 {
+        let old = suspended_with(cx, client, waits_for_any()).await?;
+        client.deliver_signal(old.signal()?).await?;
+        client.change_priority(ChangePriorityArgs::new(old.id(), 7)).await?;
+        let resumed = cx.claimed(client, "next").await?;
+        client.complete(&resumed.handle, None).await?;
+    }
+    Ok(())
+}
+
+/// The whole log of a family, with its cursors.
+async fn all_told<E: Family>(cx: &Cx, client: &Arc<dyn EngineBackend>) -> Result<Vec<Delivered<E>>, Stop> {
+    let count = E::log(&cx.dump().await?).len();
+    taken(&mut feed::<E>(client, &StreamCursor::Start).await?, count).await
+}
+
+/// What the cursors of a log lead to once its first half is removed.
+async fn goes_on_where_nothing_is_missed<E: Family>(
+    cx: &Cx,
+    client: &Arc<dyn EngineBackend>,
+    all: &[Delivered<E>],
+) -> Verdict {
+    let removed = all.len() / 2;
+    let kept = feeds::events(&all[removed..]);
+    let of_start = taken(&mut feed::<E>(client, &StreamCursor::Start).await?, kept.len()).await?;
+    check!(cx, "FF-SUB-008", feeds::events(&of_start), equals(kept.clone()));
+    for (at, delivered) in all.iter().enumerate() {
+        let behind = &all[at + 1..];
+        let answer = E::subscribe(client, &delivered.cursor, &ScannerFilter::new()).await;
+        if behind.len() <= kept.len() {
+            let rest = taken(&mut answer?, behind.len()).await?;
+            check!(cx, "FF-SUB-003", feeds::events(&rest), equals(feeds::events(behind)));
+            continue;
+        }
+        let oldest = answer.as_ref().err().and_then(ff_core::EngineError::oldest_cursor);
+        check!(cx, "FF-SUB-006", answer.map(drop), refused("Validation(InvalidOffset)"));
+        let Some(oldest) = oldest else { return Err(Stop::Errored("no cursor that works".to_owned())) };
+        let rest = taken(&mut feed::<E>(client, &oldest).await?, kept.len()).await?;
+        check!(cx, "FF-SUB-006", feeds::events(&rest), equals(kept.clone()));
+    }
+    Ok(())
+}
+
+/// A cursor goes on as long as every event behind it is kept, also right behind the last one that is gone; an older one
+/// is refused with the oldest that works.
+///
+/// Covers FF-SUB-003, FF-SUB-006, FF-SUB-008. Needs lease_history, completions, operator_events, signal_deliveries.
+pub async fn a_cursor_goes_on_while_all_behind_it_is_kept(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    told(cx, &a).await?;
+    cx.pass_time(ms(1)).await?;
+    told(cx, &a).await?;
+    let leases = all_told::<LeaseHistoryEvent>(cx, &a).await?;
+    let completions = all_told::<CompletionEvent>(cx, &a).await?;
+    let operators = all_told::<OperatorEvent>(cx, &a).await?;
+    let signals = all_told::<SignalDeliveryEvent>(cx, &a).await?;
+    let told = [leases.len(), completions.len(), operators.len(), signals.len()];
+    check!(cx, "FF-SUB-008", told, equals([16, 4, 4, 4]));
+    cx.pass_time(DAY - ms(1)).await?;
+    let removed = events_removed(cx, &a, &ScanArgs::new(ScannerKind::EventRetention), 14).await?;
+    check!(cx, "FF-SUB-008", removed, equals(14));
+
+    goes_on_where_nothing_is_missed(cx, &a, &leases).await?;
+    goes_on_where_nothing_is_missed(cx, &a, &completions).await?;
+    goes_on_where_nothing_is_missed(cx, &a, &operators).await?;
+    goes_on_where_nothing_is_missed(cx, &a, &signals).await?;
     cx.removed_until_now().await
 }

@@ -258,9 +258,11 @@ pub async fn resume_execution_refuses_what_is_not_suspended(cx: &Cx) -> Verdict 
     let failed = suspended_with(cx, &a, times_out(after(now, 10), TimeoutBehavior::Fail)).await?.id();
     let auto = TimeoutBehavior::AutoResumeWithTimeoutSignal;
     let resumed = suspended_with(cx, &a, times_out(after(now, 10), auto)).await?.id();
+    let due = cx.execution()?.execution_deadline_at(after(now, 10));
+    let expired = suspended_as(cx, &a, due, waits_for_any()).await?.id();
     cx.set_time(after(now, 10)).await?;
     let written = cx.dump().await?;
-    for id in [ended, waiting, active, failed, resumed] {
+    for id in [ended, waiting, active, failed, resumed, expired] {
         let answer = a.resume_execution(ResumeExecutionArgs::new(id, "reviewed")).await;
         check!(cx, "FF-WPT-025", answer, refused("State(ExecutionNotSuspended)"));
     }
