@@ -1,11 +1,12 @@
 //! Cases of cost: what a caller waits for is one request and one reply.
 
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
 use ff_core::{
     CapabilitySet, ClaimExecutionArgs, EngineBackend, EngineError, ExecutionId, ExecutionPolicy, Operation, PageLimit,
     ScanArgs, ScannerKind,
 };
+use futures::future::try_join_all;
 
 use crate::{
     Claimed, Cx, Expect, Proxy, Stop, TTL, Verdict,
@@ -14,8 +15,11 @@ use crate::{
         complete_many, create, create_many, delay, describe, explain_unclaimed, fail, list_executions, list_lanes,
         ping, progress, read_info, read_state, renew, renew_many, result, wait_children,
     },
-    check, equals,
+    check,
+    crowds::{claims_at_once, created_many},
+    equals,
     forgeries::foreign,
+    hand_overs::hand_over,
     reservations::{GRANT_TTL, granted, redeems, wants},
     routes::{Route, waiting},
     satisfies,
@@ -280,6 +284,39 @@ pub async fn complete_many_costs_one_round_trip(cx: &Cx) -> Verdict {
     let batches = held_batches(cx, &counted).await?;
     let turns = counted.turns(cx, Operation::CompleteMany, batches, complete_many).await?;
     check!(cx, "FF-CON-004", turns, one_each());
+    Ok(())
+}
+
+/// Calls that one client makes at the same time.
+const AT_ONCE: usize = 16;
+
+/// Round trips of claims at the same time, of hand-overs of what they got, and of the completions after these.
+async fn at_once(cx: &Cx, counted: &Counted) -> Result<Vec<u64>, Stop> {
+    let (client, worker) = (&counted.client, cx.worker("worker", TTL)?);
+    created_many(cx, client, 2 * AT_ONCE, |_, args| args).await?;
+    counted.proxy.reset();
+    let claimed = claims_at_once(cx, slice::from_ref(client), AT_ONCE).await?;
+    let mut turns = vec![counted.proxy.turns()];
+    counted.proxy.reset();
+    let next = try_join_all(claimed.iter().map(|held| hand_over(client, &held.handle, worker.clone()))).await?;
+    turns.push(counted.proxy.turns());
+    counted.proxy.reset();
+    try_join_all(next.iter().flatten().map(|handle| client.complete(handle, None))).await?;
+    turns.push(counted.proxy.turns());
+    Ok(turns)
+}
+
+/// Calls of one client at the same time cost no more round trips than the same calls one after the other.
+///
+/// Covers FF-CON-004. Needs address.
+pub async fn calls_at_once_cost_no_more_than_one_by_one(cx: &Cx) -> Verdict {
+    let counted = counted(cx).await?;
+    at_once(cx, &counted).await?;
+    let turns = at_once(cx, &counted).await?;
+    let most = u64::try_from(AT_ONCE).unwrap_or(u64::MAX);
+    let no_more =
+        satisfies("is at most one for each call", move |turns: &Vec<u64>| turns.iter().all(|one| *one <= most));
+    check!(cx, "FF-CON-004", turns, no_more);
     Ok(())
 }
 
