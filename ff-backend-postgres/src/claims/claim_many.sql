@@ -7,6 +7,7 @@
 -- it went), again if all that could be taken was locked or has moved
 -- Nothing waits: rows are chosen unlocked and taken if nobody holds them and nobody wrote them since the snapshot, so
 -- one reading of the clock holds, and what the snapshot shows of attempts.
+-- The rows that were chosen are found again by their place: no version of them goes while the snapshot stands.
 -- An equality by = ANY (ARRAY[…]) keeps generic plans on primary keys.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
 due AS MATERIALIZED (
@@ -15,7 +16,7 @@ due AS MATERIALIZED (
 ),
 heads AS MATERIALIZED (
     SELECT h.* FROM lane_sets s, LATERAL (
-        SELECT id, priority, created_at, xmin AS version FROM executions
+        SELECT id, priority, created_at, ctid AS spot, xmin AS version FROM executions
         WHERE set_id = s.set_id AND ready
           AND (execution_deadline_at IS NULL OR execution_deadline_at > (SELECT now FROM clock))
         ORDER BY priority DESC, created_at, id LIMIT $9) h
@@ -23,11 +24,11 @@ heads AS MATERIALIZED (
     ORDER BY h.priority DESC, h.created_at, h.id LIMIT $9
 ),
 held AS MATERIALIZED (
-    SELECT e.id, e.namespace, e.priority, e.created_at, e.ownership_state, e.attempt_state, e.attempt_index, e.lease_id,
-        e.lease_epoch, e.worker_instance_id
-    FROM (SELECT * FROM heads ORDER BY priority DESC, created_at, id) h
-        JOIN executions e ON e.id = ANY (ARRAY[h.id]) AND e.xmin = h.version
-    ORDER BY h.priority DESC, h.created_at, h.id LIMIT $8 FOR NO KEY UPDATE OF e SKIP LOCKED
+    SELECT e.* FROM (SELECT * FROM heads ORDER BY priority DESC, created_at, id) h, LATERAL (
+        SELECT id, namespace, priority, created_at, ownership_state, attempt_state, attempt_index, lease_id,
+            lease_epoch, worker_instance_id, ctid AS spot FROM executions
+        WHERE ctid = h.spot AND xmin = h.version FOR NO KEY UPDATE SKIP LOCKED) e
+    ORDER BY h.priority DESC, h.created_at, h.id LIMIT $8
 ),
 ok AS MATERIALIZED (
     SELECT held.*, now, ($3::uuid[])[place] AS new_lease_id, ($4::uuid[])[place] AS new_attempt_id,
@@ -49,7 +50,7 @@ taken AS (
         total_attempt_count = e.total_attempt_count + (kind <> 'resumed')::int,
         lease_reclaim_count = e.lease_reclaim_count + (kind = 'reclaimed')::int,
         started_at = coalesce(e.started_at, now), last_transition_at = now, last_mutation_at = now
-    FROM ok WHERE e.id = ANY (ARRAY[ok.id])
+    FROM ok WHERE e.ctid = ok.spot
     RETURNING e.id, e.namespace, e.attempt_id, e.attempt_index, e.lease_epoch, new_lease_id, kind, place,
         ok.attempt_state, now
 ),

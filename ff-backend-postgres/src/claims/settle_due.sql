@@ -5,21 +5,25 @@
 -- Only rows of these fates, of this namespace and with this label, as far as not null; $7 tells of a lapsed lease.
 -- Nothing waits: rows are chosen unlocked and settled if nobody holds them and nobody wrote them since the snapshot, so
 -- one reading of the clock holds, and what the snapshot shows of attempts.
+-- One at a time settles a lane and writes its row in lanes; who looked before that finds it moved and holds nothing.
+-- Otherwise it would hold rows that are ready by now, and claims would pass them by.
 -- An equality by = ANY (ARRAY[…]) keeps generic plans on primary keys.
 -- expired: the deadline has come; timed_out: the attempt ran out of time; lapsed: so did the lease, and another worker
--- may take over, or else the execution fails; ready: a delay or a grant is over; suspended: left to
--- settle_suspensions.sql.
+-- may take over, or else the execution fails; ready: a delay or a grant is over; suspended: see settle_suspensions.sql.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
 seen AS MATERIALIZED (
     SELECT id, due_at, xmin AS version FROM executions
     WHERE lane_id = $1 AND due_at <= (SELECT now FROM clock) AND (due_at, id) > ($2, $3)
     ORDER BY due_at, id LIMIT $4
 ),
+turn AS MATERIALIZED (
+    SELECT lane_id FROM lanes WHERE lane_id = $1 AND xmin = (SELECT xmin FROM lanes WHERE lane_id = $1)
+    FOR NO KEY UPDATE SKIP LOCKED
+),
 held AS MATERIALIZED (
     SELECT e.* FROM seen s JOIN executions e ON e.id = ANY (ARRAY[s.id]) AND e.xmin = s.version
-    WHERE ($8::text IS NULL OR e.namespace = $8)
-      AND ($9::text IS NULL OR EXISTS (
-          SELECT FROM execution_inputs i WHERE i.execution_id = e.id AND i.tags ->> $9 = $10::text))
+    WHERE EXISTS (SELECT FROM turn) AND ($8::text IS NULL OR e.namespace = $8)
+      AND ($9::text IS NULL OR (SELECT tags ->> $9 FROM execution_inputs WHERE execution_id = e.id) = $10::text)
     FOR NO KEY UPDATE OF e SKIP LOCKED
 ),
 fated AS MATERIALIZED (
@@ -50,6 +54,9 @@ judged AS MATERIALIZED (
                 END * CASE WHEN backoff_jitter THEN $5::int8 ELSE 1000000 END / 1000000 END AS after_ms
         FROM fated WHERE fate = ANY ($6::text[])) f
 ),
+turned AS (
+    UPDATE lanes SET lane_id = $1 WHERE lane_id = (SELECT turn.lane_id FROM turn, judged WHERE fate <> 'later' LIMIT 1)
+),
 ended AS (
     UPDATE executions e SET
         lifecycle_phase = 'terminal', ownership_state = 'unowned', eligibility_state = 'not_applicable',
@@ -63,14 +70,13 @@ ended AS (
     FROM judged j WHERE e.id = ANY (ARRAY[j.id]) AND ends IS NOT NULL
 ),
 retried AS (
-    UPDATE executions e SET
-        lifecycle_phase = 'runnable', ownership_state = 'unowned', attempt_state = 'pending_retry_attempt',
+    UPDATE executions e SET lifecycle_phase = 'runnable', ownership_state = 'unowned',
+        attempt_state = 'pending_retry_attempt', last_transition_at = now, last_mutation_at = now,
         eligibility_state = CASE WHEN after_ms = 0 THEN 'eligible_now' ELSE 'not_eligible_until_time' END,
         blocking_reason = CASE WHEN after_ms = 0 THEN 'waiting_for_worker' ELSE 'waiting_for_retry_backoff' END,
         ready = after_ms = 0, delay_until = now + after_ms, retry_count = e.retry_count + 1, ended_by = NULL,
         due_at = least(CASE WHEN after_ms > 0 THEN now + after_ms END, e.execution_deadline_at),
-        failure_reason = 'attempt_timeout', failure_category = 'timeout',
-        last_transition_at = now, last_mutation_at = now
+        failure_reason = 'attempt_timeout', failure_category = 'timeout'
     FROM judged j WHERE e.id = ANY (ARRAY[j.id]) AND after_ms IS NOT NULL
 ),
 promoted AS (
@@ -84,27 +90,23 @@ promoted AS (
     WHERE e.id = ANY (ARRAY[j.id]) AND ends IS NULL AND fate IN ('lapsed', 'ready')
 ),
 closed AS (
-    UPDATE attempts a SET phase = 'ended_failure', ended_at = j.ended_at,
-        failure_reason = coalesce(ends, 'attempt_timeout'),
-        failure_category = CASE WHEN ends = 'max_reclaims_exceeded' THEN ends ELSE 'timeout' END
+    UPDATE attempts a SET phase = 'ended_failure', failure_reason = coalesce(ends, 'attempt_timeout'),
+        ended_at = j.ended_at, failure_category = CASE WHEN ends = 'max_reclaims_exceeded' THEN ends ELSE 'timeout' END
     FROM judged j
     WHERE (ends IS NOT NULL OR after_ms IS NOT NULL)
       AND a.execution_id = ANY (ARRAY[j.id]) AND a.attempt_index = j.attempt_index AND a.phase IN ('started', 'suspended')
 ),
--- What is told of the leases that were not given back.
 told AS (
     INSERT INTO lease_events
         (at, lease_epoch, attempt_index, lease_id, execution_id, namespace, kind, worker_instance_id, reason)
     SELECT now, lease_epoch, attempt_index, lease_id, id, namespace,
         CASE WHEN ends = 'max_reclaims_exceeded' THEN 'revoked' WHEN fate = 'timed_out' THEN 'released'
             WHEN lease_expires_at <= coalesce(execution_deadline_at, lease_expires_at) THEN 'expired'
-            ELSE 'released' END,
-        worker_instance_id,
+            ELSE 'released' END, worker_instance_id,
         CASE WHEN after_ms IS NOT NULL THEN 'attempt_timeout_retry_scheduled'
             WHEN ends = 'execution_deadline' AND lease_expires_at <= execution_deadline_at THEN NULL ELSE ends END
     FROM judged WHERE ownership_state = 'leased'
-      AND (ends IS NOT NULL OR after_ms IS NOT NULL OR ($7 AND fate = 'lapsed'))
-    ORDER BY due_at, id
+      AND (ends IS NOT NULL OR after_ms IS NOT NULL OR ($7 AND fate = 'lapsed')) ORDER BY due_at, id
 ),
 completed AS (
     INSERT INTO completion_events (at, execution_id, namespace, outcome)

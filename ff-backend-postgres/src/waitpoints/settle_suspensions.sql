@@ -2,7 +2,7 @@
 -- $1 lane_id text, $2 after_due int8, $3 after_id text, $4 most int8, $5 namespace text, $6 tag_key text, $7 tag_value text,
 -- $8 last_due int8, $9 last_id text
 -- returns: seen int8, held int8, settled int8, last_due int8, last_id text
--- Looks at the due rows up to the last place, as settle_due.sql does, and leaves the others to that.
+-- Looks at the due rows up to the last place, in its turn, as settle_due.sql does, and leaves the others to that.
 -- A suspension ends when its time came, not when somebody writes it down.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
 seen AS MATERIALIZED (
@@ -11,9 +11,13 @@ seen AS MATERIALIZED (
       AND (due_at, id) <= ($8, $9)
     ORDER BY due_at, id LIMIT $4
 ),
+turn AS MATERIALIZED (
+    SELECT lane_id FROM lanes WHERE lane_id = $1 AND xmin = (SELECT xmin FROM lanes WHERE lane_id = $1)
+    FOR NO KEY UPDATE SKIP LOCKED
+),
 held AS MATERIALIZED (
     SELECT e.* FROM seen s JOIN executions e ON e.id = ANY (ARRAY[s.id]) AND e.xmin = s.version
-    WHERE ($5::text IS NULL OR e.namespace = $5)
+    WHERE EXISTS (SELECT FROM turn) AND ($5::text IS NULL OR e.namespace = $5)
       AND ($6::text IS NULL OR EXISTS (
           SELECT FROM execution_inputs i WHERE i.execution_id = e.id AND i.tags ->> $6 = $7::text))
     FOR NO KEY UPDATE OF e SKIP LOCKED
@@ -22,6 +26,9 @@ timed AS MATERIALIZED (
     SELECT held.*, now, greatest(suspension_timeout_at, suspended_at) AS ended_at FROM held, clock
     WHERE lifecycle_phase = 'suspended' AND suspension_timeout_at <= least(now, execution_deadline_at - 1)
       AND (timeout_behavior IN ('fail', 'cancel', 'expire') OR coalesce(execution_deadline_at > now, true))
+),
+turned AS (
+    UPDATE lanes SET lane_id = lane_id WHERE lane_id = (SELECT lane_id FROM turn) AND EXISTS (SELECT FROM timed)
 ),
 ended AS (
     UPDATE executions e SET

@@ -9,6 +9,7 @@
 mod database;
 mod events;
 mod plans;
+mod settles;
 mod statements;
 mod store;
 mod together;

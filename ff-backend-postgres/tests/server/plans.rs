@@ -88,10 +88,14 @@ fn check(hot: &Hot, plan: &[String], state: &str) {
     assert!(!scans.is_empty(), "{state}: no look at a table:\n{}", plan.join("\n"));
     for (at, line) in scans {
         let whole = || format!("{state}: {line}\n{}\n{}", hot.text.lines().next().unwrap_or_default(), plan.join("\n"));
+        let condition = plan.get(at + 1).map(|line| line.trim()).unwrap_or_default();
+        // A row that an index led to before is found again by its place.
+        if line.contains("Tid Scan on executions") && condition.starts_with("TID Cond: (") {
+            continue;
+        }
         let index = line.split_once(" using ").and_then(|(_, rest)| rest.split(' ').next()).unwrap_or("no index");
         let own = OTHERS.iter().any(|table| index.starts_with(table));
         assert!(own || hot.indexes.contains(&index), "{}", whole());
-        let condition = plan.get(at + 1).map(|line| line.trim()).unwrap_or_default();
         let asked = condition.strip_prefix("Index Cond: (").unwrap_or_default();
         let from_first = asked.contains(leading(index)) || format!("({asked}").contains(leading(index));
         // An array beside a condition of another table is sorted again for each row of that.
