@@ -1,8 +1,8 @@
 //! How a statement reaches the server: acquire, send, and send again if the row moved.
 //!
 //! Lock order: a create writes its key, its capability set, its execution, its lane; a holder operation locks one
-//! execution and then writes only what belongs to it; a claim waits for nobody. A batch locks all its rows of one kind
-//! before those of the next, in the order of their ids or keys.
+//! execution and then writes only what belongs to it; a claim waits for nobody, and what settles a lane locks its row first.
+//! A batch locks all its rows of one kind before those of the next, in the order of their ids or keys.
 
 use std::{sync::Arc, time::Duration};
 
