@@ -145,9 +145,10 @@ impl PostgresBackend {
     /// of its durability.
     #[must_use]
     pub fn from_pool(pool: PgPool, partitions: PartitionConfig) -> Arc<Self> {
-        let wakes = Wakes::new();
+        let (wakes, sender) = (Wakes::new(), Sender::new(pool, BackendTimeouts::default().request));
+        sender.share_pool();
         Arc::new(Self {
-            sender: Arc::new(Sender::new(pool, BackendTimeouts::default().request)),
+            sender: Arc::new(sender),
             partitions,
             capabilities: capabilities(partitions, Durability::None),
             checked: OnceCell::new(),
@@ -170,9 +171,11 @@ impl PostgresBackend {
         Arc::get_mut(self).is_some() && self.background.set(Background::start(&Arc::downgrade(self), &config)).is_ok()
     }
 
-    /// The pool.
+    /// The pool. From the first call on the backend keeps no connection of it between two statements, so that others
+    /// never wait for one that rests; each statement then costs the pool's own round trip as well.
     #[must_use]
     pub fn pool(&self) -> &PgPool {
+        self.sender.share_pool();
         self.sender.pool()
     }
 
@@ -310,14 +313,13 @@ impl EngineBackend for PostgresBackend {
     }
 
     async fn shutdown_prepare(&self, grace: Duration) -> Result<(), EngineError> {
-        // The pool refuses new work at once; statements that run keep their connection until they end.
         let closed = async {
             let drained = async {
                 if let Some(background) = self.background.get() {
                     background.drain().await;
                 }
             };
-            tokio::join!(self.sender.pool().close(), drained)
+            tokio::join!(self.sender.close(), drained)
         };
         let _ = tokio::time::timeout(grace, closed).await;
         Ok(())

@@ -4,7 +4,12 @@
 //! execution and then writes only what belongs to it; a claim waits for nobody, and what settles a lane locks its row first.
 //! A batch locks all its rows of one kind before those of the next, in the order of their ids or keys.
 
-use std::{sync::Arc, time::Duration};
+mod rest;
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use ff_core::{CredentialSource, EngineError, Namespace, Operation, ScannerFilter};
 use ff_observe::{Metrics, PoolUse};
@@ -14,6 +19,8 @@ use sqlx::{
     postgres::{PgArguments, PgRow},
     query::Query,
 };
+
+use rest::{Lent, Rest};
 
 use crate::{capabilities::LABEL, config, error::PgError};
 
@@ -42,15 +49,18 @@ pub(crate) fn filtered<'q>(query: Statement<'q>, filter: &'q ScannerFilter) -> S
 #[derive(Debug)]
 pub(crate) struct Sender {
     pool: Arc<PgPool>,
+    /// Where connections rest, as long as nobody else uses the pool.
+    rest: Arc<Rest>,
     answer_within: Duration,
     /// Asked before a connection is made, if there is one.
     credentials: Option<CredentialSource>,
 }
 
 impl Sender {
-    /// Sends over `pool`, where a statement may run for `request`.
+    /// Sends over `pool`, which nobody else uses, where a statement may run for `request`.
     pub(crate) fn new(pool: PgPool, request: Duration) -> Self {
-        Self { pool: Arc::new(pool), answer_within: request.saturating_add(GRACE), credentials: None }
+        let answer_within = request.saturating_add(GRACE);
+        Self { pool: Arc::new(pool), rest: Arc::default(), answer_within, credentials: None }
     }
 
     /// The same with credentials from a source.
@@ -64,12 +74,25 @@ impl Sender {
         &self.pool
     }
 
+    /// From now on others use the pool as well.
+    pub(crate) fn share_pool(&self) {
+        self.rest.end();
+    }
+
+    /// Closes the pool: it refuses new work at once, and statements that run keep their connection until they end.
+    pub(crate) async fn close(&self) {
+        let closed = self.pool.close();
+        self.rest.clear();
+        closed.await;
+    }
+
     /// Tells `metrics` how the pool stands, for as long as it lives.
     pub(crate) fn show_pool(&self, metrics: &Metrics) {
-        let pool = Arc::downgrade(&self.pool);
+        let (pool, rest) = (Arc::downgrade(&self.pool), Arc::downgrade(&self.rest));
         metrics.watch_pool(LABEL, move || {
             let pool = pool.upgrade()?;
-            let (size, idle) = (u64::from(pool.size()), pool.num_idle() as u64);
+            let resting = Weak::upgrade(&rest).map_or(0, |rest| rest.count());
+            let (size, idle) = (u64::from(pool.size()), (pool.num_idle() + resting) as u64);
             let max = u64::from(pool.options().get_max_connections());
             Some(PoolUse { used: size.saturating_sub(idle), idle, max })
         });
@@ -124,9 +147,9 @@ impl Sender {
 
     /// The first row of a statement behind the lock of an execution.
     async fn alone(&self, id: &str, statement: Statement<'_>) -> Result<PgRow, PgError> {
-        let mut conn = self.acquire().await?;
+        let mut lent = self.acquire().await?;
         let step = async {
-            let mut step = conn.begin().await?;
+            let mut step = lent.conn.begin().await?;
             sqlx::query("SELECT FROM executions WHERE id = $1 FOR NO KEY UPDATE").bind(id).execute(&mut *step).await?;
             let row = statement.fetch_one(&mut *step).await?;
             step.commit().await?;
@@ -135,7 +158,7 @@ impl Sender {
         if let Ok(answer) = tokio::time::timeout(self.answer_within, step).await {
             return answer;
         }
-        conn.close_on_drop();
+        lent.conn.close_on_drop();
         Err(PgError::Silent(self.answer_within))
     }
 
@@ -173,18 +196,33 @@ impl Sender {
     }
 
     async fn send(&self, statement: Statement<'_>) -> Result<Vec<PgRow>, PgError> {
-        let mut conn = self.acquire().await?;
-        match tokio::time::timeout(self.answer_within, statement.fetch_all(&mut *conn)).await {
-            Ok(answer) => Ok(answer?),
+        let mut lent = self.acquire().await?;
+        match tokio::time::timeout(self.answer_within, statement.fetch_all(&mut *lent.conn)).await {
+            Ok(Ok(rows)) => {
+                self.rest.keep(lent, &self.pool);
+                Ok(rows)
+            }
+            Ok(Err(error)) => {
+                // What broke this connection may have broken those that rest.
+                self.rest.clear();
+                Err(error.into())
+            }
             Err(_) => {
                 // Its next user would have to wait for the answer that did not come.
-                conn.close_on_drop();
+                lent.conn.close_on_drop();
                 Err(PgError::Silent(self.answer_within))
             }
         }
     }
 
-    async fn acquire(&self) -> Result<PoolConnection<Postgres>, PgError> {
+    async fn acquire(&self) -> Result<Lent, PgError> {
+        match self.rest.take() {
+            Ok(lent) => Ok(lent),
+            Err(waiting) => Ok(waiting.served(self.lend().await?)),
+        }
+    }
+
+    async fn lend(&self) -> Result<PoolConnection<Postgres>, PgError> {
         let Some(source) = &self.credentials else { return self.pooled().await };
         // Only then does the pool make a connection.
         if self.pool.num_idle() == 0 && self.pool.size() < self.pool.options().get_max_connections() {

@@ -173,3 +173,17 @@ async fn a_wrong_password_and_a_missing_database_are_told_apart() {
     assert_eq!(error.code(), "Transport(Auth, No)", "{error}");
     database.drop().await;
 }
+
+#[test]
+fn a_backend_may_outlive_its_runtime() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (database, backend) = runtime.block_on(async {
+        let database = Database::migrated().await;
+        let backend = PostgresBackend::connect(database.config()).await.unwrap();
+        Executions::create_execution(&*backend, args()).await.unwrap();
+        (database, backend)
+    });
+    drop(runtime);
+    drop(backend);
+    tokio::runtime::Runtime::new().unwrap().block_on(database.drop());
+}
