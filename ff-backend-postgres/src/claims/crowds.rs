@@ -19,8 +19,9 @@ use crate::{
 /// The longest row of claims that do not try the short way.
 const DETOURS: u32 = 64;
 
-/// What batches that go together take at most: more rows for a statement cost as much as another statement.
-const BATCH: usize = 256;
+/// What batches that go together take at most. One statement is on its way, and nothing is done for others while it waits
+/// for the disk: the more rows it takes, the less each pays for that.
+const BATCH: usize = 1_024;
 
 /// Lanes with a detour that are remembered; beyond them all are forgotten.
 const LANES: usize = 1_024;
