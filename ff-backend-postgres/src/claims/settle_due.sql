@@ -5,8 +5,7 @@
 -- Only rows of these fates, of this namespace and with this label, as far as not null; $7 tells of a lapsed lease.
 -- Nothing waits: rows are chosen unlocked and settled if nobody holds them and nobody wrote them since the snapshot, so
 -- one reading of the clock holds, and what the snapshot shows of attempts.
--- One at a time settles a lane and writes its row in lanes; who looked before that finds it moved and holds nothing.
--- Otherwise it would hold rows that are ready by now, and claims would pass them by.
+-- One at a time settles a lane and writes its row in lanes; who looked before holds nothing that is ready by now.
 -- An equality by = ANY (ARRAY[…]) keeps generic plans on primary keys.
 -- expired: the deadline has come; timed_out: the attempt ran out of time; lapsed: so did the lease, and another worker
 -- may take over, or else the execution fails; ready: a delay or a grant is over; suspended: see settle_suspensions.sql.
@@ -23,7 +22,8 @@ turn AS MATERIALIZED (
 held AS MATERIALIZED (
     SELECT e.* FROM seen s JOIN executions e ON e.id = ANY (ARRAY[s.id]) AND e.xmin = s.version
     WHERE EXISTS (SELECT FROM turn) AND ($8::text IS NULL OR e.namespace = $8)
-      AND ($9::text IS NULL OR (SELECT tags ->> $9 FROM execution_inputs WHERE execution_id = e.id) = $10::text)
+      AND ($9::text IS NULL OR EXISTS (
+          SELECT FROM execution_inputs i WHERE i.execution_id = e.id AND i.tags ->> $9 = $10::text))
     FOR NO KEY UPDATE OF e SKIP LOCKED
 ),
 fated AS MATERIALIZED (

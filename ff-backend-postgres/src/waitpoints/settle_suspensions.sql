@@ -28,7 +28,7 @@ timed AS MATERIALIZED (
       AND (timeout_behavior IN ('fail', 'cancel', 'expire') OR coalesce(execution_deadline_at > now, true))
 ),
 turned AS (
-    UPDATE lanes SET lane_id = lane_id WHERE lane_id = (SELECT lane_id FROM turn) AND EXISTS (SELECT FROM timed)
+    UPDATE lanes SET lane_id = $1 WHERE lane_id = (SELECT turn.lane_id FROM turn, timed LIMIT 1)
 ),
 ended AS (
     UPDATE executions e SET

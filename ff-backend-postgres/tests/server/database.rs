@@ -9,7 +9,7 @@ use ff_core::BackendConfig;
     reason = "tests make databases and prepare statements that they read from files"
 )]
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Executor, PgConnection,
+    AssertSqlSafe, ConnectOptions, Executor, PgConnection, Row,
     postgres::{PgConnectOptions, PgRow},
 };
 use uuid::Uuid;
@@ -72,4 +72,12 @@ pub(crate) async fn run(session: &mut PgConnection, statements: String) {
 /// The rows of a statement that takes no parameters.
 pub(crate) async fn rows(session: &mut PgConnection, statement: String) -> Vec<PgRow> {
     sqlx::raw_sql(AssertSqlSafe(statement)).fetch_all(session).await.unwrap()
+}
+
+/// Until a session waits for the one whose process is `pid`.
+pub(crate) async fn until_waiting(session: &mut PgConnection, pid: i32) {
+    let asked = format!("SELECT count(*) FROM pg_stat_activity WHERE {pid} = ANY (pg_blocking_pids(pid))");
+    while rows(session, asked.clone()).await[0].get::<i64, _>(0) == 0 {
+        tokio::task::yield_now().await;
+    }
 }

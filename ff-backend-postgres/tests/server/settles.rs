@@ -2,7 +2,7 @@
 
 use sqlx::{PgConnection, Row};
 
-use crate::database::{Database, rows, run};
+use crate::database::{Database, rows, run, until_waiting};
 
 /// The lane: two rows of work that is due, as `due` says, and one that is ready and younger.
 fn lane(due: &str) -> String {
@@ -39,18 +39,14 @@ async fn taken_beside_a_late_settle(due: &str, text: &str, arguments: &str) -> S
     run(&mut database.session().await, GATED_CLOCK.to_owned()).await;
     let execute = format!("EXECUTE call({arguments})");
     let (mut gate, mut late) = (database.session().await, prepared(&database, text).await);
-    run(&mut gate, "SELECT pg_advisory_lock(2)".to_owned()).await;
+    let pid = rows(&mut gate, "SELECT pg_backend_pid() FROM pg_advisory_lock(2)".to_owned()).await[0].get(0);
     run(&mut late, "BEGIN".to_owned()).await;
     let statement = execute.clone();
     let waiting = tokio::spawn(async move {
         let row = rows(&mut late, statement).await.remove(0);
         (late, row.get::<i64, _>("settled"))
     });
-    let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
-    while rows(&mut gate, waits.to_owned()).await[0].get::<i64, _>(0) == 0 {
-        tokio::task::yield_now().await;
-    }
+    until_waiting(&mut gate, pid).await;
     let settled = rows(&mut prepared(&database, text).await, execute).await;
     assert_eq!(settled[0].get::<i64, _>("settled"), 2);
     run(&mut gate, "SELECT pg_advisory_unlock(2)".to_owned()).await;

@@ -14,9 +14,9 @@ use ff_core::{
     WaitpointId, WaitpointToken, WorkerId, WorkerInstanceId,
 };
 use serde_json::Value;
-use sqlx::{PgConnection, Row};
+use sqlx::Row;
 
-use crate::database::{Database, rows, run};
+use crate::database::{Database, rows, run, until_waiting};
 
 const KEY: &str = "a";
 
@@ -270,14 +270,6 @@ async fn one_of_a_signal_an_operator_a_cancel_and_a_time_out_ends_a_suspension()
         assert!(outcomes.len() <= 1, "{round}: {outcomes:?}");
     }
     stage.database.drop().await;
-}
-
-/// Until a session waits for the one whose process is `pid`.
-async fn until_waiting(session: &mut PgConnection, pid: i32) {
-    let asked = format!("SELECT count(*) FROM pg_stat_activity WHERE {pid} = ANY (pg_blocking_pids(pid))");
-    while rows(session, asked.clone()).await[0].get::<i64, _>(0) == 0 {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
