@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use testcontainers::bollard::Docker;
-use testcontainers::bollard::models::{ContainerSummary, HostConfig, PortBinding};
+use testcontainers::bollard::models::{ContainerSummary, HostConfig, Mount, MountType, PortBinding};
 use testcontainers::bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+use testcontainers::core::IntoContainerPort;
 use testcontainers::core::client::docker_client_instance;
-use testcontainers::core::{IntoContainerPort, Mount};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{ContainerAsync, ContainerRequest, GenericImage, ImageExt};
 
@@ -26,6 +26,12 @@ const KEEP: &str = "ff-conformance.keep";
 const READY: Duration = Duration::from_secs(60);
 
 pub(super) const FIRST_VALKEY_PORT: u16 = 7000;
+
+/// Where a server's files lie.
+pub(super) const FILES: &str = "/ff";
+
+/// Where PostgreSQL keeps its own, in a folder that it may make.
+pub(super) const POSTGRES_FILES: &str = "/ff/data";
 
 /// A Docker Engine that answers.
 pub(crate) async fn engine() -> Result<Docker, String> {
@@ -60,17 +66,14 @@ async fn postgres(image: Image, options: &Options, owner: &Owner) -> Result<Foun
     for (name, value) in postgres_settings(options.durable) {
         command.extend(["-c".to_owned(), format!("{name}={value}")]);
     }
-    let mut request = request(&image, None, &[(5432, ANY_PORT)], options, owner)
+    let request = request(&image, None, &[(5432, ANY_PORT)], options, owner)
         .with_cmd(command)
         .with_env_var("POSTGRES_PASSWORD", &password)
-        .with_env_var("PGDATA", "/ff/data")
+        .with_env_var("PGDATA", POSTGRES_FILES)
         .with_env_var("POSTGRES_INITDB_ARGS", "--encoding=UTF8")
         // initdb takes the encoding from the locale where an image knows no arguments for it.
         .with_env_var("LANG", "C.UTF-8")
         .with_shm_size(256 << 20);
-    if !options.durable {
-        request = request.with_mount(Mount::tmpfs_mount("/ff"));
-    }
     let container = request.start().await.map_err(|error| error.to_string())?;
     let port = container.get_host_port_ipv4(5432).await.map_err(|error| error.to_string())?;
     let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres");
@@ -80,7 +83,7 @@ async fn postgres(image: Image, options: &Options, owner: &Owner) -> Result<Foun
 
 async fn valkey(image: Image, options: &Options, owner: &Owner) -> Result<Found, String> {
     let ports: Vec<u16> = (FIRST_VALKEY_PORT..).take(options.valkey_pool).collect();
-    let script = valkey_loop("$(command -v valkey-server || command -v redis-server)", "0.0.0.0", "/tmp", &ports);
+    let script = valkey_loop("$(command -v valkey-server || command -v redis-server)", "0.0.0.0", FILES, &ports);
     let published: Vec<_> = ports.iter().map(|port| (*port, ANY_PORT)).collect();
     let request = request(&image, Some("sh"), &published, options, owner).with_cmd(["-c".to_owned(), script]);
     let container = request.start().await.map_err(|error| error.to_string())?;
@@ -102,6 +105,9 @@ async fn valkey(image: Image, options: &Options, owner: &Owner) -> Result<Found,
 const ANY_PORT: u16 = 0;
 
 /// A container that carries our labels and publishes its ports on 127.0.0.1, each on the second of its pair.
+///
+/// [`FILES`] are a volume that goes with the container if they have to last: in the container's own layers each write
+/// would take the way of the storage driver, which can be a program. Else they are in memory.
 pub(super) fn request(
     image: &Image,
     entrypoint: Option<&str>,
@@ -125,12 +131,15 @@ pub(super) fn request(
         })
         .collect();
     let keep = if options.keep { "1" } else { "" };
+    let kind = if options.durable { MountType::VOLUME } else { MountType::TMPFS };
+    let files = Mount { target: Some(FILES.to_owned()), typ: Some(kind), ..Mount::default() };
     generic
         .with_labels([(OWNER, owner.to_string()), (HOST, owner::host()), (KEEP, keep.to_owned())])
         .with_startup_timeout(READY)
         .with_host_config_modifier(move |config: &mut HostConfig| {
             config.publish_all_ports = Some(false);
             config.port_bindings = Some(bindings.clone());
+            config.mounts = Some(vec![files.clone()]);
         })
 }
 

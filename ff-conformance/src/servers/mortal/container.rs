@@ -8,7 +8,7 @@ use testcontainers::{ContainerAsync, GenericImage, ImageExt};
 
 use super::{ask, settings};
 use crate::WriteThrough;
-use crate::servers::docker::{FIRST_VALKEY_PORT, engine, ready, request};
+use crate::servers::docker::{FILES, FIRST_VALKEY_PORT, POSTGRES_FILES, engine, ready, request};
 use crate::servers::owner::{self, Owner};
 use crate::servers::program::free_ports;
 use crate::servers::{Kind, Options, images};
@@ -33,19 +33,19 @@ impl Container {
             Kind::Postgres => (5432, format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres"), None),
             Kind::Valkey => (FIRST_VALKEY_PORT, format!("redis://127.0.0.1:{port}"), Some("sh")),
         };
-        let (options, owner) = (Options::default(), Owner::current());
+        let (options, owner) = (Options { durable: true, ..Options::default() }, Owner::current());
         let request = request(&image, program, &[(inside, port)], &options, &owner);
         let request = match kind {
             Kind::Postgres => request
                 .with_cmd(["postgres".to_owned()].into_iter().chain(settings(kind, through)))
                 .with_env_var("POSTGRES_PASSWORD", &password)
-                .with_env_var("PGDATA", "/ff/data")
+                .with_env_var("PGDATA", POSTGRES_FILES)
                 .with_env_var("POSTGRES_INITDB_ARGS", "--encoding=UTF8 --no-sync")
                 .with_env_var("LANG", "C.UTF-8")
                 .with_shm_size(256 << 20),
             Kind::Valkey => {
                 let script = "exec \"$(command -v valkey-server || command -v redis-server)\" \"$@\"";
-                let place = ["-c", script, "sh", "--port", &inside.to_string(), "--bind", "0.0.0.0", "--dir", "/tmp"];
+                let place = ["-c", script, "sh", "--port", &inside.to_string(), "--bind", "0.0.0.0", "--dir", FILES];
                 let place = place.into_iter().chain(["--protected-mode", "no"]).map(str::to_owned);
                 request.with_cmd(place.chain(settings(kind, through)).collect::<Vec<_>>())
             }
