@@ -207,7 +207,11 @@ impl PostgresBackend {
 
     /// The way to a store that fits this client.
     pub(crate) async fn store(&self) -> Result<&Arc<Sender>, PgError> {
-        self.checked.get_or_try_init(|| async { check_store(&self.sender, self.partitions).await.map(drop) }).await?;
+        if self.checked.get().is_none() {
+            let check = || async { check_store(&self.sender, self.partitions).await.map(drop) };
+            // Apart: every operation would have room for it.
+            Box::pin(self.checked.get_or_try_init(check)).await?;
+        }
         Ok(&self.sender)
     }
 

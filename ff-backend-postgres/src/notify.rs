@@ -133,7 +133,7 @@ impl Wakes {
     /// Whether there is a connection that listens, after an attempt to make one.
     async fn listens(self: &Arc<Self>, store: &Arc<Sender>) -> bool {
         if !self.state().listens {
-            let Some(listener) = listen(store).await else { return false };
+            let Some(listener) = Box::pin(listen(store)).await else { return false };
             self.state().listens = true;
             tokio::spawn(Arc::clone(self).relay(listener, Arc::clone(store)));
         }

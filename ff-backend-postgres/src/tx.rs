@@ -218,7 +218,8 @@ impl Sender {
     async fn acquire(&self) -> Result<Lent, PgError> {
         match self.rest.take() {
             Ok(lent) => Ok(lent),
-            Err(waiting) => Ok(waiting.served(self.lend().await?)),
+            // Apart: most calls do without it.
+            Err(waiting) => Ok(waiting.served(Box::pin(self.lend()).await?)),
         }
     }
 

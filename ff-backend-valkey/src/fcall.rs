@@ -176,7 +176,7 @@ impl Server {
 
     async fn check_once(&self, link: &mut Link) -> Result<(), ValkeyError> {
         if !self.checked.load(Ordering::Acquire) {
-            library::check(&mut link.connection, self.partitions).await?;
+            Box::pin(library::check(&mut link.connection, self.partitions)).await?;
             self.checked.store(true, Ordering::Release);
         }
         Ok(())
@@ -248,9 +248,14 @@ impl Server {
     }
 
     async fn link(&self) -> Result<Link, ValkeyError> {
-        if let Some(link) = self.live() {
-            return Ok(link);
+        match self.live() {
+            Some(link) => Ok(link),
+            // Apart: every operation would have room for it.
+            None => Box::pin(self.connect()).await,
         }
+    }
+
+    async fn connect(&self) -> Result<Link, ValkeyError> {
         let _one_at_a_time = self.connecting.lock().await;
         if let Some(link) = self.live() {
             return Ok(link);

@@ -9,19 +9,19 @@
 -- lease_expired, stale_lease; again if it has to go by itself: its row is held or has moved, or came up before
 -- took, if verdict is ok or replay: taken, none, or claim if it takes the statements of claim
 WITH asked AS MATERIALIZED (
-    SELECT a.*, e.xmin AS version, row_number() OVER (PARTITION BY a.id ORDER BY place) AS turn
+    SELECT a.*, e.spot, e.version, row_number() OVER (PARTITION BY a.id ORDER BY place) AS turn
     FROM unnest($1::text[], $2::uuid[], $3::int8[], $4::uuid[], $5::int8[])
         WITH ORDINALITY AS a (id, lease_id, lease_epoch, attempt_id, attempt_index, place)
-        LEFT JOIN LATERAL (SELECT xmin FROM executions WHERE id = a.id OFFSET 0) e ON true
+        LEFT JOIN LATERAL (SELECT ctid AS spot, xmin AS version FROM executions WHERE id = a.id OFFSET 0) e ON true
 ),
 held AS MATERIALIZED (
-    SELECT place, version, a.attempt_index = h.attempt_index AS is_index,
+    SELECT place, version, spot, a.attempt_index = h.attempt_index AS is_index,
         (a.lease_id, a.lease_epoch, a.attempt_id) = (h.lease_id, h.lease_epoch, h.attempt_id) AS is_latest, h.*
     FROM asked a LEFT JOIN LATERAL (
         SELECT id, namespace, lifecycle_phase, ownership_state, terminal_outcome, ended_by, lease_id, lease_epoch,
             attempt_id, attempt_index, worker_instance_id, lease_expires_at, execution_deadline_at, suspension_timeout_at,
             timeout_behavior
-        FROM executions e WHERE turn = 1 AND e.id = a.id AND e.xmin = a.version FOR NO KEY UPDATE SKIP LOCKED) h ON true
+        FROM executions e WHERE turn = 1 AND e.ctid = a.spot AND e.xmin = a.version FOR NO KEY UPDATE SKIP LOCKED) h ON true
 ),
 clock AS MATERIALIZED (SELECT ff_now_ms() AS now FROM (SELECT count(*) FROM held) all_held),
 judged AS MATERIALIZED (
@@ -42,7 +42,7 @@ ended AS (
         blocking_reason = 'none', terminal_outcome = 'success', attempt_state = 'attempt_terminal',
         ready = false, due_at = NULL, ended_by = 'complete',
         completed_at = j.now, last_transition_at = j.now, last_mutation_at = j.now
-    FROM judged j WHERE e.id = ANY (ARRAY[j.id]) AND j.verdict = 'ok'
+    FROM judged j WHERE e.ctid = j.spot AND j.verdict = 'ok'
 ),
 closed AS (
     UPDATE attempts a SET phase = 'ended_success', ended_at = j.now
@@ -66,14 +66,14 @@ due AS MATERIALIZED (
     SELECT due_at FROM executions WHERE lane_id = $7 AND due_at <= (SELECT now FROM clock) ORDER BY due_at, id LIMIT 1
 ),
 heads AS MATERIALIZED (
-    SELECT id, priority, created_at, ownership_state, attempt_state FROM executions
+    SELECT id, priority, created_at, ownership_state, attempt_state, ctid AS spot FROM executions
     WHERE set_id = (SELECT set_id FROM sets WHERE many = 1 AND NOT EXISTS (SELECT FROM due)) AND ready
       AND (execution_deadline_at IS NULL OR execution_deadline_at > (SELECT now FROM clock))
     ORDER BY priority DESC, created_at, id LIMIT (SELECT count(*) FROM able)
     FOR NO KEY UPDATE SKIP LOCKED
 ),
 next AS MATERIALIZED (
-    SELECT id, attempt_state, row_number() OVER lane AS nth,
+    SELECT spot, attempt_state, row_number() OVER lane AS nth,
         bool_and(ownership_state = 'unowned' AND attempt_state <> 'attempt_interrupted') OVER lane AS is_new
     FROM heads WINDOW lane AS (ORDER BY priority DESC, created_at, id)
 ),
@@ -88,7 +88,7 @@ taken AS (
         lease_last_renewed_at = NULL, lease_expires_at = least(now + $13, now + e.attempt_timeout_ms),
         attempt_timeout_at = now + e.attempt_timeout_ms, lease_epoch = e.lease_epoch + 1,
         started_at = coalesce(e.started_at, now), last_transition_at = now, last_mutation_at = now
-    FROM next n, clock WHERE e.id = ANY (ARRAY[n.id]) AND is_new
+    FROM next n, clock WHERE e.ctid = n.spot AND is_new
     RETURNING e.id, e.namespace, e.lease_id, e.attempt_id, e.attempt_index, e.lease_epoch, n.attempt_state, nth, now
 ),
 opened AS (

@@ -7,19 +7,19 @@
 -- verdict, a row for each item in its place: ok, replay, or a refusal: missing, deadline, not_active, lease_revoked,
 -- lease_expired, stale_lease; again if it has to go by itself: its row is held or has moved, or came up before
 WITH asked AS MATERIALIZED (
-    SELECT a.*, e.xmin AS version, row_number() OVER (PARTITION BY a.id ORDER BY place) AS turn
+    SELECT a.*, e.spot, e.version, row_number() OVER (PARTITION BY a.id ORDER BY place) AS turn
     FROM unnest($1::text[], $2::uuid[], $3::int8[], $4::uuid[], $5::int8[])
         WITH ORDINALITY AS a (id, lease_id, lease_epoch, attempt_id, attempt_index, place)
-        LEFT JOIN LATERAL (SELECT xmin FROM executions WHERE id = a.id OFFSET 0) e ON true
+        LEFT JOIN LATERAL (SELECT ctid AS spot, xmin AS version FROM executions WHERE id = a.id OFFSET 0) e ON true
 ),
 held AS MATERIALIZED (
-    SELECT place, version, a.attempt_index = h.attempt_index AS is_index,
+    SELECT place, version, spot, a.attempt_index = h.attempt_index AS is_index,
         (a.lease_id, a.lease_epoch, a.attempt_id) = (h.lease_id, h.lease_epoch, h.attempt_id) AS is_latest, h.*
     FROM asked a LEFT JOIN LATERAL (
         SELECT id, namespace, lifecycle_phase, ownership_state, terminal_outcome, ended_by, lease_id, lease_epoch,
             attempt_id, attempt_index, worker_instance_id, lease_expires_at, execution_deadline_at, suspension_timeout_at,
             timeout_behavior
-        FROM executions e WHERE turn = 1 AND e.id = a.id AND e.xmin = a.version FOR NO KEY UPDATE SKIP LOCKED) h ON true
+        FROM executions e WHERE turn = 1 AND e.ctid = a.spot AND e.xmin = a.version FOR NO KEY UPDATE SKIP LOCKED) h ON true
 ),
 clock AS MATERIALIZED (SELECT ff_now_ms() AS now FROM (SELECT count(*) FROM held) all_held),
 judged AS MATERIALIZED (
@@ -40,7 +40,7 @@ ended AS (
         blocking_reason = 'none', terminal_outcome = 'success', attempt_state = 'attempt_terminal',
         ready = false, due_at = NULL, ended_by = 'complete',
         completed_at = j.now, last_transition_at = j.now, last_mutation_at = j.now
-    FROM judged j WHERE e.id = ANY (ARRAY[j.id]) AND j.verdict = 'ok'
+    FROM judged j WHERE e.ctid = j.spot AND j.verdict = 'ok'
 ),
 closed AS (
     UPDATE attempts a SET phase = 'ended_success', ended_at = j.now

@@ -1,6 +1,6 @@
 //! Completions of one process go together where several wait, and so do hand-overs to the same worker.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use ff_core::{CapabilitySet, ClaimPolicy, Convoy, EngineError, Handle, Operation};
 use sqlx::{Row, postgres::PgRow};
@@ -83,10 +83,10 @@ impl Completion {
 /// Ends an execution, with others or alone.
 pub(super) async fn complete(backend: &PostgresBackend, completion: &Arc<Completion>) -> Result<(), EngineError> {
     let store = backend.store().await.map_err(|error| error.at(Operation::Complete))?;
-    let alone = async {
+    let alone = pin!(async {
         let done = complete_alone(backend, completion).await;
         done.map_err(|error| error.at(Operation::Complete))
-    };
+    });
     if !completion.is_small() {
         return alone.await;
     }
@@ -134,10 +134,10 @@ pub(super) async fn hand_over(
     policy: &ClaimPolicy,
 ) -> Result<Next, EngineError> {
     let store = backend.store().await.map_err(|error| error.at(Operation::CompleteAndClaim))?;
-    let alone = async {
+    let alone = pin!(async {
         let handed_over = hand_over_alone(backend, completion, capabilities, policy).await;
         handed_over.map_err(|error| error.at(Operation::CompleteAndClaim))
-    };
+    });
     if !completion.is_small() {
         return alone.await;
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -108,13 +109,13 @@ pub(crate) async fn look(
     let claimer = Claimer::new(lane, capabilities, policy, 1)?;
     let store = backend.store().await?;
     let crowds = backend.crowds();
-    let alone = async {
+    let alone = pin!(async {
         if way == Way::Long || crowds.goes_round(lane) {
             claimer.look_around(store).await
         } else {
             claimer.look(store, crowds, way == Way::ShortFirst).await
         }
-    };
+    });
     let together = |wanted| {
         let wanted = Arc::new(wanted);
         let store = Arc::clone(store);
@@ -136,7 +137,7 @@ pub(super) async fn look_for_many(
 ) -> Result<Batch, PgError> {
     let store = backend.store().await?;
     let looked = async { Claimer::new(lane, capabilities, policy, most)?.look_for_many(store).await };
-    let alone = looked.map_err(|error: PgError| error.at(Operation::ClaimMany));
+    let alone = pin!(looked.map_err(|error: PgError| error.at(Operation::ClaimMany)));
     let together = |wanted| {
         let wanted = Arc::new(wanted);
         let store = Arc::clone(store);

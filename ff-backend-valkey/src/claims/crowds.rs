@@ -1,6 +1,6 @@
 //! Claims of one process that want the same work go together.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use ff_core::{CapabilitySet, ClaimPolicy, Crowd, EngineError, Handle, LaneId};
 
@@ -31,7 +31,7 @@ pub(super) async fn look(
     let mut wanted = Wanted { lane: lane.clone(), capabilities: capabilities.clone(), policy: policy.clone(), waits };
     wanted.policy.max_wait = None;
     let claimer = Claimer::new(&backend.server, &backend.keys, lane, capabilities, policy)?;
-    let alone = async { Ok(claimer.look(waits).await?) };
+    let alone = pin!(async { Ok(claimer.look(waits).await?) });
     let together = |wanted| {
         let ways = Arc::new((wanted, Arc::clone(&backend.server), backend.keys.clone()));
         move |most| look_for(Arc::clone(&ways), most)

@@ -68,13 +68,14 @@ fn body(name: &str, operation: &Ident, arguments: &[Ident], answer: &Type, block
             #traced
         }
         let scanner = ::core::option::Option::None #(.or(::ff_observe::Traced::scanner(&#arguments)))*;
-        ::ff_observe::watch(self.observer(), ::ff_core::Operation::#operation, scanner, span, async move {
+        // In its place once: a future that is handed on lies in each that it is handed to.
+        let work = ::core::pin::pin!(async move {
             // Tells the compiler what `?` and `return` below come to.
             if let ::core::option::Option::Some(answer) = ::core::option::Option::None::<#answer> {
                 return answer;
             }
             #block
-        })
-        .await
+        });
+        ::ff_observe::watch(self.observer(), ::ff_core::Operation::#operation, scanner, span, work).await
     })
 }
