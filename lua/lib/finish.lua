@@ -8,7 +8,9 @@ ff.finish = function(keys, id, core, state, outcome, completed_at, ended_by, now
     "s", state, "t", at, "m", at, "z", ff.int(completed_at), "eb", ended_by)
   -- A leased row that its lease alone makes due stands in the due index, or among the ready ones if its lease lapsed.
   local was_due = redis.call("ZREM", ff.key.due(keys[1], core.l), id) == 1
-  if not (was_due and ff.is_leased(core) and not core.x) then ff.unmake_ready(keys[1], id, core) end
+  if not (was_due and ff.is_leased(core) and not core.x) then
+    ff.unmake_ready(keys[1], id, core.p and core or ff.core(ff.key.core(keys[1], id)))
+  end
   ff.close_suspension(keys[1], id, core, now)
   ff.make_ended(keys[1], id, completed_at)
   ff.tell_completion(keys, id, core, outcome, now)

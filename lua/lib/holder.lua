@@ -17,11 +17,14 @@ end
 
 -- keys: 1 root, 2 lease_history, 3 completions, 4 core, 5 result. What complete answers; without a result it stores none.
 ff.complete = function(keys, args, result, now)
-  local core = ff.core(keys[4])
-  if not core then return ff.not_found() end
-  if ff.is_repeat(core, args, "complete", now) then return { "done" } end
-  local refusal = ff.fence(core, args, now)
-  if refusal then return refusal end
+  local core = ff.held_core(keys[4], args, now)
+  if not core then
+    core = ff.core(keys[4])
+    if not core then return ff.not_found() end
+    if ff.is_repeat(core, args, "complete", now) then return { "done" } end
+    local refusal = ff.fence(core, args, now)
+    if refusal then return refusal end
+  end
 
   if result then redis.call("SET", keys[5], result) end
   ff.end_attempt(keys[1], args[1], core, { "ended_success", ff.int(now) })

@@ -39,16 +39,17 @@ ff.make_ready = function(root, id, core)
   redis.call("SADD", ff.key.sets(root, core.l), set)
 end
 
--- After entries of a set have gone: one without any is listed no more.
-ff.unlist = function(root, lane, set)
-  if redis.call("EXISTS", ff.key.ready(root, lane, set)) == 0 then redis.call("SREM", ff.key.sets(root, lane), set) end
+-- After entries of a set have gone from `ready`: one without any is listed no more.
+ff.unlist = function(root, lane, set, ready)
+  if redis.call("EXISTS", ready) == 0 then redis.call("SREM", ff.key.sets(root, lane), set) end
 end
 
 -- True if it stood there.
 ff.unmake_ready = function(root, id, core)
   local set = core.q or ""
-  if redis.call("ZREM", ff.key.ready(root, core.l, set), member(id, core)) == 0 then return false end
-  ff.unlist(root, core.l, set)
+  local ready = ff.key.ready(root, core.l, set)
+  if redis.call("ZREM", ready, member(id, core)) == 0 then return false end
+  ff.unlist(root, core.l, set, ready)
   return true
 end
 

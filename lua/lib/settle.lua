@@ -59,7 +59,7 @@ end
 
 -- The rows of a lane whose time has come, as many as one claim may.
 ff.settle_due = function(keys, due, most, jitter, now)
-  for _, id in ipairs(redis.call("ZRANGE", due, "-inf", ff.int(now), "BYSCORE", "LIMIT", 0, most)) do
+  for _, id in ipairs(redis.call("ZRANGE", due, "-inf", now, "BYSCORE", "LIMIT", 0, most)) do
     local core = ff.core(ff.key.core(keys[1], id))
     local fate = ff.fate(core, now)
     if fate then ff.settle(keys, id, core, fate, false, jitter, now) end

@@ -8,15 +8,23 @@ local ATTEMPT_TYPE = { f = "initial", y = "retry", p = "replay" }
 -- A worker's tokens as a set.
 ff.offered = function(capabilities)
   local offered = {}
+  if capabilities == "" then return offered end
   for token in string.gmatch(capabilities, "[^,]+") do offered[token] = true end
   return offered
 end
 
 local function covers(offered, set)
+  if set == "" then return true end
   for token in string.gmatch(set, "[^,]+") do
     if not offered[token] then return false end
   end
   return true
+end
+
+-- The sets of the lane that have a ready row; only the empty one for a worker without tokens, who covers no other.
+local function listed_sets(sets, offered)
+  if not next(offered) then return { "" } end
+  return redis.call("SMEMBERS", sets)
 end
 
 -- A walk over one ready index, by pages that grow from `size` on: gives the next entry whose deadline lies ahead, or nil.
@@ -48,7 +56,7 @@ end
 
 -- The id of the first row, or nil.
 ff.first_ready = function(root, lane, sets, offered, now)
-  local best = first_entry(root, lane, redis.call("SMEMBERS", sets), offered, now)
+  local best = first_entry(root, lane, listed_sets(sets, offered), offered, now)
   return best and ff.ready_id(best)
 end
 
@@ -57,6 +65,7 @@ end
 local function pop_ids(root, lane, set, most, now)
   local ready, ids = ff.key.ready(root, lane, set), {}
   local popped = redis.call("ZPOPMIN", ready, most)
+  if #popped == 0 then return ids end
   for i = 1, #popped, 2 do
     local deadline = ff.ready_deadline(popped[i])
     if deadline and deadline <= now then
@@ -65,25 +74,26 @@ local function pop_ids(root, lane, set, most, now)
     end
     ids[#ids + 1] = ff.ready_id(popped[i])
   end
-  ff.unlist(root, lane, set)
+  ff.unlist(root, lane, set, ready)
   return ids
 end
 
 -- The id of the first row, or nil; it stands among the ready ones no more.
 local function pop_ready(root, lane, sets, offered, now)
-  local listed = redis.call("SMEMBERS", sets)
+  local listed = listed_sets(sets, offered)
   local ids = #listed == 1 and covers(offered, listed[1]) and pop_ids(root, lane, listed[1], 1, now)
   if ids then return ids[1] end
   local best, set = first_entry(root, lane, listed, offered, now)
   if not best then return nil end
-  redis.call("ZREM", ff.key.ready(root, lane, set), best)
-  ff.unlist(root, lane, set)
+  local ready = ff.key.ready(root, lane, set)
+  redis.call("ZREM", ready, best)
+  ff.unlist(root, lane, set, ready)
   return ff.ready_id(best)
 end
 
 -- The ids of the first rows, at most so many, in the order of the lane; they stand among the ready ones no more.
 ff.pop_ready_ids = function(root, lane, sets, offered, most, now)
-  local listed = redis.call("SMEMBERS", sets)
+  local listed = listed_sets(sets, offered)
   local popped = #listed == 1 and covers(offered, listed[1]) and pop_ids(root, lane, listed[1], most, now)
   if popped then return popped end
   local heads, ids, taken = {}, {}, {}
@@ -109,8 +119,9 @@ ff.pop_ready_ids = function(root, lane, sets, offered, most, now)
   end
   for set, entries in pairs(taken) do
     if #entries > 0 then
-      redis.call("ZREM", ff.key.ready(root, lane, set), unpack(entries))
-      ff.unlist(root, lane, set)
+      local ready = ff.key.ready(root, lane, set)
+      redis.call("ZREM", ready, unpack(entries))
+      ff.unlist(root, lane, set, ready)
     end
   end
   return ids
@@ -141,8 +152,8 @@ local function lease_to(keys, id, core, lease, place, now)
   core.li, core.wi = lease.lease_id, lease.instance
   core.ta = core.to and ff.int(now + tonumber(core.to))
   local expires_at = ff.earlier(now + tonumber(lease.ttl_ms), tonumber(core.ta))
-  redis.call("HSET", key, "s", ff.state.leased, "t", now, "m", now, "b", core.b or now, "e", core.e, "n", core.n,
-    "li", core.li, "ai", core.ai, "wi", core.wi, "la", now, "le", expires_at)
+  redis.call("HSET", key, "s", ff.state.leased, "t", at, "m", at, "b", core.b or at, "e", core.e, "n", core.n,
+    "li", core.li, "ai", core.ai, "wi", core.wi, "la", at, "le", expires_at)
   -- What new work has none of is left out.
   if core.d or core.eb or core.lr then redis.call("HDEL", key, "d", "eb", "lr") end
   if core.lc then redis.call("HSET", key, "lc", core.lc) end
