@@ -10,7 +10,7 @@ ff.write("cancel", function(keys, args)
   if refusal then return refusal end
 
   redis.call("HSET", keys[5], "cancellation_reason", args[6], "cancelled_by", "worker")
-  ff.end_attempt(keys[1], args[1], core, { "ended_cancelled", ff.int(now) })
+  ff.end_attempt(keys[1], args[1], core, "ended_cancelled", now)
   ff.tell_lease(keys, args[1], core, "released", "cancelled", now)
   ff.finish(keys, args[1], core, ff.state.cancelled, "cancelled", now, "cancel", now)
   return { "done" }

@@ -15,7 +15,7 @@ ff.write("fail", function(keys, args)
 
   local id = args[1]
   local wait = args[8] == "1" and ff.retry_wait(keys[1], id, core, args[7], args[9])
-  ff.end_attempt(keys[1], id, core, { "ended_failure", ff.int(now), args[7], args[6] })
+  ff.end_attempt(keys[1], id, core, "ended_failure", now, args[7], args[6])
   redis.call("HSET", keys[5], "failure_reason", args[6], "failure_category", args[7])
   if wait then
     ff.tell_lease(keys, id, core, "released", "failed_retry_scheduled", now)

@@ -14,7 +14,7 @@ ff.write("cancel_execution", function(keys, args)
 
   local id, unstarted = args[1], ff.count(core.n) == 0
   redis.call("HSET", keys[6], "cancellation_reason", args[3], "cancelled_by", args[2])
-  if ff.has_open_attempt(core) then ff.end_attempt(keys[1], id, core, { "ended_cancelled", ff.int(now) }) end
+  if ff.has_open_attempt(core) then ff.end_attempt(keys[1], id, core, "ended_cancelled", now) end
   if ff.has_lapsed(core, now) then
     ff.tell_lease(keys, id, core, "expired", "", now)
   elseif ff.is_leased(core) then

@@ -10,9 +10,11 @@ ff.begin_attempt = function(root, id, index, why, core, worker, started_at, resu
     .. "\0" .. worker .. "\0" .. core.wi .. "\0" .. started_at .. "\0" .. resumed_at)
 end
 
--- The latest one.
-ff.end_attempt = function(root, id, core, parts)
-  redis.call("HSET", ff.key.attempts(root, id), ff.int(ff.count(core.n) - 1) .. "e", table.concat(parts, "\0"))
+-- The latest one; a failure has a category and a reason.
+ff.end_attempt = function(root, id, core, phase, at, category, reason)
+  local how = phase .. "\0" .. ff.int(at)
+  if category then how = how .. "\0" .. category .. "\0" .. reason end
+  redis.call("HSET", ff.key.attempts(root, id), ff.count(core.n) - 1 .. "e", how)
 end
 
 -- The latest one waits for its next holder.

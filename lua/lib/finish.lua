@@ -3,9 +3,7 @@
 
 -- The state and the completion; the caller has told of the lease and closed the attempt.
 ff.finish = function(keys, id, core, state, outcome, completed_at, ended_by, now)
-  local at = ff.int(now)
-  redis.call("HSET", ff.key.core(keys[1], id),
-    "s", state, "t", at, "m", at, "z", ff.int(completed_at), "eb", ended_by)
+  redis.call("HSET", ff.key.core(keys[1], id), "s", state, "t", now, "m", now, "z", completed_at, "eb", ended_by)
   -- A leased row that its lease alone makes due stands in the due index, or among the ready ones if its lease lapsed.
   local was_due = redis.call("ZREM", ff.key.due(keys[1], core.l), id) == 1
   if not (was_due and ff.is_leased(core) and not core.x) then
@@ -21,7 +19,7 @@ ff.expire = function(keys, id, core, now)
   local deadline = ff.deadline(core)
   local ended_at = math.max(deadline, tonumber(core.c))
   if ff.has_open_attempt(core) then
-    ff.end_attempt(keys[1], id, core, { "ended_failure", ff.int(ended_at), "timeout", "execution_deadline" })
+    ff.end_attempt(keys[1], id, core, "ended_failure", ended_at, "timeout", "execution_deadline")
   end
   if ff.is_leased(core) then
     if tonumber(core.le) <= deadline then
@@ -36,7 +34,7 @@ end
 -- The lease has ended once more than the policy allows.
 ff.exhaust = function(keys, id, core, now)
   local why = "max_reclaims_exceeded"
-  ff.end_attempt(keys[1], id, core, { "ended_failure", ff.int(now), why, why })
+  ff.end_attempt(keys[1], id, core, "ended_failure", now, why, why)
   redis.call("HSET", ff.key.text(keys[1], id), "failure_reason", why, "failure_category", why)
   if ff.is_leased(core) then ff.tell_lease(keys, id, core, "revoked", why, now) end
   ff.finish(keys, id, core, ff.state.failed, "failed", now, "", now)

@@ -27,7 +27,7 @@ ff.complete = function(keys, args, result, now)
   end
 
   if result then redis.call("SET", keys[5], result) end
-  ff.end_attempt(keys[1], args[1], core, { "ended_success", ff.int(now) })
+  ff.end_attempt(keys[1], args[1], core, "ended_success", now)
   ff.tell_lease(keys, args[1], core, "released", "completed", now)
   ff.finish(keys, args[1], core, ff.state.succeeded, "success", now, "complete", now)
   return { "done" }

@@ -80,7 +80,7 @@ end
 ff.set_due = function(root, id, core, due, now)
   if due then
     if not now or due < now + LOOK_AGAIN_MS then wake(root, core.l, due) end
-    redis.call("ZADD", ff.key.due(root, core.l), ff.int(due), id)
+    redis.call("ZADD", ff.key.due(root, core.l), due, id)
   else
     redis.call("ZREM", ff.key.due(root, core.l), id)
   end
@@ -120,7 +120,7 @@ ff.dues = function(root, lane, now)
 end
 
 ff.make_ended = function(root, id, completed_at)
-  redis.call("ZADD", ff.key.ended(root), ff.int(completed_at), id)
+  redis.call("ZADD", ff.key.ended(root), completed_at, id)
 end
 
 -- Also for what runs again.

@@ -26,7 +26,7 @@ end
 local function time_out(keys, id, core, jitter, now)
   local why = "attempt_timeout"
   local wait = ff.retry_wait(keys[1], id, core, "timeout", jitter)
-  ff.end_attempt(keys[1], id, core, { "ended_failure", ff.int(now), "timeout", why })
+  ff.end_attempt(keys[1], id, core, "ended_failure", now, "timeout", why)
   redis.call("HSET", ff.key.text(keys[1], id), "failure_reason", why, "failure_category", "timeout")
   if wait then
     ff.tell_lease(keys, id, core, "released", "attempt_timeout_retry_scheduled", now)

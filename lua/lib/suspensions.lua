@@ -76,10 +76,10 @@ ff.time_out_suspension = function(keys, id, core, now)
   if not outcome then return ff.resume(root, id, core, ff.TIMED_OUT, at, at, now) end
   if outcome == "cancelled" then
     redis.call("HSET", ff.key.text(root, id), "cancellation_reason", why, "cancelled_by", "system_timeout")
-    ff.end_attempt(root, id, core, { "ended_cancelled", ff.int(at) })
+    ff.end_attempt(root, id, core, "ended_cancelled", at)
   else
     redis.call("HSET", ff.key.text(root, id), "failure_reason", why, "failure_category", "timeout")
-    ff.end_attempt(root, id, core, { "ended_failure", ff.int(at), "timeout", why })
+    ff.end_attempt(root, id, core, "ended_failure", at, "timeout", why)
   end
   ff.finish(keys, id, core, state, outcome, at, "", now)
 end

@@ -131,15 +131,15 @@ end
 local function open(keys, id, core, attempt_id, now)
   local index = ff.count(core.n)
   if ff.is_leased(core) or ff.has_ended_lease(core) then
-    ff.end_attempt(keys[1], id, core, { "interrupted_reclaimed", ff.int(now) })
+    ff.end_attempt(keys[1], id, core, "interrupted_reclaimed", now)
     if ff.is_leased(core) then ff.tell_lease(keys, id, core, "expired", "", now) end
     core.lc = ff.int(ff.count(core.lc) + 1)
-    core.n, core.ai = ff.int(index + 1), attempt_id
+    core.n, core.ai = index + 1, attempt_id
     return "reclaimed", index, "reclaim"
   end
   local from = string.sub(core.s, 6, 6)
   if from == "i" then return "resumed", index - 1 end
-  core.n, core.ai = ff.int(index + 1), attempt_id
+  core.n, core.ai = index + 1, attempt_id
   return "fresh", index, index == 0 and "initial" or ATTEMPT_TYPE[from]
 end
 
