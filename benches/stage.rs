@@ -1,6 +1,6 @@
 //! The servers that a run measures on, opened when the first arm needs them.
 
-use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc, time::Duration};
 
 use ff_backend_postgres::PostgresBackend;
 use ff_conformance::servers::{Owned, PostgresPermit, PostgresServer, ServerFacts, Servers, ValkeySlot};
@@ -234,12 +234,20 @@ impl ValkeyStage {
         Ok(client.get_multiplexed_async_connection().await?)
     }
 
-    /// Bytes that the server has in use.
+    /// Bytes that the server has in use once it has given back what was removed.
     pub(crate) async fn used_memory(&self) -> Result<u64, Failure> {
         let mut connection = self.connection(ProtocolVersion::RESP2).await?;
-        let info: String = redis::cmd("INFO").arg("memory").query_async(&mut connection).await?;
-        let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).ok_or("INFO lacks used_memory")?;
-        Ok(used.trim().parse()?)
+        loop {
+            let info: String = redis::cmd("INFO").arg("memory").query_async(&mut connection).await?;
+            let field = |name: &str| {
+                let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+                Ok::<u64, Failure>(line.ok_or_else(|| format!("INFO lacks {name}"))?.trim().parse()?)
+            };
+            if field("lazyfree_pending_objects")? == 0 {
+                return field("used_memory");
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// No keys and no functions.

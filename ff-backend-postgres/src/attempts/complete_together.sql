@@ -6,6 +6,7 @@
 --   listened bool
 -- verdict, a row for each item in its place: ok, replay, or a refusal: missing, deadline, not_active, lease_revoked,
 -- lease_expired, stale_lease; again if it has to go by itself: its row is held or has moved, or came up before
+-- A row that was looked up is found again by its place, as in claim_many.sql.
 WITH asked AS MATERIALIZED (
     SELECT a.*, e.spot, e.version, row_number() OVER (PARTITION BY a.id ORDER BY place) AS turn
     FROM unnest($1::text[], $2::uuid[], $3::int8[], $4::uuid[], $5::int8[])
