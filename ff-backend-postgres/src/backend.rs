@@ -445,32 +445,3 @@ async fn applied(conn: &mut PgConnection) -> Result<i64, PgError> {
     let count = sqlx::query("SELECT count(*) FROM _sqlx_migrations WHERE success").fetch_one(&mut *conn).await?;
     Ok(count.try_get(0)?)
 }
-
-#[cfg(test)]
-mod tests {
-    use ff_core::{BackendTag, CapabilitySet, ClaimPolicy, HandleKind, LaneId, WorkerId, WorkerInstanceId};
-
-    use super::*;
-
-    /// Bytes of a future, which each call makes and moves.
-    const ROOM: usize = 6 * 1024;
-
-    #[tokio::test]
-    async fn the_future_of_an_operation_is_small() {
-        let pool = PgPool::connect_lazy("postgres://localhost/none").unwrap();
-        let backend: Arc<dyn EngineBackend> = PostgresBackend::from_pool(pool, PartitionConfig::default());
-        let (lane, none) = (LaneId::try_new("lane").unwrap(), CapabilitySet::default());
-        let (worker, instance) = (WorkerId::try_new("worker").unwrap(), WorkerInstanceId::try_new("worker-1").unwrap());
-        let policy = ClaimPolicy::new(worker, instance, Duration::from_secs(1));
-        let handle = Handle::from_parts(BackendTag::try_new(LABEL).unwrap(), HandleKind::Fresh, Vec::new());
-        let rooms = [
-            ("claim", size_of_val(&*backend.claim(&lane, &none, policy.clone()))),
-            ("renew", size_of_val(&*backend.renew(&handle))),
-            ("complete", size_of_val(&*backend.complete(&handle, None))),
-            ("complete_and_claim", size_of_val(&*backend.complete_and_claim(&handle, None, &none, policy))),
-        ];
-        for (operation, room) in rooms {
-            assert!(room <= ROOM, "{operation}: {room} bytes");
-        }
-    }
-}

@@ -12,10 +12,11 @@ use ff_backend_postgres::PostgresBackend;
 use ff_backend_valkey::ValkeyBackend;
 use ff_conformance::servers::Servers;
 use ff_core::{
-    BackendConfig, CapabilitySet, ClaimPolicy, CreateExecutionArgs, DeliverSignalArgs, EngineBackend, EngineError,
-    ExecutionId, FailureClass, FailureReason, Handle, Kid, LaneId, Namespace, PartitionConfig, ResumeCondition,
-    RotateWaitpointHmacSecretAllArgs, SeedWaitpointHmacSecretArgs, SignalId, SignalMatcher, SigningSecret, SuspendArgs,
-    SuspendOutcome, SuspensionId, SuspensionReasonCode, WaitpointBinding, WaitpointToken, WorkerId, WorkerInstanceId,
+    BackendConfig, BackendTag, CapabilitySet, ClaimPolicy, CreateExecutionArgs, DeliverSignalArgs, EngineBackend,
+    EngineError, ExecutionId, FailureClass, FailureReason, Handle, HandleKind, Kid, LaneId, Namespace, PartitionConfig,
+    ResumeCondition, RotateWaitpointHmacSecretAllArgs, SeedWaitpointHmacSecretArgs, SignalId, SignalMatcher,
+    SigningSecret, SuspendArgs, SuspendOutcome, SuspensionId, SuspensionReasonCode, WaitpointBinding, WaitpointToken,
+    WorkerId, WorkerInstanceId,
 };
 use ff_observe::Metrics;
 use opentelemetry::metrics::MeterProvider;
@@ -280,4 +281,33 @@ async fn valkey_shows_its_operations_and_no_secret() -> Tried {
     judge("valkey", &lived, &ear, &instruments, None)?;
     redis::cmd("ACL").arg("DELUSER").arg("ff_observe").query_async::<()>(&mut admin).await?;
     Ok(slot.flush().await?)
+}
+
+/// Bytes of an operation's future, which each call makes and moves.
+const ROOM: usize = 6 * 1024;
+
+#[tokio::test]
+async fn the_future_of_an_observed_operation_is_small() {
+    let pool = sqlx::PgPool::connect_lazy("postgres://localhost/none").unwrap();
+    let client = redis::Client::open("redis://localhost").unwrap();
+    let backends: [Arc<dyn EngineBackend>; 2] = [
+        PostgresBackend::from_pool(pool, PartitionConfig::default()),
+        ValkeyBackend::from_client(client, PartitionConfig::default()),
+    ];
+    for backend in backends {
+        let (lane, none) = (LaneId::try_new("lane").unwrap(), CapabilitySet::default());
+        let (worker, instance) = (WorkerId::try_new("worker").unwrap(), WorkerInstanceId::try_new("worker-1").unwrap());
+        let policy = ClaimPolicy::new(worker, instance, Duration::from_secs(1));
+        let label = backend.backend_label();
+        let handle = Handle::from_parts(BackendTag::try_new(label).unwrap(), HandleKind::Fresh, Vec::new());
+        let rooms = [
+            ("claim", size_of_val(&*backend.claim(&lane, &none, policy.clone()))),
+            ("renew", size_of_val(&*backend.renew(&handle))),
+            ("complete", size_of_val(&*backend.complete(&handle, None))),
+            ("complete_and_claim", size_of_val(&*backend.complete_and_claim(&handle, None, &none, policy))),
+        ];
+        for (operation, room) in rooms {
+            assert!(room <= ROOM, "{operation} on {label}: {room} bytes");
+        }
+    }
 }

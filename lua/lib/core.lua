@@ -31,17 +31,6 @@ ff.core = function(key)
   return core
 end
 
--- What `who` needs to end its lease, without what else the row has, which is most of it: only if it holds the lease, and
--- no deadline has to be looked at. `who` is the args of a holder operation (fence.lua).
-ff.held_core = function(key, who, now)
-  local core = {}
-  core.s, core.x, core.le, core.li, core.e, core.ai, core.n, core.l, core.ns, core.wi =
-    unpack(redis.call("HMGET", key, "s", "x", "le", "li", "e", "ai", "n", "l", "ns", "wi"))
-  if core.s ~= ff.state.leased or core.x or now >= tonumber(core.le) then return nil end
-  if core.li ~= who[2] or core.e ~= who[3] or core.ai ~= who[4] then return nil end
-  return core
-end
-
 ff.count = function(counter)
   return tonumber(counter or 0)
 end

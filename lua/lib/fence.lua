@@ -32,3 +32,13 @@ ff.fence = function(core, args, now)
 end
 
 ff.is_latest = is_latest
+
+-- What the holder needs to end its lease, without what else the row has, which is most of it: only if it holds the lease,
+-- and no deadline has to be looked at.
+ff.held_core = function(key, args, now)
+  local core = {}
+  core.s, core.x, core.le, core.li, core.e, core.ai, core.n, core.l, core.ns, core.wi =
+    unpack(redis.call("HMGET", key, "s", "x", "le", "li", "e", "ai", "n", "l", "ns", "wi"))
+  if not ff.is_leased(core) or core.x or ff.has_lapsed(core, now) or not is_latest(core, args) then return nil end
+  return core
+end

@@ -7,6 +7,7 @@ ff.finish = function(keys, id, core, state, outcome, completed_at, ended_by, now
   -- A leased row that its lease alone makes due stands in the due index, or among the ready ones if its lease lapsed.
   local was_due = redis.call("ZREM", ff.key.due(keys[1], core.l), id) == 1
   if not (was_due and ff.is_leased(core) and not core.x) then
+    -- What the holder alone needs (fence.lua) does not tell the place.
     ff.unmake_ready(keys[1], id, core.p and core or ff.core(ff.key.core(keys[1], id)))
   end
   ff.close_suspension(keys[1], id, core, now)
