@@ -16,6 +16,9 @@ pub(crate) const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// included.
 pub(crate) const LOOK_AGAIN_UNLESS_WOKEN: Duration = Duration::from_secs(10);
 
+/// The same where the store has just been told whom to wake.
+pub(crate) const LOOK_AGAIN_AT_ONCE: Duration = Duration::from_millis(10);
+
 /// What is lost at most when commits do not wait for the log: what was committed within so many pauses of its writer.
 const PAUSES: u32 = 3;
 

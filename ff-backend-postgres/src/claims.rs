@@ -20,7 +20,7 @@ pub(crate) use crowds::{Crowds, Wanted, look};
 
 use crate::{
     backend::PostgresBackend,
-    capabilities::{LABEL, LOOK_AGAIN, LOOK_AGAIN_UNLESS_WOKEN},
+    capabilities::{LABEL, LOOK_AGAIN, LOOK_AGAIN_AT_ONCE, LOOK_AGAIN_UNLESS_WOKEN},
     error::PgError,
     notify,
     row::{number, word},
@@ -182,8 +182,10 @@ impl Wait {
     }
 
     async fn enter(&mut self, backend: &PostgresBackend, lane: &LaneId, store: &Arc<Sender>) -> Result<bool, PgError> {
-        let is_told = backend.wakes().enter(lane, store).await?;
-        self.patience = if is_told { LOOK_AGAIN_UNLESS_WOKEN } else { LOOK_AGAIN };
+        let told_since = backend.wakes().enter(lane, store).await?;
+        // Work that was being written then is written without a wake-up: it is found within twice its time.
+        self.patience = told_since
+            .map_or(LOOK_AGAIN, |since| since.elapsed().clamp(LOOK_AGAIN_AT_ONCE, LOOK_AGAIN_UNLESS_WOKEN));
         Ok(true)
     }
 }

@@ -1,7 +1,7 @@
 //! Hints from whoever writes to whoever waits: rows became ready in a lane, executions ended.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     future::pending,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -9,7 +9,10 @@ use std::{
 
 use ff_core::LaneId;
 use sqlx::postgres::{PgListener, PgPoolOptions};
-use tokio::sync::{broadcast, watch};
+use tokio::{
+    sync::{broadcast, watch},
+    time::Instant,
+};
 use uuid::Uuid;
 
 use crate::{error::PgError, tx::Sender};
@@ -29,6 +32,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// How long the store knows that somebody waits, in milliseconds; longer than two entries are apart.
 const ENTERED_MS: i64 = 180_000;
 
+/// So long after an entry another one goes on without a gap; less than the store keeps it, whose clock may be faster.
+const GOES_ON: Duration = Duration::from_secs(120);
+
 /// Between two entries of those who go on waiting.
 const ENTER_AGAIN: Duration = Duration::from_secs(60);
 
@@ -47,12 +53,19 @@ pub(crate) struct Wakes {
 struct State {
     listens: bool,
     /// Lanes in which the store knows that claims of this process wait.
-    entered: HashSet<Arc<str>>,
+    entered: HashMap<Arc<str>, Entry>,
     /// Whether the store knows that subscriptions of this process wait.
     subscribed: bool,
     /// What is to be told, and whether somebody is at it.
     to_tell: Hints,
     tells: bool,
+}
+
+/// Since when the store has known that a lane is waited in, without a gap, and when it was told last.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    since: Instant,
+    told: Instant,
 }
 
 /// What others are told together.
@@ -94,16 +107,24 @@ impl Wakes {
         self.ended.subscribe()
     }
 
-    /// Makes the store wake this process for `lane`; false without a connection that listens: then there are no
-    /// wake-ups, and a claim looks by itself.
-    pub(crate) async fn enter(self: &Arc<Self>, lane: &LaneId, store: &Arc<Sender>) -> Result<bool, PgError> {
+    /// Makes the store wake this process for `lane`, and says since when it does; nothing without a connection that
+    /// listens: then there are no wake-ups, and a claim looks by itself.
+    ///
+    /// Who was writing a row at that instant may not have seen the entry, and may commit at any time after it.
+    pub(crate) async fn enter(
+        self: &Arc<Self>,
+        lane: &LaneId,
+        store: &Arc<Sender>,
+    ) -> Result<Option<Instant>, PgError> {
         let _one_at_a_time = self.listening.lock().await;
         if !self.listens(store).await {
-            return Ok(false);
+            return Ok(None);
         }
-        if self.state().entered.contains(lane.as_str()) {
-            return Ok(true);
+        let before = self.state().entered.get(lane.as_str()).copied();
+        if let Some(entry) = before.filter(|entry| entry.told.elapsed() < ENTER_AGAIN) {
+            return Ok(Some(entry.since));
         }
+        let told = now();
         let statement = || {
             sqlx::query(include_str!("claims/await_lane.sql"))
                 .bind(lane.as_str())
@@ -111,8 +132,10 @@ impl Wakes {
                 .bind(ENTERED_MS)
         };
         store.rows(statement).await?;
-        self.state().entered.insert(lane.as_str().into());
-        Ok(true)
+        let goes_on = before.filter(|entry| entry.told.elapsed() < GOES_ON);
+        let since = goes_on.map_or_else(now, |entry| entry.since);
+        self.state().entered.insert(lane.as_str().into(), Entry { since, told });
+        Ok(Some(since))
     }
 
     /// Makes the store wake this process when an execution ends, if there is a connection that listens.
@@ -162,7 +185,7 @@ impl Wakes {
                 },
                 () = again.as_mut() => {
                     let mut state = self.state();
-                    state.entered.clear();
+                    state.entered.retain(|_, entry| entry.told.elapsed() < GOES_ON);
                     state.subscribed = false;
                     if self.woken.receiver_count() == 0 && self.ended.is_closed() {
                         break;
@@ -237,6 +260,11 @@ impl Wakes {
             }
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how old an entry is")]
+fn now() -> Instant {
+    Instant::now()
 }
 
 /// A connection of its own that listens.

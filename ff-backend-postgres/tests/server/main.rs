@@ -14,3 +14,4 @@ mod statements;
 mod store;
 mod together;
 mod waitpoints;
+mod waits;
