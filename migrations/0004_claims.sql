@@ -10,8 +10,50 @@ CREATE TABLE lane_sets (
     CONSTRAINT lane_sets_lane_id_tokens_digest_key UNIQUE (lane_id, tokens_digest)
 );
 
--- The order of a lane, for each of its capability sets.
-CREATE INDEX executions_ready ON executions (set_id, priority DESC, created_at, id) WHERE ready;
+-- Where an execution stands in its lane, before its id: by priority, which ends at 9000, then by age.
+CREATE FUNCTION ff_place(priority integer, created_at bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((9000 - priority)::bigint << 48) + created_at;
+
+-- The order of a lane, for each of its capability sets, in two parts. What is fresh was ready when it was created, and
+-- never comes back once it was taken: a claim need not look again where all was taken before. What returned did so to
+-- any place.
+CREATE INDEX executions_fresh ON executions (set_id, ff_place(priority, created_at), id) WHERE ready AND NOT returned;
+CREATE INDEX executions_returned ON executions (set_id, ff_place(priority, created_at), id) WHERE ready AND returned;
+
+-- Where a claim looks for new work: in each capability set of a lane that the capabilities cover, between these starts and
+-- stops; in all of a set that has none here, and in all of every set if the clock was set back behind read_at.
+CREATE FUNCTION ff_windows(
+    lane text, capabilities text[], now bigint, read_at bigint, set_ids bigint[], starts bigint[], stops bigint[]
+) RETURNS TABLE (set_id bigint, start bigint, stop bigint)
+LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC
+    SELECT s.set_id, coalesce(w.start, 0), coalesce(w.stop, 9223372036854775807)
+    FROM lane_sets s LEFT JOIN unnest(set_ids, starts, stops) AS w (set_id, start, stop)
+        ON w.set_id = s.set_id AND read_at <= now
+    WHERE s.lane_id = lane AND s.tokens <@ capabilities;
+END;
+
+-- What is ready in a capability set, in the order of the lane: new work between start and stop, and what returned. These
+-- functions are parts of the statements that call them, and planned with those.
+CREATE FUNCTION ff_fresh(in_set bigint, start bigint, stop bigint)
+RETURNS TABLE (set_id bigint, id text, place bigint, returned boolean, deadline_at bigint, spot tid, version xid)
+LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC
+    SELECT e.set_id, e.id, ff_place(priority, created_at), e.returned, execution_deadline_at, ctid, xmin FROM executions e
+    WHERE e.set_id = in_set AND ready AND NOT e.returned
+      AND ff_place(priority, created_at) >= start AND ff_place(priority, created_at) < stop
+    ORDER BY ff_place(priority, created_at), e.id;
+END;
+CREATE FUNCTION ff_returned(in_set bigint)
+RETURNS TABLE (set_id bigint, id text, place bigint, returned boolean, deadline_at bigint, spot tid, version xid)
+LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC
+    SELECT e.set_id, e.id, ff_place(priority, created_at), e.returned, execution_deadline_at, ctid, xmin FROM executions e
+    WHERE e.set_id = in_set AND ready AND e.returned ORDER BY ff_place(priority, created_at), e.id;
+END;
+
+-- The oldest transaction that had not ended when the statement began, and the statement's own, if it has written.
+CREATE FUNCTION ff_oldest() RETURNS bigint LANGUAGE sql STABLE PARALLEL RESTRICTED
+    RETURN pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+CREATE FUNCTION ff_own() RETURNS bigint LANGUAGE sql STABLE PARALLEL RESTRICTED
+    RETURN pg_current_xact_id_if_assigned()::text::bigint;
 
 -- What time alone will change, oldest due instant first.
 CREATE INDEX executions_due ON executions (lane_id, due_at, id) WHERE due_at IS NOT NULL;

@@ -2,6 +2,7 @@
 
 mod crowds;
 mod grants;
+mod marks;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -17,6 +18,7 @@ use tokio::{sync::broadcast, time::Sleep};
 use uuid::Uuid;
 
 pub(crate) use crowds::{Crowds, Wanted, look};
+pub(crate) use marks::Marks;
 
 use crate::{
     backend::PostgresBackend,
@@ -184,8 +186,8 @@ impl Wait {
     async fn enter(&mut self, backend: &PostgresBackend, lane: &LaneId, store: &Arc<Sender>) -> Result<bool, PgError> {
         let told_since = backend.wakes().enter(lane, store).await?;
         // Work that was being written then is written without a wake-up: it is found within twice its time.
-        self.patience = told_since
-            .map_or(LOOK_AGAIN, |since| since.elapsed().clamp(LOOK_AGAIN_AT_ONCE, LOOK_AGAIN_UNLESS_WOKEN));
+        self.patience =
+            told_since.map_or(LOOK_AGAIN, |since| since.elapsed().clamp(LOOK_AGAIN_AT_ONCE, LOOK_AGAIN_UNLESS_WOKEN));
         Ok(true)
     }
 }
@@ -357,8 +359,10 @@ impl<'a> Claimer<'a> {
 
     /// One look at the lane for one row, the short way if that leads to work; `on` if it goes on when there is none.
     async fn look(&self, store: &Sender, crowds: &Crowds, on: bool) -> Result<Look, PgError> {
-        let row = store.row(|| self.taking(sqlx::query(include_str!("claims/claim.sql")))).await?;
+        let asked = store.marks().ask();
+        let row = store.row(|| self.taking(sqlx::query(include_str!("claims/claim.sql")), store.marks())).await?;
         let row = row.ok_or(sqlx::Error::RowNotFound)?;
+        store.marks().learn(self.lane, asked, &row)?;
         let verdict = row.try_get("verdict")?;
         crowds.learn(self.lane, matches!(verdict, "taken" | "none"));
         match verdict {
@@ -402,23 +406,31 @@ impl<'a> Claimer<'a> {
     }
 
     async fn batch(&self, store: &Sender, window: i64, settled: bool) -> Result<Vec<PgRow>, PgError> {
+        let asked = store.marks().ask();
         let statement = || {
-            let query = self.taking_many(sqlx::query(include_str!("claims/claim_many.sql")));
-            query.bind(i64::try_from(self.lease_ids.len()).unwrap_or(i64::MAX)).bind(window).bind(settled)
+            let query = sqlx::query(include_str!("claims/claim_many.sql")).bind(self.lane.as_str());
+            let query = self.signed(query.bind(&self.capabilities).bind(&self.lease_ids).bind(&self.attempt_ids));
+            let query = query.bind(i64::try_from(self.lease_ids.len()).unwrap_or(i64::MAX)).bind(window).bind(settled);
+            store.marks().bind(self.lane, query)
         };
-        store.rows(statement).await
+        let rows = store.rows(statement).await?;
+        if let Some(row) = rows.first() {
+            store.marks().learn(self.lane, asked, row)?;
+        }
+        Ok(rows)
     }
 
     /// The statement with what takes one row of the lane.
-    pub(crate) fn taking<'q>(&'q self, query: Statement<'q>) -> Statement<'q> {
+    pub(crate) fn taking<'q>(&'q self, query: Statement<'q>, marks: &Marks) -> Statement<'q> {
         let query = query.bind(self.lane.as_str()).bind(&self.capabilities);
-        self.signed(query.bind(self.lease_ids.first()).bind(self.attempt_ids.first()))
+        let query = self.signed(query.bind(self.lease_ids.first()).bind(self.attempt_ids.first()));
+        marks.bind(self.lane, query)
     }
 
     /// The statement with what takes several rows of the lane.
-    pub(crate) fn taking_many<'q>(&'q self, query: Statement<'q>) -> Statement<'q> {
+    pub(crate) fn taking_many<'q>(&'q self, query: Statement<'q>, marks: &Marks) -> Statement<'q> {
         let query = query.bind(self.lane.as_str()).bind(&self.capabilities);
-        self.signed(query.bind(&self.lease_ids).bind(&self.attempt_ids))
+        marks.bind(self.lane, self.signed(query.bind(&self.lease_ids).bind(&self.attempt_ids)))
     }
 
     /// The statement with who claims, and for how long.

@@ -22,7 +22,7 @@ use sqlx::{
 
 use rest::{Lent, Rest};
 
-use crate::{capabilities::LABEL, config, error::PgError};
+use crate::{capabilities::LABEL, claims::Marks, config, error::PgError};
 
 /// How often a statement is sent when its row keeps moving between its snapshot and its lock.
 pub(crate) const ATTEMPTS: u32 = 5;
@@ -51,6 +51,8 @@ pub(crate) struct Sender {
     pool: Arc<PgPool>,
     /// Where connections rest, as long as nobody else uses the pool.
     rest: Arc<Rest>,
+    /// Where claims look for new work.
+    marks: Marks,
     answer_within: Duration,
     /// Asked before a connection is made, if there is one.
     credentials: Option<CredentialSource>,
@@ -60,7 +62,7 @@ impl Sender {
     /// Sends over `pool`, which nobody else uses, where a statement may run for `request`.
     pub(crate) fn new(pool: PgPool, request: Duration) -> Self {
         let answer_within = request.saturating_add(GRACE);
-        Self { pool: Arc::new(pool), rest: Arc::default(), answer_within, credentials: None }
+        Self { pool: Arc::new(pool), rest: Arc::default(), marks: Marks::default(), answer_within, credentials: None }
     }
 
     /// The same with credentials from a source.
@@ -72,6 +74,11 @@ impl Sender {
     /// The pool.
     pub(crate) fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// Where claims look for new work.
+    pub(crate) const fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     /// From now on others use the pool as well.
@@ -203,13 +210,15 @@ impl Sender {
                 Ok(rows)
             }
             Ok(Err(error)) => {
-                // What broke this connection may have broken those that rest.
+                // What broke this connection may have broken those that rest, and the server may be another now.
                 self.rest.clear();
+                self.marks.forget();
                 Err(error.into())
             }
             Err(_) => {
                 // Its next user would have to wait for the answer that did not come.
                 lent.conn.close_on_drop();
+                self.marks.forget();
                 Err(PgError::Silent(self.answer_within))
             }
         }

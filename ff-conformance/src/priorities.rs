@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use ff_core::{
     ChangePriorityArgs, ChangePriorityResult, CreateExecutionArgs, EngineBackend, EngineError, ExecutionId,
-    FailureClass, FailureReason, RevokeLeaseArgs,
+    FailureClass, FailureReason, ReplayExecutionArgs, ResumeExecutionArgs, RevokeLeaseArgs,
 };
 
 use crate::{
-    Cx, Stop, TTL, Verdict, answers, check,
+    Claimed, Cx, Stop, TTL, Verdict, answers, check,
     crowds::{claim_order, created_many},
     equals,
     instants::{after, ms},
     refused, refused_with,
+    reservations::{grant_of, wants},
     stages::{held, held_as, retrying},
+    suspensions::{seeded, waits_for_any},
     words::{operator_log, reads},
 };
 
@@ -107,6 +109,117 @@ pub async fn retried_work_goes_ahead_of_younger_work(cx: &Cx) -> Verdict {
     Ok(())
 }
 
+/// So many rows of these arguments, one older than the next.
+async fn rows<const COUNT: usize>(
+    cx: &Cx,
+    client: &Arc<dyn EngineBackend>,
+    kind: &CreateExecutionArgs,
+) -> Result<[ExecutionId; COUNT], Stop> {
+    let mut ids = [kind.execution_id; COUNT];
+    for id in &mut ids {
+        let mut args = kind.clone();
+        args.execution_id = cx.execution()?.execution_id;
+        *id = cx.created(client, args).await?;
+        cx.pass_time(ms(1)).await?;
+    }
+    Ok(ids)
+}
+
+/// Six rows of which one client has claimed four; another client brings the first of them `back`. The order in which the
+/// first client claims what is there then, and the one in which it has to.
+async fn after_it_came<Back: Future<Output = Result<(), Stop>>>(
+    cx: &Cx,
+    back: impl FnOnce(Arc<dyn EngineBackend>, Claimed) -> Back,
+) -> Result<(Vec<ExecutionId>, Vec<ExecutionId>), Stop> {
+    let (a, b) = (cx.client("a").await?, cx.client("b").await?);
+    let [old, .., fifth, sixth] = rows::<6>(cx, &b, &cx.execution()?.policy(retrying(1, 0))).await?;
+    let first = cx.claimed_for(&a, "worker", ms(100)).await?;
+    for _ in 0..3 {
+        cx.claimed(&a, "worker").await?;
+    }
+    back(b, first).await?;
+    Ok((claim_order(cx, &a, 4).await?, vec![old, fifth, sixth]))
+}
+
+/// Work that comes back through another client goes ahead of the younger work of a lane whose older work is all taken.
+///
+/// Covers FF-CLM-001.
+pub async fn work_that_comes_back_takes_its_place_again(cx: &Cx) -> Verdict {
+    let failed = |b: Arc<dyn EngineBackend>, first: Claimed| async move {
+        b.fail(&first.handle, FailureReason::new("broken"), FailureClass::Transient).await?;
+        Ok(())
+    };
+    let delayed = |b: Arc<dyn EngineBackend>, first: Claimed| async move {
+        b.delay(&first.handle, cx.now().await?).await?;
+        Ok(())
+    };
+    let revoked = |b: Arc<dyn EngineBackend>, first: Claimed| async move {
+        b.revoke_lease(RevokeLeaseArgs::new(first.payload.execution_id, "drained")).await?;
+        Ok(())
+    };
+    let lapsed = |_, _| cx.pass_time(ms(100));
+    let replayed = |b: Arc<dyn EngineBackend>, first: Claimed| async move {
+        b.complete(&first.handle, None).await?;
+        b.replay_execution(ReplayExecutionArgs::new(first.payload.execution_id)).await?;
+        Ok(())
+    };
+    for (order, expected) in [
+        after_it_came(cx, failed).await?,
+        after_it_came(cx, delayed).await?,
+        after_it_came(cx, revoked).await?,
+        after_it_came(cx, lapsed).await?,
+        after_it_came(cx, replayed).await?,
+    ] {
+        check!(cx, "FF-CLM-001", order, equals(expected));
+    }
+    Ok(())
+}
+
+/// A reservation that ran out leaves the work in its place, ahead of younger work.
+///
+/// Covers FF-CLM-001.
+pub async fn work_that_was_reserved_takes_its_place_again(cx: &Cx) -> Verdict {
+    let (a, b) = (cx.client("a").await?, cx.client("b").await?);
+    let [reserved, .., fifth, sixth] = rows::<6>(cx, &b, &cx.execution()?).await?;
+    grant_of(&b, wants(cx, "other", ms(100))?).await?;
+    for _ in 0..3 {
+        cx.claimed(&a, "worker").await?;
+    }
+    cx.pass_time(ms(100)).await?;
+    check!(cx, "FF-CLM-001", claim_order(cx, &a, 4).await?, equals(vec![reserved, fifth, sixth]));
+    Ok(())
+}
+
+/// Work that goes on after a suspension goes ahead of younger work.
+///
+/// Covers FF-CLM-001.
+pub async fn work_that_was_suspended_takes_its_place_again(cx: &Cx) -> Verdict {
+    seeded(cx, &cx.client("a").await?).await?;
+    let resumed = |b: Arc<dyn EngineBackend>, first: Claimed| async move {
+        b.suspend(&first.handle, waits_for_any()).await?;
+        b.resume_execution(ResumeExecutionArgs::new(first.payload.execution_id, "go on")).await?;
+        Ok(())
+    };
+    let (order, expected) = after_it_came(cx, resumed).await?;
+    check!(cx, "FF-CLM-001", order, equals(expected));
+    Ok(())
+}
+
+/// Work whose priority changes stands by its age among the work of that priority, though all of that is taken.
+///
+/// Covers FF-CLM-001, FF-EXE-063.
+pub async fn work_of_another_priority_takes_its_place(cx: &Cx) -> Verdict {
+    let (a, b) = (cx.client("a").await?, cx.client("b").await?);
+    let old = cx.created(&b, cx.execution()?.priority(1)).await?;
+    let [.., fifth, sixth] = rows::<6>(cx, &b, &cx.execution()?.priority(5)).await?;
+    for _ in 0..4 {
+        cx.claimed(&a, "worker").await?;
+    }
+    b.change_priority(ChangePriorityArgs::new(old, 5)).await?;
+    check!(cx, "FF-CLM-001", claim_order(cx, &a, 4).await?, equals(vec![old, fifth, sixth]));
+    Ok(())
+}
+
 /// Work whose lease ran out keeps its creation and goes ahead of younger work of its priority.
 ///
 /// Covers FF-CLM-001.
@@ -158,25 +271,13 @@ const fn changed(execution_id: ExecutionId, priority: i32) -> ChangePriorityResu
     ChangePriorityResult::Changed { execution_id, priority }
 }
 
-/// Four executions of that kind, each a millisecond after the one before.
-async fn four(cx: &Cx, client: &Arc<dyn EngineBackend>, kind: &CreateExecutionArgs) -> Result<[ExecutionId; 4], Stop> {
-    let mut ids = [kind.execution_id; 4];
-    for id in &mut ids {
-        let mut args = kind.clone();
-        args.execution_id = cx.execution()?.execution_id;
-        *id = cx.created(client, args).await?;
-        cx.pass_time(ms(1)).await?;
-    }
-    Ok(ids)
-}
-
 /// Another priority moves work within its lane at once, up and down, and is told once.
 ///
 /// Covers FF-EXE-063, FF-EXE-070.
 pub async fn change_priority_moves_work_within_its_lane(cx: &Cx) -> Verdict {
     let a = cx.client("a").await?;
     let plain = cx.execution()?.priority(5);
-    let [first, second, third, fourth] = four(cx, &a, &plain).await?;
+    let [first, second, third, fourth] = rows(cx, &a, &plain).await?;
 
     for (id, asked, effective) in [(third, 9, 9), (first, 1, 1), (fourth, 9001, 9000), (second, -1, 0)] {
         let change = a.change_priority(ChangePriorityArgs::new(id, asked)).await;
@@ -214,7 +315,7 @@ pub async fn change_priority_of_work_that_is_not_due_counts_later(cx: &Cx) -> Ve
     let a = cx.client("a").await?;
     let due = after(cx.now().await?, 1000);
     let delayed = cx.execution()?.priority(5).delay_until(due);
-    let [first, second, third, fourth] = four(cx, &a, &delayed).await?;
+    let [first, second, third, fourth] = rows(cx, &a, &delayed).await?;
     a.change_priority(ChangePriorityArgs::new(third, 7)).await?;
     cx.set_time(due).await?;
     check!(cx, "FF-EXE-063", claim_order(cx, &a, 1).await?, equals(vec![third]));

@@ -1,14 +1,16 @@
--- complete_and_claim: the execution ends with success, by the fence, and the first row of a lane is taken if it is new
--- work and nothing of the lane is due.
+-- complete_and_claim: the execution ends with success, by the fence, and the first row of a lane is taken if it
+-- has no attempt that goes on and nothing of the lane is due.
 -- $1 id text, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 attempt_index int8, $6 payload bytea,
 -- $7 lane_id text, $8 capabilities text[], $9 new_lease_id uuid, $10 new_attempt_id uuid, $11 worker_id text,
--- $12 worker_instance_id text, $13 ttl_ms int8
+-- $12 worker_instance_id text, $13 ttl_ms int8, $14 read_at int8, $15 set_ids int8[], $16 starts int8[],
+-- $17 stops int8[]
 -- returns: verdict text, took text, terminal_outcome text, lifecycle_phase text, id text, kind text, lease_id uuid,
---   attempt_id uuid, attempt_index int8, lease_epoch int8, timed_out text, listened bool
+--   attempt_id uuid, attempt_index int8, lease_epoch int8, timed_out text, listened bool,
+--   now int8, oldest int8, own int8, set_ids int8[], places int8[]
 -- verdict: ok, replay, or a refusal: missing, again, deadline, not_active, lease_revoked, lease_expired, stale_lease
 -- took, if verdict is ok or replay: taken, none, or claim if it takes the statements of claim
--- The first half is complete.sql. The second half chooses as claim.sql does; what an attempt was interrupted of, or a
--- lease lapsed of, it leaves to that.
+-- The first half is complete.sql. The second half chooses as claim.sql does, among all sets that the worker covers; what
+-- an attempt was interrupted of, or a lease lapsed of, it leaves to that.
 WITH seen AS MATERIALIZED (SELECT xmin AS version FROM executions WHERE id = $1),
 held AS MATERIALIZED (SELECT e.xmin AS version, e.* FROM executions e WHERE e.id = $1 FOR NO KEY UPDATE),
 ok AS MATERIALIZED (SELECT held.*, ff_now_ms() AS now FROM held, seen WHERE held.version = seen.version),
@@ -27,9 +29,8 @@ judged AS MATERIALIZED (
 ended AS (
     UPDATE executions e SET
         lifecycle_phase = 'terminal', ownership_state = 'unowned', eligibility_state = 'not_applicable',
-        blocking_reason = 'none', terminal_outcome = 'success', attempt_state = 'attempt_terminal',
-        ready = false, due_at = NULL, ended_by = 'complete',
-        completed_at = j.now, last_transition_at = j.now, last_mutation_at = j.now
+        blocking_reason = 'none', terminal_outcome = 'success', attempt_state = 'attempt_terminal', ready = false,
+        due_at = NULL, ended_by = 'complete', completed_at = j.now, last_transition_at = j.now, last_mutation_at = j.now
     FROM judged j WHERE e.id = $1 AND j.verdict = 'ok'
 ),
 closed AS (
@@ -49,26 +50,31 @@ due AS MATERIALIZED (
     SELECT due_at FROM executions WHERE lane_id = $7 AND due_at <= (SELECT now FROM able) AND id <> $1
     ORDER BY due_at, id LIMIT 1
 ),
+looks AS MATERIALIZED (
+    SELECT w.* FROM able, ff_windows($7, $8, now, $14, $15, $16, $17) w WHERE NOT EXISTS (SELECT FROM due)
+),
 heads AS MATERIALIZED (
-    SELECT h.* FROM lane_sets s, LATERAL (
-        SELECT set_id, priority, created_at, id FROM executions
-        WHERE set_id = s.set_id AND ready AND id <> $1
-          AND (execution_deadline_at IS NULL OR execution_deadline_at > (SELECT now FROM able))
-        ORDER BY priority DESC, created_at, id LIMIT 1) h
-    WHERE s.lane_id = $7 AND s.tokens <@ $8::text[] AND NOT EXISTS (SELECT FROM due) AND EXISTS (SELECT FROM able)
+    SELECT h.* FROM (
+        SELECT f.* FROM looks l, LATERAL (SELECT * FROM ff_fresh(l.set_id, start, stop) LIMIT 8) f
+        UNION ALL
+        SELECT r.* FROM (SELECT DISTINCT set_id FROM looks) l, LATERAL (
+            SELECT * FROM ff_returned(l.set_id) WHERE id <> $1 LIMIT 8) r) h
+    ORDER BY place, id LIMIT 8
+),
+begins AS MATERIALIZED (
+    SELECT l.set_id, min(place) AS place FROM (SELECT DISTINCT set_id FROM looks) l
+        LEFT JOIN heads h ON h.set_id = l.set_id AND NOT returned
+    GROUP BY l.set_id HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < 8
 ),
 next AS MATERIALIZED (
-    SELECT id, set_id, priority, created_at, ownership_state, attempt_state FROM executions
-    WHERE set_id = (SELECT set_id FROM heads ORDER BY priority DESC, created_at, id LIMIT 1) AND ready AND id <> $1
-      AND (execution_deadline_at IS NULL OR execution_deadline_at > (SELECT now FROM able))
-    ORDER BY priority DESC, created_at, id LIMIT 1
-    FOR NO KEY UPDATE SKIP LOCKED
+    SELECT e.* FROM (SELECT * FROM heads ORDER BY place, id) h, LATERAL (
+        SELECT ownership_state, attempt_state, ctid AS spot FROM executions
+        WHERE ctid = h.spot AND xmin = h.version FOR NO KEY UPDATE SKIP LOCKED) e
+    ORDER BY h.place, h.id LIMIT 1
 ),
 fresh AS MATERIALIZED (
-    SELECT n.id, n.attempt_state, now FROM next n, able
-    WHERE ownership_state = 'unowned' AND attempt_state <> 'attempt_interrupted' AND NOT EXISTS (
-        SELECT FROM heads h WHERE h.set_id <> n.set_id
-          AND (-h.priority, h.created_at, h.id) < (-n.priority, n.created_at, n.id))
+    SELECT spot, attempt_state, now FROM next, able
+    WHERE ownership_state = 'unowned' AND attempt_state <> 'attempt_interrupted'
 ),
 taken AS (
     UPDATE executions e SET
@@ -81,7 +87,7 @@ taken AS (
         lease_expires_at = least(now + $13, now + e.attempt_timeout_ms),
         attempt_timeout_at = now + e.attempt_timeout_ms, lease_epoch = e.lease_epoch + 1,
         started_at = coalesce(e.started_at, now), last_transition_at = now, last_mutation_at = now
-    FROM fresh WHERE e.id = (SELECT id FROM fresh)
+    FROM fresh WHERE e.ctid = fresh.spot
     RETURNING e.id, e.namespace, e.attempt_index, e.lease_epoch, fresh.attempt_state, now
 ),
 opened AS (
@@ -108,5 +114,7 @@ SELECT
     coalesce(t.lease_epoch, j.lease_epoch) AS lease_epoch,
     CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)
         THEN j.timeout_behavior END AS timed_out,
-    coalesce(j.verdict = 'ok' AND EXISTS (SELECT FROM completion_waiters WHERE expires_at > j.now), false) AS listened
+    coalesce(j.verdict = 'ok' AND EXISTS (SELECT FROM completion_waiters WHERE expires_at > j.now), false) AS listened,
+    j.now AS now, ff_oldest() AS oldest, ff_own() AS own,
+    ARRAY(SELECT set_id FROM begins ORDER BY set_id) AS set_ids, ARRAY(SELECT place FROM begins ORDER BY set_id) AS places
 FROM (VALUES (1)) one LEFT JOIN judged j ON true LEFT JOIN taken t ON true;

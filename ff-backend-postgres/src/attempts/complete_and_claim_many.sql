@@ -2,9 +2,11 @@
 -- complete_together.sql, the second claim.sql for new work.
 -- $1 ids text[], $2 lease_ids uuid[], $3 lease_epochs int8[], $4 attempt_ids uuid[], $5 attempt_indexes int8[],
 -- $6 payloads bytea[], $7 lane_id text, $8 capabilities text[], $9 new_lease_ids uuid[], $10 new_attempt_ids uuid[],
--- $11 worker_id text, $12 worker_instance_id text, $13 ttl_ms int8
+-- $11 worker_id text, $12 worker_instance_id text, $13 ttl_ms int8, $14 read_at int8, $15 set_ids int8[],
+-- $16 starts int8[], $17 stops int8[]
 -- returns: verdict text, took text, terminal_outcome text, lifecycle_phase text, id text, kind text, lease_id uuid,
---   attempt_index int8, attempt_id uuid, lease_epoch int8, timed_out text, listened bool
+--   attempt_index int8, attempt_id uuid, lease_epoch int8, timed_out text, listened bool,
+--   now int8, oldest int8, own int8, set_ids int8[], places int8[]
 -- verdict, a row for each item in its place: ok, replay, or a refusal: missing, deadline, not_active, lease_revoked,
 -- lease_expired, stale_lease; again if it has to go by itself: its row is held or has moved, or came up before
 -- took, if verdict is ok or replay: taken, none, or claim if it takes the statements of claim
@@ -39,9 +41,8 @@ judged AS MATERIALIZED (
 ended AS (
     UPDATE executions e SET
         lifecycle_phase = 'terminal', ownership_state = 'unowned', eligibility_state = 'not_applicable',
-        blocking_reason = 'none', terminal_outcome = 'success', attempt_state = 'attempt_terminal',
-        ready = false, due_at = NULL, ended_by = 'complete',
-        completed_at = j.now, last_transition_at = j.now, last_mutation_at = j.now
+        blocking_reason = 'none', terminal_outcome = 'success', attempt_state = 'attempt_terminal', ready = false,
+        due_at = NULL, ended_by = 'complete', completed_at = j.now, last_transition_at = j.now, last_mutation_at = j.now
     FROM judged j WHERE e.ctid = j.spot AND j.verdict = 'ok'
 ),
 closed AS (
@@ -56,26 +57,24 @@ completed AS (
     INSERT INTO completion_events (at, execution_id, namespace, outcome)
     SELECT now, id, namespace, 'success' FROM judged WHERE verdict = 'ok' ORDER BY place
 ),
-able AS MATERIALIZED (
-    SELECT place, row_number() OVER (ORDER BY place) AS nth FROM judged WHERE verdict IN ('ok', 'replay')
-),
-sets AS MATERIALIZED (
-    SELECT min(set_id) AS set_id, count(*) AS many FROM lane_sets WHERE lane_id = $7 AND tokens <@ $8::text[]
-),
+able AS MATERIALIZED (SELECT place, row_number() OVER (ORDER BY place) AS nth FROM judged WHERE verdict IN ('ok', 'replay')),
 due AS MATERIALIZED (
     SELECT due_at FROM executions WHERE lane_id = $7 AND due_at <= (SELECT now FROM clock) ORDER BY due_at, id LIMIT 1
 ),
+looks AS MATERIALIZED (
+    SELECT w.* FROM clock, ff_windows($7, $8, now, $14, $15, $16, $17) w WHERE NOT EXISTS (SELECT FROM due)
+),
+sets AS MATERIALIZED (SELECT min(set_id) AS set_id, count(DISTINCT set_id) AS many FROM looks),
+returned AS MATERIALIZED (SELECT r.id FROM sets s, LATERAL (SELECT id FROM ff_returned(s.set_id) LIMIT 1) r),
 heads AS MATERIALIZED (
-    SELECT id, priority, created_at, ownership_state, attempt_state, ctid AS spot FROM executions
-    WHERE set_id = (SELECT set_id FROM sets WHERE many = 1 AND NOT EXISTS (SELECT FROM due)) AND ready
-      AND (execution_deadline_at IS NULL OR execution_deadline_at > (SELECT now FROM clock))
-    ORDER BY priority DESC, created_at, id LIMIT (SELECT count(*) FROM able)
-    FOR NO KEY UPDATE SKIP LOCKED
+    SELECT f.* FROM looks l, LATERAL (
+        SELECT * FROM ff_fresh(l.set_id, start, stop) LIMIT (SELECT count(*) FROM able)) f
+    ORDER BY place, id LIMIT (SELECT count(*) FROM able)
 ),
 next AS MATERIALIZED (
-    SELECT spot, attempt_state, row_number() OVER lane AS nth,
-        bool_and(ownership_state = 'unowned' AND attempt_state <> 'attempt_interrupted') OVER lane AS is_new
-    FROM heads WINDOW lane AS (ORDER BY priority DESC, created_at, id)
+    SELECT spot, row_number() OVER (ORDER BY place, id) AS nth FROM heads, LATERAL (
+        SELECT FROM executions e, sets WHERE many = 1 AND NOT EXISTS (SELECT FROM returned)
+          AND e.ctid = spot AND e.xmin = version FOR NO KEY UPDATE OF e SKIP LOCKED) locked
 ),
 taken AS (
     UPDATE executions e SET
@@ -88,16 +87,13 @@ taken AS (
         lease_last_renewed_at = NULL, lease_expires_at = least(now + $13, now + e.attempt_timeout_ms),
         attempt_timeout_at = now + e.attempt_timeout_ms, lease_epoch = e.lease_epoch + 1,
         started_at = coalesce(e.started_at, now), last_transition_at = now, last_mutation_at = now
-    FROM next n, clock WHERE e.ctid = n.spot AND is_new
-    RETURNING e.id, e.namespace, e.lease_id, e.attempt_id, e.attempt_index, e.lease_epoch, n.attempt_state, nth, now
+    FROM next n, clock WHERE e.ctid = n.spot
+    RETURNING e.id, e.namespace, e.lease_id, e.attempt_id, e.attempt_index, e.lease_epoch, nth, now
 ),
 opened AS (
     INSERT INTO attempts (execution_id, attempt_index, attempt_id, attempt_type, phase, started_at,
         lease_id, lease_epoch, worker_id, worker_instance_id)
-    SELECT id, attempt_index, attempt_id, CASE WHEN attempt_index = 0 THEN 'initial'
-        WHEN attempt_state = 'pending_replay_attempt' THEN 'replay' ELSE 'retry' END, 'started', now,
-        lease_id, lease_epoch, $11, $12
-    FROM taken
+    SELECT id, attempt_index, attempt_id, 'initial', 'started', now, lease_id, lease_epoch, $11, $12 FROM taken
 ),
 told AS (
     INSERT INTO lease_events
@@ -107,14 +103,13 @@ told AS (
     UNION ALL SELECT now, lease_epoch, attempt_index, lease_id, id, namespace, 'acquired', $12, NULL FROM taken
 )
 SELECT verdict,
-    CASE WHEN t.id IS NOT NULL THEN 'taken' WHEN EXISTS (SELECT FROM due) OR (SELECT many FROM sets) > 1 OR EXISTS (
-        SELECT FROM executions WHERE set_id = (SELECT set_id FROM sets) AND ready
-          AND id <> ALL (ARRAY(SELECT id FROM taken))
-          AND (execution_deadline_at IS NULL OR execution_deadline_at > (SELECT now FROM clock))) THEN 'claim'
-        ELSE 'none' END AS took,
+    CASE WHEN t.id IS NOT NULL THEN 'taken' WHEN EXISTS (SELECT FROM due) OR many > 1 OR EXISTS (SELECT FROM returned)
+        OR EXISTS (SELECT FROM heads) THEN 'claim' ELSE 'none' END AS took,
     j.terminal_outcome, j.lifecycle_phase, t.id, 'fresh' AS kind, t.lease_id, t.attempt_index,
     coalesce(t.attempt_id, j.attempt_id) AS attempt_id, coalesce(t.lease_epoch, j.lease_epoch) AS lease_epoch,
     CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)
         THEN j.timeout_behavior END AS timed_out,
-    EXISTS (SELECT FROM completion_waiters WHERE expires_at > (SELECT now FROM clock)) AS listened
-FROM judged j LEFT JOIN able USING (place) LEFT JOIN taken t USING (nth) ORDER BY place;
+    EXISTS (SELECT FROM completion_waiters WHERE expires_at > (SELECT now FROM clock)) AS listened,
+    (SELECT now FROM clock) AS now, ff_oldest() AS oldest, ff_own() AS own,
+    ARRAY(SELECT set_id FROM sets WHERE many = 1) AS set_ids, ARRAY(SELECT min(place) FROM heads) AS places
+FROM sets, judged j LEFT JOIN able USING (place) LEFT JOIN taken t USING (nth) ORDER BY place;

@@ -51,13 +51,8 @@ impl Ways {
         Self { store: Arc::clone(store), wakes: Arc::clone(wakes) }
     }
 
-    /// What the rows of one statement say of its calls.
-    async fn answers<'q, T>(
-        &self,
-        op: Operation,
-        statement: impl Fn() -> Statement<'q>,
-        read: impl Fn(&str, &PgRow) -> Result<T, PgError>,
-    ) -> Result<Vec<Option<Answer<T>>>, PgError> {
+    /// The rows of one statement that ends executions; who waits for that is told.
+    async fn rows<'q>(&self, statement: impl Fn() -> Statement<'q>) -> Result<Vec<PgRow>, PgError> {
         let rows = self.store.rows(statement).await?;
         for row in &rows {
             if row.try_get::<&str, _>("verdict")? == "ok" && row.try_get("listened")? {
@@ -65,12 +60,21 @@ impl Ways {
                 break;
             }
         }
-        let answer = |row: &PgRow| match row.try_get("verdict")? {
-            "again" => Ok(None),
-            verdict => Ok(Some(read(verdict, row).map_err(|error| error.at(op)))),
-        };
-        rows.iter().map(answer).collect()
+        Ok(rows)
     }
+}
+
+/// What the rows of one statement say of its calls.
+fn answers<T>(
+    op: Operation,
+    rows: &[PgRow],
+    read: impl Fn(&str, &PgRow) -> Result<T, PgError>,
+) -> Result<Vec<Option<Answer<T>>>, PgError> {
+    let answer = |row: &PgRow| match row.try_get("verdict")? {
+        "again" => Ok(None),
+        verdict => Ok(Some(read(verdict, row).map_err(|error| error.at(op)))),
+    };
+    rows.iter().map(answer).collect()
 }
 
 impl Completion {
@@ -99,8 +103,8 @@ pub(super) async fn complete(backend: &PostgresBackend, completion: &Arc<Complet
 async fn complete_together(items: Vec<Arc<Completion>>, ways: Ways) -> Vec<Option<Answer<()>>> {
     let sent = async {
         let asked: Vec<&Completion> = items.iter().map(Arc::as_ref).collect();
-        let statement = || completing(include_str!("complete_together.sql"), &asked);
-        ways.answers(Operation::Complete, statement, |verdict, row| outcome(verdict, row).map(drop)).await
+        let rows = ways.rows(|| completing(include_str!("complete_together.sql"), &asked)).await?;
+        answers(Operation::Complete, &rows, |verdict, row| outcome(verdict, row).map(drop))
     };
     let answers = sent.await;
     answers.unwrap_or_else(|error| refused(&error.at(Operation::Complete), items.len()))
@@ -156,12 +160,15 @@ async fn hand_over_alone(
     capabilities: &CapabilitySet,
     policy: &ClaimPolicy,
 ) -> Result<Next, PgError> {
-    let claimer = Claimer::new(&completion.holder.lane, capabilities, policy, 1)?;
+    let (lane, store) = (&completion.holder.lane, backend.store().await?);
+    let (claimer, marks) = (Claimer::new(lane, capabilities, policy, 1)?, store.marks());
+    let asked = marks.ask();
     let statement = || {
         let query = super::fenced(include_str!("complete_and_claim.sql"), &completion.holder);
-        claimer.taking(query.bind(completion.holder.attempt_index).bind(completion.payload.as_deref()))
+        claimer.taking(query.bind(completion.holder.attempt_index).bind(completion.payload.as_deref()), marks)
     };
-    let (verdict, row) = backend.store().await?.decide(statement).await?;
+    let (verdict, row) = store.decide(statement).await?;
+    marks.learn(lane, asked, &row)?;
     let next = next(&verdict, &row, &claimer)?;
     backend.wake_subscribers(&row)?;
     Ok(next)
@@ -170,10 +177,15 @@ async fn hand_over_alone(
 /// The answers to several calls in their places; none to one that has to go by itself.
 async fn hand_over_together(wanted: Arc<Wanted>, items: Vec<Arc<Completion>>, ways: Ways) -> Vec<Option<Answer<Next>>> {
     let sent = async {
-        let claimer = wanted.claimer(items.len())?;
+        let (claimer, marks) = (wanted.claimer(items.len())?, ways.store.marks());
         let asked: Vec<&Completion> = items.iter().map(Arc::as_ref).collect();
-        let statement = || claimer.taking_many(completing(include_str!("complete_and_claim_many.sql"), &asked));
-        ways.answers(Operation::CompleteAndClaim, statement, |verdict, row| next(verdict, row, &claimer)).await
+        let looked = marks.ask();
+        let statement = || claimer.taking_many(completing(include_str!("complete_and_claim_many.sql"), &asked), marks);
+        let rows = ways.rows(statement).await?;
+        if let Some(row) = rows.first() {
+            marks.learn(wanted.lane(), looked, row)?;
+        }
+        answers(Operation::CompleteAndClaim, &rows, |verdict, row| next(verdict, row, &claimer))
     };
     let answers = sent.await;
     answers.unwrap_or_else(|error| refused(&error.at(Operation::CompleteAndClaim), items.len()))

@@ -1,34 +1,46 @@
--- claim: takes the first ready row of a lane if it is new or interrupted work of the one capability set that the worker
--- covers there, and nothing of the lane is due.
+-- claim: takes the first ready row of a lane that the worker's capabilities cover if no lease of it has lapsed, and nothing
+-- of the lane is due.
 -- $1 lane_id text, $2 capabilities text[], $3 lease_id uuid, $4 attempt_id uuid, $5 worker_id text,
--- $6 worker_instance_id text, $7 ttl_ms int8
--- returns: verdict text, id text, kind text, lease_id uuid, attempt_id uuid, attempt_index int8, lease_epoch int8
--- verdict: taken, none, due if settle_due.sql has to go first, again if it takes claim_many.sql: several sets are
--- covered, the lease of the first row has lapsed, or others hold what is there
+-- $6 worker_instance_id text, $7 ttl_ms int8, $8 read_at int8, $9 set_ids int8[], $10 starts int8[], $11 stops int8[]
+-- returns: verdict text, id text, kind text, lease_id uuid, attempt_id uuid, attempt_index int8, lease_epoch int8,
+--   now int8, oldest int8, own int8, set_ids int8[], places int8[]
+-- verdict: taken, none, due if settle_due.sql has to go first, again if it takes claim_many.sql: the lease of the first
+-- row has lapsed, or others hold what is there
+-- places says where new work of set_ids begins, null where there is none: see marks.rs.
+-- Nothing waits: rows are chosen unlocked, and the first is taken that nobody holds and nobody wrote since the snapshot.
 -- It has no part for take-overs: a claim pays for each part of its statement, whether or not it has rows.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
-sets AS MATERIALIZED (
-    SELECT min(set_id) AS set_id, count(*) AS many FROM lane_sets WHERE lane_id = $1 AND tokens <@ $2::text[]
-),
 -- Ordered: without an order the planner hopes to meet a due row early in a scan of the whole table.
 due AS MATERIALIZED (
     SELECT due_at FROM executions WHERE lane_id = $1 AND due_at <= (SELECT now FROM clock) ORDER BY due_at, id LIMIT 1
 ),
-held AS MATERIALIZED (
-    SELECT id, ownership_state, attempt_state, execution_deadline_at, xmin AS version FROM executions
-    WHERE set_id = (SELECT set_id FROM sets WHERE many = 1 AND NOT EXISTS (SELECT FROM due)) AND ready
-      AND (execution_deadline_at IS NULL OR execution_deadline_at > (SELECT now FROM clock))
-    ORDER BY priority DESC, created_at, id LIMIT 1
-    FOR NO KEY UPDATE SKIP LOCKED
+looks AS MATERIALIZED (
+    SELECT w.* FROM clock, ff_windows($1, $2, now, $8, $9, $10, $11) w WHERE NOT EXISTS (SELECT FROM due)
 ),
--- Interrupted work must not have moved since the snapshot, or its attempt is not seen.
+heads AS MATERIALIZED (
+    SELECT h.* FROM (
+        SELECT f.* FROM looks l, LATERAL (SELECT * FROM ff_fresh(l.set_id, start, stop) LIMIT 8) f
+        UNION ALL
+        SELECT r.* FROM (SELECT DISTINCT set_id FROM looks) l, LATERAL (
+            SELECT * FROM ff_returned(l.set_id) LIMIT 8) r) h
+    ORDER BY place, id LIMIT 8
+),
+-- Where new work of each set begins; nothing of a set whose work may lie behind the window.
+begins AS MATERIALIZED (
+    SELECT l.set_id, min(place) AS place FROM (SELECT DISTINCT set_id FROM looks) l
+        LEFT JOIN heads h ON h.set_id = l.set_id AND NOT returned
+    GROUP BY l.set_id HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < 8
+),
+held AS MATERIALIZED (
+    SELECT e.* FROM (SELECT * FROM heads ORDER BY place, id) h, LATERAL (
+        SELECT id, ownership_state, attempt_state, execution_deadline_at, ctid AS spot FROM executions
+        WHERE ctid = h.spot AND xmin = h.version FOR NO KEY UPDATE SKIP LOCKED) e
+    ORDER BY h.place, h.id LIMIT 1
+),
 ok AS MATERIALIZED (
-    SELECT id, attempt_state, attempt_state = 'attempt_interrupted' AS resumes, now
+    SELECT id, spot, attempt_state, attempt_state = 'attempt_interrupted' AS resumes, now
     FROM (SELECT held.*, ff_now_ms() AS now FROM held) timed
-    WHERE ownership_state = 'unowned'
-      AND (attempt_state <> 'attempt_interrupted'
-          OR version = (SELECT s.xmin FROM executions s WHERE s.id = timed.id))
-      AND (execution_deadline_at IS NULL OR execution_deadline_at > now)
+    WHERE ownership_state = 'unowned' AND (execution_deadline_at IS NULL OR execution_deadline_at > now)
 ),
 taken AS (
     UPDATE executions e SET
@@ -43,7 +55,7 @@ taken AS (
         lease_expires_at = least(now + $7, now + e.attempt_timeout_ms),
         attempt_timeout_at = now + e.attempt_timeout_ms, lease_epoch = e.lease_epoch + 1,
         started_at = coalesce(e.started_at, now), last_transition_at = now, last_mutation_at = now
-    FROM ok WHERE e.id = (SELECT id FROM ok)
+    FROM ok WHERE e.ctid = ok.spot
     RETURNING e.id, e.namespace, e.attempt_id, e.attempt_index, e.lease_epoch, ok.attempt_state, resumes, now
 ),
 opened AS (
@@ -66,10 +78,8 @@ told AS (
 )
 SELECT
     CASE WHEN t.id IS NOT NULL THEN 'taken' WHEN EXISTS (SELECT FROM due) THEN 'due'
-         WHEN (SELECT many FROM sets) > 1 OR EXISTS (
-             SELECT FROM executions WHERE set_id = (SELECT set_id FROM sets) AND ready
-               AND (execution_deadline_at IS NULL OR execution_deadline_at > (SELECT now FROM clock))) THEN 'again'
-         ELSE 'none' END AS verdict,
-    t.id, CASE WHEN resumes THEN 'resumed' ELSE 'fresh' END AS kind, $3 AS lease_id, t.attempt_id, t.attempt_index,
-    t.lease_epoch
+         WHEN EXISTS (SELECT FROM heads) THEN 'again' ELSE 'none' END AS verdict,
+    t.id, CASE WHEN resumes THEN 'resumed' ELSE 'fresh' END AS kind, $3 AS lease_id, t.attempt_id, t.attempt_index, t.lease_epoch,
+    (SELECT now FROM clock) AS now, ff_oldest() AS oldest, ff_own() AS own,
+    ARRAY(SELECT set_id FROM begins) AS set_ids, ARRAY(SELECT place FROM begins) AS places
 FROM (VALUES (1)) one LEFT JOIN taken t ON true;

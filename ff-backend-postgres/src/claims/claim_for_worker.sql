@@ -1,10 +1,12 @@
 -- claim_for_worker: reserves the first ready row of a lane that the worker's capabilities cover, in the order of the
 --   lane, unless a row of the lane is due.
 -- $1 lane_id text, $2 capabilities text[], $3 grant_key uuid, $4 worker_id text, $5 worker_instance_id text,
--- $6 ttl_ms int8, $7 window int8, $8 settled bool
--- returns: verdict text, id text, expires_at int8
+-- $6 ttl_ms int8, $7 window int8, $8 settled bool, $9 read_at int8, $10 set_ids int8[], $11 starts int8[],
+-- $12 stops int8[]
+-- returns: verdict text, id text, expires_at int8, now int8, oldest int8, own int8, set_ids int8[], places int8[]
 -- verdict: granted, none, due if settle_due.sql has to go first ($8 says that it went), again if all that could be
 -- reserved was locked or has moved
+-- places says where new work of set_ids begins, null where there is none: see marks.rs.
 -- Nothing waits: rows are chosen unlocked and the first is reserved that nobody holds and nobody wrote since the
 -- snapshot. What time has done to the row is written down, so that the grant is all that it waits for.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
@@ -12,20 +14,30 @@ due AS MATERIALIZED (
     SELECT due_at FROM executions WHERE lane_id = $1 AND NOT $8 AND due_at <= (SELECT now FROM clock)
     ORDER BY due_at, id LIMIT 1
 ),
+looks AS MATERIALIZED (
+    SELECT w.* FROM clock, ff_windows($1, $2, now, $9, $10, $11, $12) w WHERE NOT EXISTS (SELECT FROM due)
+),
 heads AS MATERIALIZED (
-    SELECT h.* FROM lane_sets s, LATERAL (
-        SELECT id, priority, created_at, xmin AS version FROM executions
-        WHERE set_id = s.set_id AND ready
-          AND (execution_deadline_at IS NULL OR execution_deadline_at > (SELECT now FROM clock))
-        ORDER BY priority DESC, created_at, id LIMIT $7) h
-    WHERE s.lane_id = $1 AND s.tokens <@ $2::text[] AND NOT EXISTS (SELECT FROM due)
-    ORDER BY h.priority DESC, h.created_at, h.id LIMIT $7
+    SELECT h.* FROM (
+        SELECT f.* FROM looks l, LATERAL (SELECT * FROM ff_fresh(l.set_id, start, stop)
+            WHERE deadline_at IS NULL OR deadline_at > (SELECT now FROM clock) LIMIT $7) f
+        UNION ALL
+        SELECT r.* FROM (SELECT DISTINCT set_id FROM looks) l, LATERAL (
+            SELECT * FROM ff_returned(l.set_id)
+            WHERE deadline_at IS NULL OR deadline_at > (SELECT now FROM clock) LIMIT $7) r) h
+    ORDER BY place, id LIMIT $7
+),
+-- Where new work of each set begins; nothing of a set whose work may lie behind the window.
+begins AS MATERIALIZED (
+    SELECT l.set_id, min(place) AS place FROM (SELECT DISTINCT set_id FROM looks) l
+        LEFT JOIN heads h ON h.set_id = l.set_id AND NOT returned
+    GROUP BY l.set_id HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < $7
 ),
 held AS MATERIALIZED (
     SELECT e.id, e.namespace, e.ownership_state, e.attempt_index, e.lease_id, e.lease_epoch, e.worker_instance_id
-    FROM (SELECT * FROM heads ORDER BY priority DESC, created_at, id) h
+    FROM (SELECT * FROM heads ORDER BY place, id) h
         JOIN executions e ON e.id = ANY (ARRAY[h.id]) AND e.xmin = h.version
-    ORDER BY h.priority DESC, h.created_at, h.id LIMIT 1 FOR NO KEY UPDATE OF e SKIP LOCKED
+    ORDER BY place, h.id LIMIT 1 FOR NO KEY UPDATE OF e SKIP LOCKED
 ),
 ok AS MATERIALIZED (SELECT held.*, now, ownership_state = 'leased' AS lapsed FROM held, clock),
 granted AS (
@@ -48,5 +60,7 @@ told AS (
 SELECT
     CASE WHEN g.id IS NOT NULL THEN 'granted' WHEN EXISTS (SELECT FROM due) THEN 'due'
         WHEN EXISTS (SELECT FROM heads) THEN 'again' ELSE 'none' END AS verdict,
-    g.id, g.grant_expires_at AS expires_at
+    g.id, g.grant_expires_at AS expires_at,
+    (SELECT now FROM clock) AS now, ff_oldest() AS oldest, ff_own() AS own,
+    ARRAY(SELECT set_id FROM begins ORDER BY set_id) AS set_ids, ARRAY(SELECT place FROM begins ORDER BY set_id) AS places
 FROM (VALUES (1)) one LEFT JOIN granted g ON true;

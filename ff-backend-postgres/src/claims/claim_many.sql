@@ -1,10 +1,12 @@
 -- claim_many: takes the first ready rows of a lane that the worker's capabilities cover, in the order of the lane.
 -- $1 lane_id text, $2 capabilities text[], $3 lease_ids uuid[], $4 attempt_ids uuid[], $5 worker_id text,
--- $6 worker_instance_id text, $7 ttl_ms int8, $8 most int8, $9 window int8, $10 settled bool
+-- $6 worker_instance_id text, $7 ttl_ms int8, $8 most int8, $9 window int8, $10 settled bool, $11 read_at int8,
+-- $12 set_ids int8[], $13 starts int8[], $14 stops int8[]
 -- returns: id text, kind text, lease_id uuid, attempt_id uuid, attempt_index int8, lease_epoch int8, verdict text,
---   due_in_ms int8
+--   due_in_ms int8, now int8, oldest int8, own int8, set_ids int8[], places int8[]
 -- verdict, in a row of its own if nothing was taken: taken, none, due if settle_due.sql has to go first ($10 says that
 -- it went), again if all that could be taken was locked or has moved
+-- places says where new work of set_ids begins, null where there is none: see marks.rs.
 -- Nothing waits: rows are chosen unlocked and taken if nobody holds them and nobody wrote them since the snapshot, so
 -- one reading of the clock holds, and what the snapshot shows of attempts.
 -- The rows that were chosen are found again by their place: no version of them goes while the snapshot stands.
@@ -14,27 +16,37 @@ due AS MATERIALIZED (
     SELECT due_at FROM executions WHERE lane_id = $1 AND NOT $10 AND due_at <= (SELECT now FROM clock)
     ORDER BY due_at, id LIMIT 1
 ),
+looks AS MATERIALIZED (
+    SELECT w.* FROM clock, ff_windows($1, $2, now, $11, $12, $13, $14) w WHERE NOT EXISTS (SELECT FROM due)
+),
 heads AS MATERIALIZED (
-    SELECT h.* FROM lane_sets s, LATERAL (
-        SELECT id, priority, created_at, ctid AS spot, xmin AS version FROM executions
-        WHERE set_id = s.set_id AND ready
-          AND (execution_deadline_at IS NULL OR execution_deadline_at > (SELECT now FROM clock))
-        ORDER BY priority DESC, created_at, id LIMIT $9) h
-    WHERE s.lane_id = $1 AND s.tokens <@ $2::text[] AND NOT EXISTS (SELECT FROM due)
-    ORDER BY h.priority DESC, h.created_at, h.id LIMIT $9
+    SELECT h.* FROM (
+        SELECT f.* FROM looks l, LATERAL (SELECT * FROM ff_fresh(l.set_id, start, stop)
+            WHERE deadline_at IS NULL OR deadline_at > (SELECT now FROM clock) LIMIT $9) f
+        UNION ALL
+        SELECT r.* FROM (SELECT DISTINCT set_id FROM looks) l, LATERAL (
+            SELECT * FROM ff_returned(l.set_id)
+            WHERE deadline_at IS NULL OR deadline_at > (SELECT now FROM clock) LIMIT $9) r) h
+    ORDER BY place, id LIMIT $9
+),
+-- Where new work of each set begins; nothing of a set whose work may lie behind the window.
+begins AS MATERIALIZED (
+    SELECT l.set_id, min(place) AS place FROM (SELECT DISTINCT set_id FROM looks) l
+        LEFT JOIN heads h ON h.set_id = l.set_id AND NOT returned
+    GROUP BY l.set_id HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < $9
 ),
 held AS MATERIALIZED (
-    SELECT e.* FROM (SELECT * FROM heads ORDER BY priority DESC, created_at, id) h, LATERAL (
-        SELECT id, namespace, priority, created_at, ownership_state, attempt_state, attempt_index, lease_id,
+    SELECT e.*, place FROM (SELECT * FROM heads ORDER BY place, id) h, LATERAL (
+        SELECT id, namespace, ownership_state, attempt_state, attempt_index, lease_id,
             lease_epoch, worker_instance_id, ctid AS spot FROM executions
         WHERE ctid = h.spot AND xmin = h.version FOR NO KEY UPDATE SKIP LOCKED) e
-    ORDER BY h.priority DESC, h.created_at, h.id LIMIT $8
+    ORDER BY place, h.id LIMIT $8
 ),
 ok AS MATERIALIZED (
-    SELECT held.*, now, ($3::uuid[])[place] AS new_lease_id, ($4::uuid[])[place] AS new_attempt_id,
+    SELECT held.*, now, ($3::uuid[])[nth] AS new_lease_id, ($4::uuid[])[nth] AS new_attempt_id,
         CASE WHEN ownership_state <> 'unowned' THEN 'reclaimed'
             WHEN attempt_state = 'attempt_interrupted' THEN 'resumed' ELSE 'fresh' END AS kind
-    FROM (SELECT held.*, row_number() OVER (ORDER BY priority DESC, created_at, id) AS place FROM held) held, clock
+    FROM (SELECT held.*, row_number() OVER (ORDER BY place, id) AS nth FROM held) held, clock
 ),
 taken AS (
     UPDATE executions e SET
@@ -51,7 +63,7 @@ taken AS (
         lease_reclaim_count = e.lease_reclaim_count + (kind = 'reclaimed')::int,
         started_at = coalesce(e.started_at, now), last_transition_at = now, last_mutation_at = now
     FROM ok WHERE e.ctid = ok.spot
-    RETURNING e.id, e.namespace, e.attempt_id, e.attempt_index, e.lease_epoch, new_lease_id, kind, place,
+    RETURNING e.id, e.namespace, e.attempt_id, e.attempt_index, e.lease_epoch, new_lease_id, kind, nth,
         ok.attempt_state, now
 ),
 opened AS (
@@ -78,16 +90,18 @@ told AS (
     INSERT INTO lease_events
         (at, lease_epoch, attempt_index, lease_id, execution_id, namespace, kind, worker_instance_id)
     SELECT now, lease_epoch, attempt_index, lease_id, id, namespace, told, worker_instance_id FROM (
-        SELECT now, lease_epoch, attempt_index, lease_id, id, namespace, 'expired' AS told, worker_instance_id, place,
+        SELECT now, lease_epoch, attempt_index, lease_id, id, namespace, 'expired' AS told, worker_instance_id, nth,
             1 AS step FROM ok WHERE ownership_state = 'leased'
         UNION ALL
         SELECT now, lease_epoch, attempt_index, new_lease_id, id, namespace,
-            CASE WHEN kind = 'reclaimed' THEN 'reclaimed' ELSE 'acquired' END, $6, place, 2 FROM taken) events
-    ORDER BY place, step
+            CASE WHEN kind = 'reclaimed' THEN 'reclaimed' ELSE 'acquired' END, $6, nth, 2 FROM taken) events
+    ORDER BY nth, step
 )
 SELECT t.id, t.kind, t.new_lease_id AS lease_id, t.attempt_id, t.attempt_index, t.lease_epoch,
     CASE WHEN t.id IS NOT NULL THEN 'taken' WHEN EXISTS (SELECT FROM due) THEN 'due'
         WHEN EXISTS (SELECT FROM heads) THEN 'again' ELSE 'none' END AS verdict,
     (SELECT due_at - (SELECT now FROM clock) FROM executions
-        WHERE lane_id = $1 AND t.id IS NULL AND due_at > (SELECT now FROM clock) ORDER BY due_at, id LIMIT 1) AS due_in_ms
-FROM (VALUES (1)) one LEFT JOIN taken t ON true ORDER BY t.place;
+        WHERE lane_id = $1 AND t.id IS NULL AND due_at > (SELECT now FROM clock) ORDER BY due_at, id LIMIT 1) AS due_in_ms,
+    (SELECT now FROM clock) AS now, ff_oldest() AS oldest, ff_own() AS own,
+    ARRAY(SELECT set_id FROM begins ORDER BY set_id) AS set_ids, ARRAY(SELECT place FROM begins ORDER BY set_id) AS places
+FROM (VALUES (1)) one LEFT JOIN taken t ON true ORDER BY t.nth;

@@ -57,6 +57,11 @@ impl Wanted {
         wanted
     }
 
+    /// The lane in which it looks.
+    pub(crate) const fn lane(&self) -> &LaneId {
+        &self.lane
+    }
+
     /// A claim of so many rows.
     pub(crate) fn claimer(&self, most: usize) -> Result<Claimer<'_>, PgError> {
         Claimer::new(&self.lane, &self.capabilities, &self.policy, most)

@@ -24,8 +24,9 @@ pub(super) async fn claim_for_worker(
     let (grant_key, store) = (GrantKey::new(), backend.store().await?);
     let mut seen = Seen::default();
     for round in 0..ATTEMPTS {
+        let asked = store.marks().ask();
         let statement = || {
-            sqlx::query(include_str!("claim_for_worker.sql"))
+            let query = sqlx::query(include_str!("claim_for_worker.sql"))
                 .bind(args.lane_id.as_str())
                 .bind(&capabilities)
                 .bind(grant_key.as_uuid())
@@ -33,9 +34,11 @@ pub(super) async fn claim_for_worker(
                 .bind(args.worker_instance_id.as_str())
                 .bind(ttl_ms)
                 .bind(WINDOW << round)
-                .bind(seen.settled)
+                .bind(seen.settled);
+            store.marks().bind(&args.lane_id, query)
         };
         let row = store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
+        store.marks().learn(&args.lane_id, asked, &row)?;
         match row.try_get("verdict")? {
             "granted" => return granted(&row, args, grant_key),
             "none" if !seen.others => return Ok(ClaimForWorkerOutcome::NoWork),

@@ -74,13 +74,13 @@ retried AS (
         attempt_state = 'pending_retry_attempt', last_transition_at = now, last_mutation_at = now,
         eligibility_state = CASE WHEN after_ms = 0 THEN 'eligible_now' ELSE 'not_eligible_until_time' END,
         blocking_reason = CASE WHEN after_ms = 0 THEN 'waiting_for_worker' ELSE 'waiting_for_retry_backoff' END,
-        ready = after_ms = 0, delay_until = now + after_ms, retry_count = e.retry_count + 1, ended_by = NULL,
+        ready = after_ms = 0, returned = true, delay_until = now + after_ms, retry_count = e.retry_count + 1, ended_by = NULL,
         due_at = least(CASE WHEN after_ms > 0 THEN now + after_ms END, e.execution_deadline_at),
         failure_reason = 'attempt_timeout', failure_category = 'timeout'
     FROM judged j WHERE e.id = ANY (ARRAY[j.id]) AND after_ms IS NOT NULL
 ),
 promoted AS (
-    UPDATE executions e SET ready = true, due_at = e.execution_deadline_at,
+    UPDATE executions e SET ready = true, returned = true, due_at = e.execution_deadline_at,
         ownership_state = CASE WHEN told THEN 'lease_expired_reclaimable' ELSE e.ownership_state END,
         blocking_reason = CASE WHEN told THEN 'waiting_for_worker' ELSE e.blocking_reason END,
         attempt_state = CASE WHEN told THEN 'attempt_interrupted' ELSE e.attempt_state END,

@@ -9,11 +9,13 @@
 -- returns: verdict text, execution_id text, delayed bool, awaited text
 -- verdict: created, duplicate, again
 -- The deadline counts from now if deadline_after_ms is given, else execution_deadline_at is the deadline, if any.
+-- It has its transaction id before it reads the clock: who knows which transactions have ended knows which instants of
+-- creation are still to come.
 -- Writes go by key, capability set, execution, in this order, so that two creates never wait for each other in a
 -- circle. An id that is stored after the snapshot breaks executions_pkey, which undoes the key as well; tx.rs takes
 -- that for 'again'.
 WITH known AS MATERIALIZED (SELECT id FROM executions WHERE id = $1),
-clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
+clock AS MATERIALIZED (SELECT ff_now_ms() AS now FROM pg_current_xact_id() AS written),
 first AS MATERIALIZED (
     SELECT execution_id FROM idempotency_keys
     WHERE namespace = $2 AND key = $9::text AND expires_at > (SELECT now FROM clock)

@@ -24,7 +24,7 @@ WITH asked AS MATERIALIZED (
         categories, replays_max, attempt_timeout_ms, deadline_after_ms, leads, suspension_ms, suspension_behavior,
         signals_max, place)
 ),
-clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
+clock AS MATERIALIZED (SELECT ff_now_ms() AS now FROM pg_current_xact_id() AS written),
 judged AS MATERIALIZED (
     -- What follows another item of its id waits for what becomes of that.
     SELECT a.*, k.id IS NOT NULL AS is_known,

@@ -52,8 +52,9 @@ async fn taken_beside_a_late_settle(due: &str, text: &str, arguments: &str) -> S
     run(&mut gate, "SELECT pg_advisory_unlock(2)".to_owned()).await;
     let (late, settled) = waiting.await.unwrap();
     assert_eq!(settled, 0);
-    let mut claimer = prepared(&database, include_str!("../../src/claims/claim.sql")).await;
-    let claim = "EXECUTE call('lane', '{}', gen_random_uuid(), gen_random_uuid(), 'worker', 'worker-1', 1000)";
+    let mut claimer = prepared(&database, include_str!("../../src/claims/claim_many.sql")).await;
+    let claim = "EXECUTE call('lane', '{}', ARRAY[gen_random_uuid()], ARRAY[gen_random_uuid()], 'worker', 'worker-1', \
+        1000, 1, 16, false, NULL, NULL, NULL, NULL)";
     let taken = rows(&mut claimer, claim.to_owned()).await[0].get("id");
     drop(late);
     database.drop().await;

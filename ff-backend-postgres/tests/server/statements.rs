@@ -70,3 +70,26 @@ async fn every_statement_prepares_and_its_head_agrees() {
     }
     database.drop().await;
 }
+
+/// What makes an execution ready that was not created so says that it returned, and so does what moves it: a claim does
+/// not look for new work where it has seen that there is none.
+#[test]
+fn what_returns_is_marked() {
+    let mut found = Vec::new();
+    statements(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    let mut writers = 0;
+    for (path, text) in found {
+        let assigned = |column: &str| -> Vec<&str> {
+            let ends = |rest: &'_ str| rest.find([',', '\n']).unwrap_or(rest.len());
+            let after = text.split(column).skip(1);
+            after.map(|rest| rest[..ends(rest)].trim()).collect()
+        };
+        let makes_ready = assigned(" ready = ").into_iter().filter(|value| *value != "false").count();
+        let moves = assigned(" priority = ").into_iter().filter(|value| *value == "$2").count();
+        let returned = assigned(" returned = ");
+        assert!(returned.iter().all(|value| *value == "true"), "{path}: {returned:?}");
+        assert_eq!(returned.len(), makes_ready + moves, "{path}");
+        writers += returned.len();
+    }
+    assert!(writers >= 11, "only {writers} were found");
+}
