@@ -58,6 +58,22 @@ CREATE FUNCTION ff_own() RETURNS bigint LANGUAGE sql STABLE PARALLEL RESTRICTED
 -- What time alone will change, oldest due instant first.
 CREATE INDEX executions_due ON executions (lane_id, due_at, id) WHERE due_at IS NOT NULL;
 
+-- What was due already when it was written. All else falls due after the instant of its writing: a claim need not look
+-- again where all was settled before.
+CREATE INDEX executions_overdue ON executions (lane_id, due_at, id) WHERE due_at <= last_mutation_at;
+
+-- The first of a lane that time has changed: what fell due from start on, or at any time if the clock was set back behind
+-- read_at, and what was overdue. A part of the statements that call it, and planned with those.
+CREATE FUNCTION ff_due(lane text, now bigint, read_at bigint, start bigint) RETURNS TABLE (due_at bigint)
+LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC
+    (SELECT e.due_at FROM executions e WHERE e.lane_id = lane AND e.due_at <= now
+        AND e.due_at >= CASE WHEN read_at <= now THEN coalesce(start, -9223372036854775808) ELSE -9223372036854775808 END
+    ORDER BY e.due_at, e.id LIMIT 1)
+    UNION ALL
+    (SELECT e.due_at FROM executions e WHERE e.lane_id = lane AND e.due_at <= now AND e.due_at <= e.last_mutation_at
+    ORDER BY e.due_at, e.id LIMIT 1);
+END;
+
 -- In which lanes which process has claims that wait, until when. Only a hint: a lost row costs a wait of 10 s.
 CREATE UNLOGGED TABLE claim_waiters (
     expires_at bigint NOT NULL,

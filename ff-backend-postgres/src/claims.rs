@@ -18,7 +18,7 @@ use tokio::{sync::broadcast, time::Sleep};
 use uuid::Uuid;
 
 pub(crate) use crowds::{Crowds, Wanted, look};
-pub(crate) use marks::Marks;
+pub(crate) use marks::{Asked, Marks};
 
 use crate::{
     backend::PostgresBackend,
@@ -214,6 +214,8 @@ pub(crate) struct DueRows<'a> {
     pub(crate) lane: &'a LaneId,
     /// Only those behind this due instant and id.
     pub(crate) after: (i64, &'a str),
+    /// And what was overdue before.
+    pub(crate) overdue: bool,
     pub(crate) most: i64,
     /// Only what time has done to them so.
     pub(crate) fates: &'a [&'a str],
@@ -229,7 +231,7 @@ impl DueRows<'_> {
         let statement = || {
             let query = sqlx::query(include_str!("claims/settle_due.sql")).bind(self.lane.as_str());
             let query = query.bind(self.after.0).bind(self.after.1).bind(self.most).bind(jitter);
-            filtered(query.bind(self.fates).bind(self.tells_lapses), self.filter)
+            filtered(query.bind(self.fates).bind(self.tells_lapses), self.filter).bind(self.overdue)
         };
         Ok(store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?)
     }
@@ -288,7 +290,8 @@ impl Settled {
 async fn settle_once(store: &Sender, lane: &LaneId) -> Result<Settled, PgError> {
     let due = DueRows {
         lane,
-        after: (i64::MIN, ""),
+        after: (store.marks().due_start(lane).unwrap_or(i64::MIN), ""),
+        overdue: true,
         most: i64::from(Limits::PROMOTE_PER_CLAIM),
         fates: &["expired", "timed_out", "lapsed", "ready"],
         tells_lapses: false,
@@ -298,7 +301,8 @@ async fn settle_once(store: &Sender, lane: &LaneId) -> Result<Settled, PgError> 
     let left = Settled::by(&row, due.most)?;
     if row.try_get::<i64, _>("suspended")? > 0 {
         let last = (row.try_get("last_due")?, row.try_get("last_id")?);
-        let suspended = Settled::by(&due.settle_suspensions(store, last).await?, due.most)?;
+        let seen = DueRows { after: (row.try_get("first_due")?, ""), ..due };
+        let suspended = Settled::by(&seen.settle_suspensions(store, last).await?, seen.most)?;
         return Ok(if matches!(left, Settled::All) { suspended } else { left });
     }
     Ok(left)
@@ -359,8 +363,9 @@ impl<'a> Claimer<'a> {
 
     /// One look at the lane for one row, the short way if that leads to work; `on` if it goes on when there is none.
     async fn look(&self, store: &Sender, crowds: &Crowds, on: bool) -> Result<Look, PgError> {
-        let asked = store.marks().ask();
-        let row = store.row(|| self.taking(sqlx::query(include_str!("claims/claim.sql")), store.marks())).await?;
+        let asked = store.marks().ask(self.lane);
+        let statement = || self.taking(sqlx::query(include_str!("claims/claim.sql")), store.marks(), asked);
+        let row = store.row(statement).await?;
         let row = row.ok_or(sqlx::Error::RowNotFound)?;
         store.marks().learn(self.lane, asked, &row)?;
         let verdict = row.try_get("verdict")?;
@@ -406,12 +411,12 @@ impl<'a> Claimer<'a> {
     }
 
     async fn batch(&self, store: &Sender, window: i64, settled: bool) -> Result<Vec<PgRow>, PgError> {
-        let asked = store.marks().ask();
+        let asked = store.marks().ask(self.lane);
         let statement = || {
             let query = sqlx::query(include_str!("claims/claim_many.sql")).bind(self.lane.as_str());
             let query = self.signed(query.bind(&self.capabilities).bind(&self.lease_ids).bind(&self.attempt_ids));
             let query = query.bind(i64::try_from(self.lease_ids.len()).unwrap_or(i64::MAX)).bind(window).bind(settled);
-            store.marks().bind(self.lane, query)
+            store.marks().bind(self.lane, asked, query)
         };
         let rows = store.rows(statement).await?;
         if let Some(row) = rows.first() {
@@ -421,16 +426,16 @@ impl<'a> Claimer<'a> {
     }
 
     /// The statement with what takes one row of the lane.
-    pub(crate) fn taking<'q>(&'q self, query: Statement<'q>, marks: &Marks) -> Statement<'q> {
+    pub(crate) fn taking<'q>(&'q self, query: Statement<'q>, marks: &Marks, asked: Asked) -> Statement<'q> {
         let query = query.bind(self.lane.as_str()).bind(&self.capabilities);
         let query = self.signed(query.bind(self.lease_ids.first()).bind(self.attempt_ids.first()));
-        marks.bind(self.lane, query)
+        marks.bind(self.lane, asked, query)
     }
 
     /// The statement with what takes several rows of the lane.
-    pub(crate) fn taking_many<'q>(&'q self, query: Statement<'q>, marks: &Marks) -> Statement<'q> {
+    pub(crate) fn taking_many<'q>(&'q self, query: Statement<'q>, marks: &Marks, asked: Asked) -> Statement<'q> {
         let query = query.bind(self.lane.as_str()).bind(&self.capabilities);
-        marks.bind(self.lane, self.signed(query.bind(&self.lease_ids).bind(&self.attempt_ids)))
+        marks.bind(self.lane, asked, self.signed(query.bind(&self.lease_ids).bind(&self.attempt_ids)))
     }
 
     /// The statement with who claims, and for how long.

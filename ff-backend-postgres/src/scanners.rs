@@ -107,6 +107,7 @@ impl Pass<'_> {
         let due = DueRows {
             lane: &lane_id,
             after: (after.0, &after.1),
+            overdue: false,
             most: self.left(),
             fates: &[fate],
             tells_lapses: true,

@@ -53,6 +53,24 @@ pub async fn create_execution_accepts_a_deadline_in_the_past(cx: &Cx) -> Verdict
     Ok(())
 }
 
+/// A deadline in the past is written down by the next claim also of a worker who has seen since that nothing was due.
+///
+/// Covers FF-EXE-039.
+pub async fn a_deadline_in_the_past_is_written_down_after_claims_of_later_work(cx: &Cx) -> Verdict {
+    let (a, b) = (cx.client("a").await?, cx.client("b").await?);
+    let deadline = cx.now().await?;
+    for _ in 0..4 {
+        cx.pass_time(ms(1)).await?;
+        cx.created_plain(&b).await?;
+        cx.claimed(&a, "worker").await?;
+    }
+    let id = cx.created(&b, cx.execution()?.execution_deadline_at(deadline)).await?;
+
+    check!(cx, "FF-EXE-039", claim_order(cx, &a, 1).await?, equals(vec![]));
+    check!(cx, "FF-EXE-039", completion_log(&cx.dump().await?, &id), reads("expired"));
+    Ok(())
+}
+
 /// Waiting work expires at exactly its deadline, in every read, before anybody writes it down.
 ///
 /// Covers FF-EXE-008, FF-EXE-003, FF-EXE-004, FF-EXE-010.

@@ -3,10 +3,10 @@
 -- $1 id text, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 attempt_index int8, $6 payload bytea,
 -- $7 lane_id text, $8 capabilities text[], $9 new_lease_id uuid, $10 new_attempt_id uuid, $11 worker_id text,
 -- $12 worker_instance_id text, $13 ttl_ms int8, $14 read_at int8, $15 set_ids int8[], $16 starts int8[],
--- $17 stops int8[]
+-- $17 stops int8[], $18 due_start int8
 -- returns: verdict text, took text, terminal_outcome text, lifecycle_phase text, id text, kind text, lease_id uuid,
 --   attempt_id uuid, attempt_index int8, lease_epoch int8, timed_out text, listened bool,
---   now int8, oldest int8, own int8, set_ids int8[], places int8[]
+--   now int8, oldest int8, own int8, clear_to int8, set_ids int8[], places int8[]
 -- verdict: ok, replay, or a refusal: missing, again, deadline, not_active, lease_revoked, lease_expired, stale_lease
 -- took, if verdict is ok or replay: taken, none, or claim if it takes the statements of claim
 -- The first half is complete.sql. The second half chooses as claim.sql does, among all sets that the worker covers; what
@@ -46,10 +46,7 @@ completed AS (
     SELECT now, id, namespace, 'success' FROM judged WHERE verdict = 'ok'
 ),
 able AS MATERIALIZED (SELECT now FROM judged WHERE verdict IN ('ok', 'replay')),
-due AS MATERIALIZED (
-    SELECT due_at FROM executions WHERE lane_id = $7 AND due_at <= (SELECT now FROM able) AND id <> $1
-    ORDER BY due_at, id LIMIT 1
-),
+due AS MATERIALIZED (SELECT d.due_at FROM able, ff_due($7, now, $14, $18) d LIMIT 1),
 looks AS MATERIALIZED (
     SELECT w.* FROM able, ff_windows($7, $8, now, $14, $15, $16, $17) w WHERE NOT EXISTS (SELECT FROM due)
 ),
@@ -116,5 +113,6 @@ SELECT
         THEN j.timeout_behavior END AS timed_out,
     coalesce(j.verdict = 'ok' AND EXISTS (SELECT FROM completion_waiters WHERE expires_at > j.now), false) AS listened,
     j.now AS now, ff_oldest() AS oldest, ff_own() AS own,
+    (SELECT now FROM able WHERE NOT EXISTS (SELECT FROM due)) AS clear_to,
     ARRAY(SELECT set_id FROM begins ORDER BY set_id) AS set_ids, ARRAY(SELECT place FROM begins ORDER BY set_id) AS places
 FROM (VALUES (1)) one LEFT JOIN judged j ON true LEFT JOIN taken t ON true;

@@ -3,10 +3,10 @@
 -- $1 ids text[], $2 lease_ids uuid[], $3 lease_epochs int8[], $4 attempt_ids uuid[], $5 attempt_indexes int8[],
 -- $6 payloads bytea[], $7 lane_id text, $8 capabilities text[], $9 new_lease_ids uuid[], $10 new_attempt_ids uuid[],
 -- $11 worker_id text, $12 worker_instance_id text, $13 ttl_ms int8, $14 read_at int8, $15 set_ids int8[],
--- $16 starts int8[], $17 stops int8[]
+-- $16 starts int8[], $17 stops int8[], $18 due_start int8
 -- returns: verdict text, took text, terminal_outcome text, lifecycle_phase text, id text, kind text, lease_id uuid,
 --   attempt_index int8, attempt_id uuid, lease_epoch int8, timed_out text, listened bool,
---   now int8, oldest int8, own int8, set_ids int8[], places int8[]
+--   now int8, oldest int8, own int8, clear_to int8, set_ids int8[], places int8[]
 -- verdict, a row for each item in its place: ok, replay, or a refusal: missing, deadline, not_active, lease_revoked,
 -- lease_expired, stale_lease; again if it has to go by itself: its row is held or has moved, or came up before
 -- took, if verdict is ok or replay: taken, none, or claim if it takes the statements of claim
@@ -58,9 +58,7 @@ completed AS (
     SELECT now, id, namespace, 'success' FROM judged WHERE verdict = 'ok' ORDER BY place
 ),
 able AS MATERIALIZED (SELECT place, row_number() OVER (ORDER BY place) AS nth FROM judged WHERE verdict IN ('ok', 'replay')),
-due AS MATERIALIZED (
-    SELECT due_at FROM executions WHERE lane_id = $7 AND due_at <= (SELECT now FROM clock) ORDER BY due_at, id LIMIT 1
-),
+due AS MATERIALIZED (SELECT d.due_at FROM clock, ff_due($7, now, $14, $18) d LIMIT 1),
 looks AS MATERIALIZED (
     SELECT w.* FROM clock, ff_windows($7, $8, now, $14, $15, $16, $17) w WHERE NOT EXISTS (SELECT FROM due)
 ),
@@ -111,5 +109,6 @@ SELECT verdict,
         THEN j.timeout_behavior END AS timed_out,
     EXISTS (SELECT FROM completion_waiters WHERE expires_at > (SELECT now FROM clock)) AS listened,
     (SELECT now FROM clock) AS now, ff_oldest() AS oldest, ff_own() AS own,
+    (SELECT now FROM clock WHERE NOT EXISTS (SELECT FROM due)) AS clear_to,
     ARRAY(SELECT set_id FROM sets WHERE many = 1) AS set_ids, ARRAY(SELECT min(place) FROM heads) AS places
 FROM sets, judged j LEFT JOIN able USING (place) LEFT JOIN taken t USING (nth) ORDER BY place;

@@ -162,10 +162,10 @@ async fn hand_over_alone(
 ) -> Result<Next, PgError> {
     let (lane, store) = (&completion.holder.lane, backend.store().await?);
     let (claimer, marks) = (Claimer::new(lane, capabilities, policy, 1)?, store.marks());
-    let asked = marks.ask();
+    let asked = marks.ask(lane);
     let statement = || {
         let query = super::fenced(include_str!("complete_and_claim.sql"), &completion.holder);
-        claimer.taking(query.bind(completion.holder.attempt_index).bind(completion.payload.as_deref()), marks)
+        claimer.taking(query.bind(completion.holder.attempt_index).bind(completion.payload.as_deref()), marks, asked)
     };
     let (verdict, row) = store.decide(statement).await?;
     marks.learn(lane, asked, &row)?;
@@ -179,8 +179,9 @@ async fn hand_over_together(wanted: Arc<Wanted>, items: Vec<Arc<Completion>>, wa
     let sent = async {
         let (claimer, marks) = (wanted.claimer(items.len())?, ways.store.marks());
         let asked: Vec<&Completion> = items.iter().map(Arc::as_ref).collect();
-        let looked = marks.ask();
-        let statement = || claimer.taking_many(completing(include_str!("complete_and_claim_many.sql"), &asked), marks);
+        let looked = marks.ask(wanted.lane());
+        let statement =
+            || claimer.taking_many(completing(include_str!("complete_and_claim_many.sql"), &asked), marks, looked);
         let rows = ways.rows(statement).await?;
         if let Some(row) = rows.first() {
             marks.learn(wanted.lane(), looked, row)?;

@@ -1,19 +1,17 @@
 -- claim: takes the first ready row of a lane that the worker's capabilities cover if no lease of it has lapsed, and nothing
 -- of the lane is due.
 -- $1 lane_id text, $2 capabilities text[], $3 lease_id uuid, $4 attempt_id uuid, $5 worker_id text,
--- $6 worker_instance_id text, $7 ttl_ms int8, $8 read_at int8, $9 set_ids int8[], $10 starts int8[], $11 stops int8[]
+-- $6 worker_instance_id text, $7 ttl_ms int8, $8 read_at int8, $9 set_ids int8[], $10 starts int8[], $11 stops int8[],
+-- $12 due_start int8
 -- returns: verdict text, id text, kind text, lease_id uuid, attempt_id uuid, attempt_index int8, lease_epoch int8,
---   now int8, oldest int8, own int8, set_ids int8[], places int8[]
+--   now int8, oldest int8, own int8, clear_to int8, set_ids int8[], places int8[]
 -- verdict: taken, none, due if settle_due.sql has to go first, again if it takes claim_many.sql: the lease of the first
 -- row has lapsed, or others hold what is there
--- places says where new work of set_ids begins, null where there is none: see marks.rs.
+-- Nothing is due up to clear_to, and new work of set_ids begins at places, null where there is none: see marks.rs.
 -- Nothing waits: rows are chosen unlocked, and the first is taken that nobody holds and nobody wrote since the snapshot.
 -- It has no part for take-overs: a claim pays for each part of its statement, whether or not it has rows.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
--- Ordered: without an order the planner hopes to meet a due row early in a scan of the whole table.
-due AS MATERIALIZED (
-    SELECT due_at FROM executions WHERE lane_id = $1 AND due_at <= (SELECT now FROM clock) ORDER BY due_at, id LIMIT 1
-),
+due AS MATERIALIZED (SELECT d.due_at FROM clock, ff_due($1, now, $8, $12) d LIMIT 1),
 looks AS MATERIALIZED (
     SELECT w.* FROM clock, ff_windows($1, $2, now, $8, $9, $10, $11) w WHERE NOT EXISTS (SELECT FROM due)
 ),
@@ -81,5 +79,6 @@ SELECT
          WHEN EXISTS (SELECT FROM heads) THEN 'again' ELSE 'none' END AS verdict,
     t.id, CASE WHEN resumes THEN 'resumed' ELSE 'fresh' END AS kind, $3 AS lease_id, t.attempt_id, t.attempt_index, t.lease_epoch,
     (SELECT now FROM clock) AS now, ff_oldest() AS oldest, ff_own() AS own,
+    (SELECT now FROM clock WHERE NOT EXISTS (SELECT FROM due)) AS clear_to,
     ARRAY(SELECT set_id FROM begins) AS set_ids, ARRAY(SELECT place FROM begins) AS places
 FROM (VALUES (1)) one LEFT JOIN taken t ON true;

@@ -2,18 +2,15 @@
 --   lane, unless a row of the lane is due.
 -- $1 lane_id text, $2 capabilities text[], $3 grant_key uuid, $4 worker_id text, $5 worker_instance_id text,
 -- $6 ttl_ms int8, $7 window int8, $8 settled bool, $9 read_at int8, $10 set_ids int8[], $11 starts int8[],
--- $12 stops int8[]
--- returns: verdict text, id text, expires_at int8, now int8, oldest int8, own int8, set_ids int8[], places int8[]
+-- $12 stops int8[], $13 due_start int8
+-- returns: verdict text, id text, expires_at int8, now int8, oldest int8, own int8, clear_to int8, set_ids int8[], places int8[]
 -- verdict: granted, none, due if settle_due.sql has to go first ($8 says that it went), again if all that could be
 -- reserved was locked or has moved
--- places says where new work of set_ids begins, null where there is none: see marks.rs.
+-- Nothing is due up to clear_to, and new work of set_ids begins at places, null where there is none: see marks.rs.
 -- Nothing waits: rows are chosen unlocked and the first is reserved that nobody holds and nobody wrote since the
 -- snapshot. What time has done to the row is written down, so that the grant is all that it waits for.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
-due AS MATERIALIZED (
-    SELECT due_at FROM executions WHERE lane_id = $1 AND NOT $8 AND due_at <= (SELECT now FROM clock)
-    ORDER BY due_at, id LIMIT 1
-),
+due AS MATERIALIZED (SELECT d.due_at FROM clock, ff_due($1, now, $9, $13) d WHERE NOT $8 LIMIT 1),
 looks AS MATERIALIZED (
     SELECT w.* FROM clock, ff_windows($1, $2, now, $9, $10, $11, $12) w WHERE NOT EXISTS (SELECT FROM due)
 ),
@@ -34,12 +31,16 @@ begins AS MATERIALIZED (
     GROUP BY l.set_id HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < $7
 ),
 held AS MATERIALIZED (
-    SELECT e.id, e.namespace, e.ownership_state, e.attempt_index, e.lease_id, e.lease_epoch, e.worker_instance_id
+    SELECT e.id, e.namespace, e.ownership_state, e.attempt_index, e.lease_id, e.lease_epoch, e.worker_instance_id,
+        e.execution_deadline_at
     FROM (SELECT * FROM heads ORDER BY place, id) h
         JOIN executions e ON e.id = ANY (ARRAY[h.id]) AND e.xmin = h.version
     ORDER BY place, h.id LIMIT 1 FOR NO KEY UPDATE OF e SKIP LOCKED
 ),
-ok AS MATERIALIZED (SELECT held.*, now, ownership_state = 'leased' AS lapsed FROM held, clock),
+ok AS MATERIALIZED (
+    SELECT timed.*, ownership_state = 'leased' AS lapsed FROM (SELECT held.*, ff_now_ms() AS now FROM held) timed
+    WHERE execution_deadline_at IS NULL OR execution_deadline_at > now
+),
 granted AS (
     UPDATE executions e SET
         grant_key = $3, grant_worker_id = $4, grant_worker_instance_id = $5, grant_expires_at = now + $6,
@@ -62,5 +63,6 @@ SELECT
         WHEN EXISTS (SELECT FROM heads) THEN 'again' ELSE 'none' END AS verdict,
     g.id, g.grant_expires_at AS expires_at,
     (SELECT now FROM clock) AS now, ff_oldest() AS oldest, ff_own() AS own,
+    (SELECT now FROM clock WHERE NOT $8 AND NOT EXISTS (SELECT FROM due)) AS clear_to,
     ARRAY(SELECT set_id FROM begins ORDER BY set_id) AS set_ids, ARRAY(SELECT place FROM begins ORDER BY set_id) AS places
 FROM (VALUES (1)) one LEFT JOIN granted g ON true;

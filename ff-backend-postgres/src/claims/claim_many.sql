@@ -1,21 +1,18 @@
 -- claim_many: takes the first ready rows of a lane that the worker's capabilities cover, in the order of the lane.
 -- $1 lane_id text, $2 capabilities text[], $3 lease_ids uuid[], $4 attempt_ids uuid[], $5 worker_id text,
 -- $6 worker_instance_id text, $7 ttl_ms int8, $8 most int8, $9 window int8, $10 settled bool, $11 read_at int8,
--- $12 set_ids int8[], $13 starts int8[], $14 stops int8[]
+-- $12 set_ids int8[], $13 starts int8[], $14 stops int8[], $15 due_start int8
 -- returns: id text, kind text, lease_id uuid, attempt_id uuid, attempt_index int8, lease_epoch int8, verdict text,
---   due_in_ms int8, now int8, oldest int8, own int8, set_ids int8[], places int8[]
+--   due_in_ms int8, now int8, oldest int8, own int8, clear_to int8, set_ids int8[], places int8[]
 -- verdict, in a row of its own if nothing was taken: taken, none, due if settle_due.sql has to go first ($10 says that
 -- it went), again if all that could be taken was locked or has moved
--- places says where new work of set_ids begins, null where there is none: see marks.rs.
--- Nothing waits: rows are chosen unlocked and taken if nobody holds them and nobody wrote them since the snapshot, so
--- one reading of the clock holds, and what the snapshot shows of attempts.
+-- Nothing is due up to clear_to, and new work of set_ids begins at places, null where there is none: see marks.rs.
+-- Nothing waits: rows are chosen unlocked and taken if nobody holds them and nobody wrote them since the snapshot, so what
+-- that shows of attempts holds. The clock is read again once they are held: see marks.rs.
 -- The rows that were chosen are found again by their place: no version of them goes while the snapshot stands.
 -- An equality by = ANY (ARRAY[…]) keeps generic plans on primary keys.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
-due AS MATERIALIZED (
-    SELECT due_at FROM executions WHERE lane_id = $1 AND NOT $10 AND due_at <= (SELECT now FROM clock)
-    ORDER BY due_at, id LIMIT 1
-),
+due AS MATERIALIZED (SELECT d.due_at FROM clock, ff_due($1, now, $11, $15) d WHERE NOT $10 LIMIT 1),
 looks AS MATERIALIZED (
     SELECT w.* FROM clock, ff_windows($1, $2, now, $11, $12, $13, $14) w WHERE NOT EXISTS (SELECT FROM due)
 ),
@@ -37,16 +34,18 @@ begins AS MATERIALIZED (
 ),
 held AS MATERIALIZED (
     SELECT e.*, place FROM (SELECT * FROM heads ORDER BY place, id) h, LATERAL (
-        SELECT id, namespace, ownership_state, attempt_state, attempt_index, lease_id,
-            lease_epoch, worker_instance_id, ctid AS spot FROM executions
+        SELECT id, namespace, ownership_state, attempt_state, attempt_index, lease_id, lease_epoch, worker_instance_id,
+            execution_deadline_at, ctid AS spot FROM executions
         WHERE ctid = h.spot AND xmin = h.version FOR NO KEY UPDATE SKIP LOCKED) e
     ORDER BY place, h.id LIMIT $8
 ),
+read AS MATERIALIZED (SELECT ff_now_ms() AS now FROM (SELECT count(*) FROM held) all_held),
 ok AS MATERIALIZED (
     SELECT held.*, now, ($3::uuid[])[nth] AS new_lease_id, ($4::uuid[])[nth] AS new_attempt_id,
         CASE WHEN ownership_state <> 'unowned' THEN 'reclaimed'
             WHEN attempt_state = 'attempt_interrupted' THEN 'resumed' ELSE 'fresh' END AS kind
-    FROM (SELECT held.*, row_number() OVER (ORDER BY place, id) AS nth FROM held) held, clock
+    FROM (SELECT held.*, row_number() OVER (ORDER BY place, id) AS nth FROM held) held, read
+    WHERE execution_deadline_at IS NULL OR execution_deadline_at > now
 ),
 taken AS (
     UPDATE executions e SET
@@ -103,5 +102,6 @@ SELECT t.id, t.kind, t.new_lease_id AS lease_id, t.attempt_id, t.attempt_index, 
     (SELECT due_at - (SELECT now FROM clock) FROM executions
         WHERE lane_id = $1 AND t.id IS NULL AND due_at > (SELECT now FROM clock) ORDER BY due_at, id LIMIT 1) AS due_in_ms,
     (SELECT now FROM clock) AS now, ff_oldest() AS oldest, ff_own() AS own,
+    (SELECT now FROM clock WHERE NOT $10 AND NOT EXISTS (SELECT FROM due)) AS clear_to,
     ARRAY(SELECT set_id FROM begins ORDER BY set_id) AS set_ids, ARRAY(SELECT place FROM begins ORDER BY set_id) AS places
 FROM (VALUES (1)) one LEFT JOIN taken t ON true ORDER BY t.nth;

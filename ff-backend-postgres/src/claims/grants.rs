@@ -24,7 +24,7 @@ pub(super) async fn claim_for_worker(
     let (grant_key, store) = (GrantKey::new(), backend.store().await?);
     let mut seen = Seen::default();
     for round in 0..ATTEMPTS {
-        let asked = store.marks().ask();
+        let asked = store.marks().ask(&args.lane_id);
         let statement = || {
             let query = sqlx::query(include_str!("claim_for_worker.sql"))
                 .bind(args.lane_id.as_str())
@@ -35,7 +35,7 @@ pub(super) async fn claim_for_worker(
                 .bind(ttl_ms)
                 .bind(WINDOW << round)
                 .bind(seen.settled);
-            store.marks().bind(&args.lane_id, query)
+            store.marks().bind(&args.lane_id, asked, query)
         };
         let row = store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
         store.marks().learn(&args.lane_id, asked, &row)?;

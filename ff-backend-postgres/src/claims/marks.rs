@@ -13,7 +13,7 @@
 //!
 //! The server's clock may be set back. A statement that reads an earlier instant than one before looks everywhere, and a
 //! mark keeps as far behind the latest reading as that is old, so that a smaller step is within it. What this leaves out, a
-//! clock that goes back and forth unseen, is found when all marks are forgotten, which happens every few seconds.
+//! clock that goes back and forth unseen, is found by a statement that looks everywhere, one in a lane every few seconds.
 
 use std::{
     cmp::Ordering,
@@ -27,8 +27,8 @@ use sqlx::{Row, postgres::PgRow};
 
 use crate::{error::PgError, tx::Statement};
 
-/// How long marks are kept.
-const KEPT: Duration = Duration::from_secs(5);
+/// Between two statements that look everywhere in a lane that has marks.
+const AFRESH: Duration = Duration::from_secs(10);
 
 /// Lanes that have marks; beyond them all are forgotten.
 const LANES: usize = 1_024;
@@ -55,22 +55,34 @@ const fn rank(place: Place) -> Rank {
 /// For each capability set and rank: before this place there is no new work of the rank.
 type Sets = HashMap<i64, BTreeMap<Rank, Place>>;
 
+/// The marks of a lane.
+#[derive(Debug)]
+struct Lane {
+    /// The turn in which they began: what was asked before teaches nothing of the lane.
+    turn: u64,
+    /// When a statement looked everywhere last.
+    since: Instant,
+    sets: Sets,
+    /// Before this instant nothing falls due but what is overdue when it is written.
+    due: Option<i64>,
+}
+
 /// The marks of a process.
 #[derive(Debug, Default)]
 pub(crate) struct Marks(Mutex<State>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    /// Counts how often all was forgotten: what was asked before teaches nothing.
+    /// Counts the beginnings; what was asked before all was forgotten teaches nothing.
     turn: u64,
-    since: Instant,
+    begun: u64,
     /// The latest reading of the server's clock, and when the statement that read it was sent.
     clock: Option<(i64, Instant)>,
     /// A reading of the clock, and the id of a transaction that began after it.
     sample: Option<Sample>,
     /// Creations that are not seen yet by statements to come are no older.
     floor: Option<i64>,
-    lanes: HashMap<LaneId, Sets>,
+    lanes: HashMap<LaneId, Lane>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +96,8 @@ struct Sample {
 pub(crate) struct Asked {
     turn: u64,
     sent: Instant,
+    /// It looks everywhere in its lane.
+    afresh: bool,
     read_at: Option<i64>,
     sample: Option<Sample>,
     floor: Option<i64>,
@@ -97,6 +111,8 @@ struct Seen {
     oldest: i64,
     /// Its own transaction, if it has written.
     own: Option<i64>,
+    /// Up to this instant nothing was due.
+    clear_to: Option<i64>,
     /// Where new work of these sets begins.
     begins: Vec<(i64, Option<Place>)>,
 }
@@ -109,35 +125,31 @@ struct Windows {
     stops: Vec<Place>,
 }
 
-impl Default for State {
-    fn default() -> Self {
-        Self { turn: 0, since: now(), clock: None, sample: None, floor: None, lanes: HashMap::new() }
-    }
-}
-
 impl Marks {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// To be taken before a statement is sent that looks for work.
-    pub(crate) fn ask(&self) -> Asked {
-        let mut state = self.state();
-        let sent = now();
-        if sent.duration_since(state.since) >= KEPT {
-            state.forget(sent);
-        }
-        let State { turn, sample, floor, .. } = *state;
-        Asked { turn, sent, read_at: state.clock.map(|(read_at, _)| read_at), sample, floor }
+    /// To be taken before a statement is sent that looks for work in `lane`.
+    pub(crate) fn ask(&self, lane: &LaneId) -> Asked {
+        self.state().ask(lane, now())
     }
 
-    /// The statement with the parts of `lane` in which it looks for new work.
-    pub(crate) fn bind<'q>(&self, lane: &LaneId, query: Statement<'q>) -> Statement<'q> {
+    /// The statement with the parts of `lane` in which it looks for new work, and for what is due.
+    pub(crate) fn bind<'q>(&self, lane: &LaneId, asked: Asked, query: Statement<'q>) -> Statement<'q> {
         let state = self.state();
-        let Windows { sets, starts, stops } = state.windows(lane, now());
-        let read_at = state.clock.map(|(read_at, _)| read_at);
+        let (now, read_at) = (now(), state.clock.map(|(read_at, _)| read_at));
+        let (Windows { sets, starts, stops }, due) = match asked.afresh {
+            true => (Windows::default(), None),
+            false => (state.windows(lane, now), state.due_start(lane, now)),
+        };
         drop(state);
-        query.bind(read_at).bind(sets).bind(starts).bind(stops)
+        query.bind(read_at).bind(sets).bind(starts).bind(stops).bind(due)
+    }
+
+    /// From where on in `lane` a statement looks for what is due.
+    pub(crate) fn due_start(&self, lane: &LaneId) -> Option<i64> {
+        self.state().due_start(lane, now())
     }
 
     /// Learns from a row of a statement that looked for work in `lane`.
@@ -146,14 +158,20 @@ impl Marks {
         let sets: Vec<i64> = row.try_get("set_ids")?;
         let places: Vec<Option<i64>> = row.try_get("places")?;
         let begins = sets.into_iter().zip(places).collect();
-        let seen = Seen { now, oldest: row.try_get("oldest")?, own: row.try_get("own")?, begins };
+        let seen = Seen {
+            now,
+            oldest: row.try_get("oldest")?,
+            own: row.try_get("own")?,
+            clear_to: row.try_get("clear_to")?,
+            begins,
+        };
         self.state().learn(lane, asked, &seen);
         Ok(())
     }
 
     /// Forgets all: the next statements may reach another server, or one that has lost what it had not written.
     pub(crate) fn forget(&self) {
-        self.state().forget(now());
+        self.state().forget();
     }
 }
 
@@ -163,17 +181,34 @@ fn now() -> Instant {
 }
 
 impl State {
-    fn forget(&mut self, since: Instant) {
-        *self = Self { turn: self.turn.wrapping_add(1), since, ..Self::default() };
+    fn forget(&mut self) {
+        let turn = self.turn.wrapping_add(1);
+        *self = Self { turn, begun: turn, ..Self::default() };
+    }
+
+    fn ask(&mut self, lane: &LaneId, sent: Instant) -> Asked {
+        let is_old = |lane: &&mut Lane| sent.duration_since(lane.since) >= AFRESH;
+        let afresh = self.lanes.get_mut(lane).filter(is_old).map(|lane| lane.since = sent).is_some();
+        let read_at = self.clock.map(|(read_at, _)| read_at);
+        Asked { turn: self.turn, sent, afresh, read_at, sample: self.sample, floor: self.floor }
+    }
+
+    /// How far marks reach at most, if the clock was set back unseen.
+    fn bound(&self, now: Instant) -> Option<i64> {
+        let (read_at, sent) = self.clock?;
+        let age = i64::try_from(now.duration_since(sent).as_millis()).unwrap_or(i64::MAX);
+        Some(read_at.saturating_sub(age).max(0))
+    }
+
+    fn due_start(&self, lane: &LaneId, now: Instant) -> Option<i64> {
+        Some(self.lanes.get(lane)?.due?.min(self.bound(now)?))
     }
 
     /// What has no mark is left out.
     fn windows(&self, lane: &LaneId, now: Instant) -> Windows {
         let mut windows = Windows::default();
-        let (Some((read_at, sent)), Some(sets)) = (self.clock, self.lanes.get(lane)) else { return windows };
-        let age = i64::try_from(now.duration_since(sent).as_millis()).unwrap_or(i64::MAX);
-        let bound = read_at.saturating_sub(age).max(0);
-        for (set, marks) in sets {
+        let (Some(bound), Some(lane)) = (self.bound(now), self.lanes.get(lane)) else { return windows };
+        for (set, marks) in &lane.sets {
             let mut start = 0;
             for (rank, mark) in marks {
                 windows.push(*set, start, place(*rank, 0));
@@ -185,11 +220,11 @@ impl State {
     }
 
     fn learn(&mut self, lane: &LaneId, asked: Asked, seen: &Seen) {
-        if asked.turn != self.turn {
+        if asked.turn < self.begun {
             return;
         }
         if asked.read_at.is_some_and(|read_at| seen.now < read_at) {
-            return self.forget(asked.sent);
+            return self.forget();
         }
         if self.clock.is_none_or(|(read_at, _)| read_at <= seen.now) {
             self.clock = Some((seen.now, asked.sent));
@@ -205,7 +240,18 @@ impl State {
         if self.lanes.len() >= LANES && !self.lanes.contains_key(lane) {
             self.lanes.clear();
         }
-        let sets = self.lanes.entry(lane.clone()).or_default();
+        let turn = self.turn;
+        let new = || Lane { turn, since: asked.sent, sets: HashMap::new(), due: None };
+        let of_lane = self.lanes.entry(lane.clone()).or_insert_with(new);
+        if asked.turn < of_lane.turn {
+            return;
+        }
+        if asked.afresh {
+            self.turn = turn.wrapping_add(1);
+            *of_lane = Lane { turn: self.turn, since: of_lane.since, sets: HashMap::new(), due: None };
+        }
+        let Lane { sets, due, .. } = of_lane;
+        *due = seen.clear_to.map(|clear_to| clear_to.min(floor)).max(*due);
         for (set, begins) in &seen.begins {
             if sets.len() < SETS || sets.contains_key(set) {
                 advance(sets.entry(*set).or_default(), *begins, floor);
@@ -248,27 +294,29 @@ mod tests {
 
     /// A statement that was sent just now and saw this; then the next one's windows.
     fn seen(state: &mut State, seen: &Seen) -> Vec<(Place, Place)> {
-        let lane = LaneId::try_new("lane").unwrap();
         let asked = asked(state);
-        state.learn(&lane, asked, seen);
+        state.learn(&lane(), asked, seen);
         windows(state)
     }
 
-    fn asked(state: &State) -> Asked {
-        let State { turn, sample, floor, .. } = *state;
-        Asked { turn, sent: now(), read_at: state.clock.map(|(read_at, _)| read_at), sample, floor }
+    fn lane() -> LaneId {
+        LaneId::try_new("lane").unwrap()
+    }
+
+    fn asked(state: &mut State) -> Asked {
+        state.ask(&lane(), now())
     }
 
     /// At the instant of the latest reading.
     fn windows(state: &State) -> Vec<(Place, Place)> {
         let at = state.clock.map_or_else(now, |(_, sent)| sent);
-        let Windows { sets, starts, stops } = state.windows(&LaneId::try_new("lane").unwrap(), at);
+        let Windows { sets, starts, stops } = state.windows(&lane(), at);
         assert!(sets.iter().all(|set| *set == SET));
         starts.into_iter().zip(stops).collect()
     }
 
     fn at(now: i64, oldest: i64, own: i64, begins: Option<Place>) -> Seen {
-        Seen { now, oldest, own: Some(own), begins: vec![(SET, begins)] }
+        Seen { now, oldest, own: Some(own), clear_to: Some(now), begins: vec![(SET, begins)] }
     }
 
     /// A state that knows that all creations before 1000 are seen.
@@ -325,11 +373,11 @@ mod tests {
     #[test]
     fn a_statement_that_was_sent_before_another_ended_teaches_no_more_than_it_saw() {
         let mut state = floored();
-        let early = asked(&state);
+        let early = asked(&mut state);
         seen(&mut state, &at(9_000, 50, 50, None));
         seen(&mut state, &at(9_001, 60, 60, None));
         seen(&mut state, &at(9_002, 70, 70, None));
-        state.learn(&LaneId::try_new("lane").unwrap(), early, &at(9_000, 13, 13, Some(place(9_000, 8_000))));
+        state.learn(&lane(), early, &at(9_000, 13, 13, Some(place(9_000, 8_000))));
         assert_eq!(windows(&state).last(), Some(&(place(9_000, 1_001), Place::MAX)));
     }
 
@@ -345,16 +393,47 @@ mod tests {
         let mut state = floored();
         seen(&mut state, &at(1_003, 13, 13, Some(place(9_000, 1_001))));
         let (read_at, sent) = state.clock.unwrap();
-        let windows = state.windows(&LaneId::try_new("lane").unwrap(), sent + Duration::from_millis(100));
+        let windows = state.windows(&lane(), sent + Duration::from_millis(100));
         assert_eq!(windows.starts.last(), Some(&place(9_000, read_at - 100)));
+    }
+
+    #[test]
+    fn what_is_due_is_looked_for_from_where_nothing_was() {
+        let mut state = floored();
+        let due = |state: &State| state.due_start(&lane(), state.clock.unwrap().1);
+        seen(&mut state, &at(900_000, 13, 13, None));
+        assert_eq!(due(&state), Some(1_001));
+        // Something was due: what was clear stays clear.
+        seen(&mut state, &Seen { clear_to: None, ..at(900_001, 14, 14, None) });
+        assert_eq!(due(&state), Some(1_001));
+        seen(&mut state, &at(900_002, 15, 15, None));
+        seen(&mut state, &at(900_003, 16, 16, None));
+        assert_eq!(due(&state), Some(900_001));
+        seen(&mut state, &at(5, 17, 17, None));
+        assert_eq!(state.due_start(&lane(), now()), None);
+    }
+
+    #[test]
+    fn a_lane_is_looked_through_afresh_by_one_statement_now_and_then() {
+        let mut state = floored();
+        seen(&mut state, &at(1_003, 13, 13, Some(place(9_000, 900))));
+        let early = asked(&mut state);
+        let later = now() + AFRESH;
+        assert!(!early.afresh);
+        let afresh = state.ask(&lane(), later);
+        assert!(afresh.afresh && !state.ask(&lane(), later).afresh);
+        // What was missed is where new work begins, whatever a statement says that was sent before.
+        state.learn(&lane(), afresh, &at(1_004, 14, 14, Some(place(9_000, 300))));
+        state.learn(&lane(), early, &at(1_004, 14, 14, Some(place(9_000, 900))));
+        assert_eq!(windows(&state).last(), Some(&(place(9_000, 300), Place::MAX)));
     }
 
     #[test]
     fn what_was_asked_before_all_was_forgotten_teaches_nothing() {
         let mut state = floored();
-        let early = asked(&state);
-        state.forget(now());
-        state.learn(&LaneId::try_new("lane").unwrap(), early, &at(1_003, 13, 13, Some(place(9_000, 500))));
+        let early = asked(&mut state);
+        state.forget();
+        state.learn(&lane(), early, &at(1_003, 13, 13, Some(place(9_000, 500))));
         assert_eq!(windows(&state), []);
         assert_eq!(state.clock, None);
     }
@@ -368,10 +447,9 @@ mod tests {
         assert!(windows(&state).len() <= RANKS + 1);
         for set in 0..40 {
             let begins = vec![(set, Some(place(9_000, 500)))];
-            let asked = asked(&state);
-            let lane = LaneId::try_new("lane").unwrap();
-            state.learn(&lane, asked, &Seen { begins, ..at(2_000, 100, 100, None) });
+            let asked = asked(&mut state);
+            state.learn(&lane(), asked, &Seen { begins, ..at(2_000, 100, 100, None) });
         }
-        assert!(state.lanes.values().all(|sets| sets.len() <= SETS));
+        assert!(state.lanes.values().all(|lane| lane.sets.len() <= SETS));
     }
 }

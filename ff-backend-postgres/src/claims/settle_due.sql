@@ -1,18 +1,21 @@
 -- settle_due: writes down what time has done to the rows of a lane, oldest due instant first, then id.
 -- $1 lane_id text, $2 after_due int8, $3 after_id text, $4 most int8, $5 jitter_millionths int8, $6 fates text[],
--- $7 marks bool, $8 namespace text, $9 tag_key text, $10 tag_value text
--- returns: seen int8, held int8, settled int8, suspended int8, last_due int8, last_id text
--- Only rows of these fates, of this namespace and with this label, as far as not null; $7 tells of a lapsed lease.
+-- $7 marks bool, $8 namespace text, $9 tag_key text, $10 tag_value text, $11 overdue bool
+-- returns: seen int8, held int8, settled int8, suspended int8, first_due int8, last_due int8, last_id text
+-- Only rows of these fates, of this namespace and with this label, as far as not null; $7 tells of a lapsed lease, $11 adds
+-- what was overdue before.
 -- Nothing waits: rows are chosen unlocked and settled if nobody holds them and nobody wrote them since the snapshot, so
--- one reading of the clock holds, and what the snapshot shows of attempts.
+-- what that shows of attempts holds. The clock is read again once they are held: see marks.rs.
 -- One at a time settles a lane and writes its row in lanes; who looked before holds nothing that is ready by now.
--- An equality by = ANY (ARRAY[…]) keeps generic plans on primary keys.
 -- expired: the deadline has come; timed_out: the attempt ran out of time; lapsed: so did the lease, and another worker
 -- may take over, or else the execution fails; ready: a delay or a grant is over; suspended: see settle_suspensions.sql.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
 seen AS MATERIALIZED (
-    SELECT id, due_at, xmin AS version FROM executions
-    WHERE lane_id = $1 AND due_at <= (SELECT now FROM clock) AND (due_at, id) > ($2, $3)
+    (SELECT id, due_at, xmin AS version FROM executions
+    WHERE lane_id = $1 AND due_at <= (SELECT now FROM clock) AND (due_at, id) > ($2, $3) ORDER BY due_at, id LIMIT $4)
+    UNION ALL
+    (SELECT id, due_at, xmin FROM executions WHERE lane_id = $1 AND $11 AND due_at <= (SELECT now FROM clock)
+      AND due_at <= last_mutation_at AND (due_at, id) <= ($2, $3) ORDER BY due_at, id LIMIT $4)
     ORDER BY due_at, id LIMIT $4
 ),
 turn AS MATERIALIZED (
@@ -22,10 +25,10 @@ turn AS MATERIALIZED (
 held AS MATERIALIZED (
     SELECT e.* FROM seen s JOIN executions e ON e.id = ANY (ARRAY[s.id]) AND e.xmin = s.version
     WHERE EXISTS (SELECT FROM turn) AND ($8::text IS NULL OR e.namespace = $8)
-      AND ($9::text IS NULL OR EXISTS (
-          SELECT FROM execution_inputs i WHERE i.execution_id = e.id AND i.tags ->> $9 = $10::text))
+      AND ($9::text IS NULL OR EXISTS (SELECT FROM execution_inputs i WHERE i.execution_id = e.id AND i.tags ->> $9 = $10::text))
     FOR NO KEY UPDATE OF e SKIP LOCKED
 ),
+read AS MATERIALIZED (SELECT ff_now_ms() AS now FROM (SELECT count(*) FROM held) all_held),
 fated AS MATERIALIZED (
     SELECT held.*, now, CASE
         WHEN lifecycle_phase = 'suspended' AND suspension_timeout_at <= least(now, execution_deadline_at - 1)
@@ -36,7 +39,7 @@ fated AS MATERIALIZED (
         WHEN ownership_state = 'leased' AND attempt_timeout_at <= lease_expires_at THEN 'timed_out'
         WHEN ownership_state = 'leased' OR (ownership_state <> 'unowned' AND lease_reclaim_count >= reclaims_max)
             THEN 'lapsed' ELSE 'ready' END AS fate
-    FROM held, clock
+    FROM held, read
 ),
 -- ends: how it ends, if it does; after_ms: until the retry of an attempt that ran out of time, as fail.sql decides.
 judged AS MATERIALIZED (
@@ -92,18 +95,16 @@ promoted AS (
 closed AS (
     UPDATE attempts a SET phase = 'ended_failure', failure_reason = coalesce(ends, 'attempt_timeout'),
         ended_at = j.ended_at, failure_category = CASE WHEN ends = 'max_reclaims_exceeded' THEN ends ELSE 'timeout' END
-    FROM judged j
-    WHERE (ends IS NOT NULL OR after_ms IS NOT NULL)
+    FROM judged j WHERE (ends IS NOT NULL OR after_ms IS NOT NULL)
       AND a.execution_id = ANY (ARRAY[j.id]) AND a.attempt_index = j.attempt_index AND a.phase IN ('started', 'suspended')
 ),
 told AS (
     INSERT INTO lease_events
         (at, lease_epoch, attempt_index, lease_id, execution_id, namespace, kind, worker_instance_id, reason)
-    SELECT now, lease_epoch, attempt_index, lease_id, id, namespace,
-        CASE WHEN ends = 'max_reclaims_exceeded' THEN 'revoked' WHEN fate = 'timed_out' THEN 'released'
-            WHEN lease_expires_at <= coalesce(execution_deadline_at, lease_expires_at) THEN 'expired'
-            ELSE 'released' END, worker_instance_id,
-        CASE WHEN after_ms IS NOT NULL THEN 'attempt_timeout_retry_scheduled'
+    SELECT now, lease_epoch, attempt_index, lease_id, id, namespace, CASE
+            WHEN ends = 'max_reclaims_exceeded' THEN 'revoked' WHEN fate = 'timed_out' THEN 'released'
+            WHEN lease_expires_at <= coalesce(execution_deadline_at, lease_expires_at) THEN 'expired' ELSE 'released' END,
+        worker_instance_id, CASE WHEN after_ms IS NOT NULL THEN 'attempt_timeout_retry_scheduled'
             WHEN ends = 'execution_deadline' AND lease_expires_at <= execution_deadline_at THEN NULL ELSE ends END
     FROM judged WHERE ownership_state = 'leased'
       AND (ends IS NOT NULL OR after_ms IS NOT NULL OR ($7 AND fate = 'lapsed')) ORDER BY due_at, id
@@ -114,7 +115,6 @@ completed AS (
     FROM judged WHERE ends IS NOT NULL ORDER BY due_at, id
 )
 SELECT (SELECT count(*) FROM seen) AS seen, (SELECT count(*) FROM held) AS held,
-    (SELECT count(*) FROM judged WHERE fate <> 'later') AS settled,
-    (SELECT count(*) FROM fated WHERE fate = 'suspended') AS suspended,
-    (SELECT due_at FROM seen ORDER BY due_at DESC, id DESC LIMIT 1) AS last_due,
+    (SELECT count(*) FROM judged WHERE fate <> 'later') AS settled, (SELECT count(*) FROM fated WHERE fate = 'suspended') AS suspended,
+    (SELECT min(due_at) FROM seen) AS first_due, (SELECT max(due_at) FROM seen) AS last_due,
     (SELECT id FROM seen ORDER BY due_at DESC, id DESC LIMIT 1) AS last_id;

@@ -22,8 +22,9 @@ held AS MATERIALIZED (
           SELECT FROM execution_inputs i WHERE i.execution_id = e.id AND i.tags ->> $6 = $7::text))
     FOR NO KEY UPDATE OF e SKIP LOCKED
 ),
+read AS MATERIALIZED (SELECT ff_now_ms() AS now FROM (SELECT count(*) FROM held) all_held),
 timed AS MATERIALIZED (
-    SELECT held.*, now, greatest(suspension_timeout_at, suspended_at) AS ended_at FROM held, clock
+    SELECT held.*, now, greatest(suspension_timeout_at, suspended_at) AS ended_at FROM held, read
     WHERE lifecycle_phase = 'suspended' AND suspension_timeout_at <= least(now, execution_deadline_at - 1)
       AND (timeout_behavior IN ('fail', 'cancel', 'expire') OR coalesce(execution_deadline_at > now, true))
 ),

@@ -54,7 +54,7 @@ async fn taken_beside_a_late_settle(due: &str, text: &str, arguments: &str) -> S
     assert_eq!(settled, 0);
     let mut claimer = prepared(&database, include_str!("../../src/claims/claim_many.sql")).await;
     let claim = "EXECUTE call('lane', '{}', ARRAY[gen_random_uuid()], ARRAY[gen_random_uuid()], 'worker', 'worker-1', \
-        1000, 1, 16, false, NULL, NULL, NULL, NULL)";
+        1000, 1, 16, false, NULL, NULL, NULL, NULL, NULL)";
     let taken = rows(&mut claimer, claim.to_owned()).await[0].get("id");
     drop(late);
     database.drop().await;
@@ -64,7 +64,7 @@ async fn taken_beside_a_late_settle(due: &str, text: &str, arguments: &str) -> S
 #[tokio::test]
 async fn a_late_settle_holds_no_work_that_is_ready_by_then() {
     let text = include_str!("../../src/claims/settle_due.sql");
-    let arguments = "'lane', -1, '', 256, 0, '{ready}', false, NULL, NULL, NULL";
+    let arguments = "'lane', -1, '', 256, 0, '{ready}', false, NULL, NULL, NULL, true";
     assert_eq!(taken_beside_a_late_settle("delay_until = 5", text, arguments).await, "first");
 }
 
