@@ -20,16 +20,17 @@ CREATE FUNCTION ff_place(priority integer, created_at bigint) RETURNS bigint LAN
 CREATE INDEX executions_fresh ON executions (set_id, ff_place(priority, created_at), id) WHERE ready AND NOT returned;
 CREATE INDEX executions_returned ON executions (set_id, ff_place(priority, created_at), id) WHERE ready AND returned;
 
--- Where a claim looks for new work: in each capability set of a lane that the capabilities cover, between these starts and
--- stops; in all of a set that has none here, and in all of every set if the clock was set back behind read_at.
+-- Where a claim looks for new work: in each capability set of a lane that the capabilities cover, between the starts and
+-- stops of the set. Those of set 0 are for sets that have none of their own, and for all if the clock was set back behind
+-- read_at. The first of a set starts at 0.
 CREATE FUNCTION ff_windows(
     lane text, capabilities text[], now bigint, read_at bigint, set_ids bigint[], starts bigint[], stops bigint[]
 ) RETURNS TABLE (set_id bigint, start bigint, stop bigint)
 LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC
-    SELECT s.set_id, coalesce(w.start, 0), coalesce(w.stop, 9223372036854775807)
-    FROM lane_sets s LEFT JOIN unnest(set_ids, starts, stops) AS w (set_id, start, stop)
-        ON w.set_id = s.set_id AND read_at <= now
-    WHERE s.lane_id = lane AND s.tokens <@ capabilities;
+    SELECT s.set_id, w.start, w.stop FROM lane_sets s, unnest(set_ids, starts, stops) AS w (set_id, start, stop)
+    WHERE s.lane_id = lane AND s.tokens <@ capabilities AND (
+        (w.set_id = s.set_id AND read_at <= now)
+        OR (w.set_id = 0 AND NOT coalesce(s.set_id = ANY (set_ids) AND read_at <= now, false)));
 END;
 
 -- What is ready in a capability set, in the order of the lane: new work between start and stop, and what returned. These

@@ -108,7 +108,7 @@ SELECT verdict,
     CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)
         THEN j.timeout_behavior END AS timed_out,
     EXISTS (SELECT FROM completion_waiters WHERE expires_at > (SELECT now FROM clock)) AS listened,
-    (SELECT now FROM clock) AS now, ff_oldest() AS oldest, ff_own() AS own,
+    (SELECT now FROM clock) AS now, (SELECT ff_oldest()) AS oldest, (SELECT ff_own()) AS own,
     (SELECT now FROM clock WHERE NOT EXISTS (SELECT FROM due)) AS clear_to,
     ARRAY(SELECT set_id FROM sets WHERE many = 1) AS set_ids, ARRAY(SELECT min(place) FROM heads) AS places
 FROM sets, judged j LEFT JOIN able USING (place) LEFT JOIN taken t USING (nth) ORDER BY place;

@@ -19,14 +19,13 @@ heads AS MATERIALIZED (
     SELECT h.* FROM (
         SELECT f.* FROM looks l, LATERAL (SELECT * FROM ff_fresh(l.set_id, start, stop) LIMIT 8) f
         UNION ALL
-        SELECT r.* FROM (SELECT DISTINCT set_id FROM looks) l, LATERAL (
+        SELECT r.* FROM (SELECT set_id FROM looks WHERE start = 0) l, LATERAL (
             SELECT * FROM ff_returned(l.set_id) LIMIT 8) r) h
     ORDER BY place, id LIMIT 8
 ),
 -- Where new work of each set begins; nothing of a set whose work may lie behind the window.
 begins AS MATERIALIZED (
-    SELECT l.set_id, min(place) AS place FROM (SELECT DISTINCT set_id FROM looks) l
-        LEFT JOIN heads h ON h.set_id = l.set_id AND NOT returned
+    SELECT l.set_id, min(place) AS place FROM looks l LEFT JOIN heads h ON h.set_id = l.set_id AND NOT returned
     GROUP BY l.set_id HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < 8
 ),
 held AS MATERIALIZED (

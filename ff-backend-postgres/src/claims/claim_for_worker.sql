@@ -19,15 +19,14 @@ heads AS MATERIALIZED (
         SELECT f.* FROM looks l, LATERAL (SELECT * FROM ff_fresh(l.set_id, start, stop)
             WHERE deadline_at IS NULL OR deadline_at > (SELECT now FROM clock) LIMIT $7) f
         UNION ALL
-        SELECT r.* FROM (SELECT DISTINCT set_id FROM looks) l, LATERAL (
+        SELECT r.* FROM (SELECT set_id FROM looks WHERE start = 0) l, LATERAL (
             SELECT * FROM ff_returned(l.set_id)
             WHERE deadline_at IS NULL OR deadline_at > (SELECT now FROM clock) LIMIT $7) r) h
     ORDER BY place, id LIMIT $7
 ),
 -- Where new work of each set begins; nothing of a set whose work may lie behind the window.
 begins AS MATERIALIZED (
-    SELECT l.set_id, min(place) AS place FROM (SELECT DISTINCT set_id FROM looks) l
-        LEFT JOIN heads h ON h.set_id = l.set_id AND NOT returned
+    SELECT l.set_id, min(place) AS place FROM looks l LEFT JOIN heads h ON h.set_id = l.set_id AND NOT returned
     GROUP BY l.set_id HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < $7
 ),
 held AS MATERIALIZED (

@@ -21,15 +21,14 @@ heads AS MATERIALIZED (
         SELECT f.* FROM looks l, LATERAL (SELECT * FROM ff_fresh(l.set_id, start, stop)
             WHERE deadline_at IS NULL OR deadline_at > (SELECT now FROM clock) LIMIT $9) f
         UNION ALL
-        SELECT r.* FROM (SELECT DISTINCT set_id FROM looks) l, LATERAL (
+        SELECT r.* FROM (SELECT set_id FROM looks WHERE start = 0) l, LATERAL (
             SELECT * FROM ff_returned(l.set_id)
             WHERE deadline_at IS NULL OR deadline_at > (SELECT now FROM clock) LIMIT $9) r) h
     ORDER BY place, id LIMIT $9
 ),
 -- Where new work of each set begins; nothing of a set whose work may lie behind the window.
 begins AS MATERIALIZED (
-    SELECT l.set_id, min(place) AS place FROM (SELECT DISTINCT set_id FROM looks) l
-        LEFT JOIN heads h ON h.set_id = l.set_id AND NOT returned
+    SELECT l.set_id, min(place) AS place FROM looks l LEFT JOIN heads h ON h.set_id = l.set_id AND NOT returned
     GROUP BY l.set_id HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < $9
 ),
 held AS MATERIALIZED (
@@ -101,7 +100,7 @@ SELECT t.id, t.kind, t.new_lease_id AS lease_id, t.attempt_id, t.attempt_index, 
         WHEN EXISTS (SELECT FROM heads) THEN 'again' ELSE 'none' END AS verdict,
     (SELECT due_at - (SELECT now FROM clock) FROM executions
         WHERE lane_id = $1 AND t.id IS NULL AND due_at > (SELECT now FROM clock) ORDER BY due_at, id LIMIT 1) AS due_in_ms,
-    (SELECT now FROM clock) AS now, ff_oldest() AS oldest, ff_own() AS own,
+    (SELECT now FROM clock) AS now, (SELECT ff_oldest()) AS oldest, (SELECT ff_own()) AS own,
     (SELECT now FROM clock WHERE NOT $10 AND NOT EXISTS (SELECT FROM due)) AS clear_to,
     ARRAY(SELECT set_id FROM begins ORDER BY set_id) AS set_ids, ARRAY(SELECT place FROM begins ORDER BY set_id) AS places
 FROM (VALUES (1)) one LEFT JOIN taken t ON true ORDER BY t.nth;

@@ -117,8 +117,8 @@ struct Seen {
     begins: Vec<(i64, Option<Place>)>,
 }
 
-/// The parts of capability sets in which a statement looks for new work.
-#[derive(Debug, Default, PartialEq, Eq)]
+/// The parts of capability sets in which a statement looks for new work; those of set 0 are for sets without any.
+#[derive(Debug, PartialEq, Eq)]
 struct Windows {
     sets: Vec<i64>,
     starts: Vec<Place>,
@@ -140,7 +140,7 @@ impl Marks {
         let state = self.state();
         let (now, read_at) = (now(), state.clock.map(|(read_at, _)| read_at));
         let (Windows { sets, starts, stops }, due) = match asked.afresh {
-            true => (Windows::default(), None),
+            true => (Windows::all(), None),
             false => (state.windows(lane, now), state.due_start(lane, now)),
         };
         drop(state);
@@ -204,9 +204,8 @@ impl State {
         Some(self.lanes.get(lane)?.due?.min(self.bound(now)?))
     }
 
-    /// What has no mark is left out.
     fn windows(&self, lane: &LaneId, now: Instant) -> Windows {
-        let mut windows = Windows::default();
+        let mut windows = Windows::all();
         let (Some(bound), Some(lane)) = (self.bound(now), self.lanes.get(lane)) else { return windows };
         for (set, marks) in &lane.sets {
             let mut start = 0;
@@ -277,8 +276,14 @@ fn advance(marks: &mut BTreeMap<Rank, Place>, begins: Option<Place>, floor: i64)
 }
 
 impl Windows {
+    /// All of every set.
+    fn all() -> Self {
+        Self { sets: vec![0], starts: vec![0], stops: vec![Place::MAX] }
+    }
+
+    /// The first of a set is there even if there is nothing in it.
     fn push(&mut self, set: i64, start: Place, stop: Place) {
-        if start < stop {
+        if start < stop || start == 0 {
             self.sets.push(set);
             self.starts.push(start);
             self.stops.push(stop);
@@ -311,8 +316,8 @@ mod tests {
     fn windows(state: &State) -> Vec<(Place, Place)> {
         let at = state.clock.map_or_else(now, |(_, sent)| sent);
         let Windows { sets, starts, stops } = state.windows(&lane(), at);
-        assert!(sets.iter().all(|set| *set == SET));
-        starts.into_iter().zip(stops).collect()
+        let all = sets.into_iter().zip(starts.into_iter().zip(stops));
+        all.filter(|(set, _)| *set == SET).map(|(_, window)| window).collect()
     }
 
     fn at(now: i64, oldest: i64, own: i64, begins: Option<Place>) -> Seen {
