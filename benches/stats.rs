@@ -3,9 +3,12 @@
 /// How often the runs are drawn again for an interval.
 const DRAWS: usize = 2_000;
 
-/// The middle value; of an even number of values the upper one.
+/// The middle value; of an even number of values the middle of the two in the middle.
 pub(crate) fn median(values: &[f64]) -> f64 {
-    quantile(values, 0.5)
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |place: usize| sorted.get(place).copied().unwrap_or(f64::NAN);
+    at(sorted.len().saturating_sub(1) / 2).midpoint(at(sorted.len() / 2))
 }
 
 /// The value below which this share of them lies.

@@ -17,8 +17,7 @@ CREATE FUNCTION ff_place(priority integer, created_at bigint) RETURNS bigint LAN
 -- The order of a lane, for each of its capability sets, in two parts. What is fresh was ready when it was created, and
 -- never comes back once it was taken: a claim need not look again where all was taken before. What returned did so to
 -- any place.
-CREATE INDEX executions_fresh ON executions (set_id, ff_place(priority, created_at), id) WHERE ready AND NOT returned;
-CREATE INDEX executions_returned ON executions (set_id, ff_place(priority, created_at), id) WHERE ready AND returned;
+CREATE INDEX executions_ready ON executions (set_id, returned, ff_place(priority, created_at), id) WHERE ready;
 
 -- Where a claim looks for new work: in each capability set of a lane that the capabilities cover, between the starts and
 -- stops of the set. Those of set 0 are for sets that have none of their own, and for all if the clock was set back behind

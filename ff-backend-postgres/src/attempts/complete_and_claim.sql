@@ -60,7 +60,7 @@ heads AS MATERIALIZED (
 ),
 begins AS MATERIALIZED (
     SELECT l.set_id, min(place) AS place FROM looks l LEFT JOIN heads h ON h.set_id = l.set_id AND NOT returned
-    GROUP BY l.set_id HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < 8
+    WHERE l.start = 0 GROUP BY l.set_id HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < 8
 ),
 next AS MATERIALIZED (
     SELECT e.* FROM (SELECT * FROM heads ORDER BY place, id) h, LATERAL (

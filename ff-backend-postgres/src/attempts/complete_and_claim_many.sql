@@ -7,6 +7,7 @@
 -- returns: verdict text, took text, terminal_outcome text, lifecycle_phase text, id text, kind text, lease_id uuid,
 --   attempt_index int8, attempt_id uuid, lease_epoch int8, timed_out text, listened bool,
 --   now int8, oldest int8, own int8, clear_to int8, set_ids int8[], places int8[]
+-- set_ids and places stand in the first row only.
 -- verdict, a row for each item in its place: ok, replay, or a refusal: missing, deadline, not_active, lease_revoked,
 -- lease_expired, stale_lease; again if it has to go by itself: its row is held or has moved, or came up before
 -- took, if verdict is ok or replay: taken, none, or claim if it takes the statements of claim
@@ -110,5 +111,6 @@ SELECT verdict,
     EXISTS (SELECT FROM completion_waiters WHERE expires_at > (SELECT now FROM clock)) AS listened,
     (SELECT now FROM clock) AS now, (SELECT ff_oldest()) AS oldest, (SELECT ff_own()) AS own,
     (SELECT now FROM clock WHERE NOT EXISTS (SELECT FROM due)) AS clear_to,
-    ARRAY(SELECT set_id FROM sets WHERE many = 1) AS set_ids, ARRAY(SELECT min(place) FROM heads) AS places
+    CASE WHEN place = 1 THEN ARRAY(SELECT set_id FROM sets WHERE many = 1) END AS set_ids,
+    CASE WHEN place = 1 THEN ARRAY(SELECT min(place) FROM heads) END AS places
 FROM sets, judged j LEFT JOIN able USING (place) LEFT JOIN taken t USING (nth) ORDER BY place;

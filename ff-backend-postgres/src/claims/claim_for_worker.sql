@@ -27,7 +27,7 @@ heads AS MATERIALIZED (
 -- Where new work of each set begins; nothing of a set whose work may lie behind the window.
 begins AS MATERIALIZED (
     SELECT l.set_id, min(place) AS place FROM looks l LEFT JOIN heads h ON h.set_id = l.set_id AND NOT returned
-    GROUP BY l.set_id HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < $7
+    WHERE l.start = 0 GROUP BY l.set_id HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < $7
 ),
 held AS MATERIALIZED (
     SELECT e.id, e.namespace, e.ownership_state, e.attempt_index, e.lease_id, e.lease_epoch, e.worker_instance_id,

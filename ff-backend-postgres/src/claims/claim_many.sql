@@ -4,6 +4,7 @@
 -- $12 set_ids int8[], $13 starts int8[], $14 stops int8[], $15 due_start int8
 -- returns: id text, kind text, lease_id uuid, attempt_id uuid, attempt_index int8, lease_epoch int8, verdict text,
 --   due_in_ms int8, now int8, oldest int8, own int8, clear_to int8, set_ids int8[], places int8[]
+-- set_ids and places stand in the first row only.
 -- verdict, in a row of its own if nothing was taken: taken, none, due if settle_due.sql has to go first ($10 says that
 -- it went), again if all that could be taken was locked or has moved
 -- Nothing is due up to clear_to, and new work of set_ids begins at places, null where there is none: see marks.rs.
@@ -29,7 +30,7 @@ heads AS MATERIALIZED (
 -- Where new work of each set begins; nothing of a set whose work may lie behind the window.
 begins AS MATERIALIZED (
     SELECT l.set_id, min(place) AS place FROM looks l LEFT JOIN heads h ON h.set_id = l.set_id AND NOT returned
-    GROUP BY l.set_id HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < $9
+    WHERE l.start = 0 GROUP BY l.set_id HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < $9
 ),
 held AS MATERIALIZED (
     SELECT e.*, place FROM (SELECT * FROM heads ORDER BY place, id) h, LATERAL (
@@ -102,5 +103,6 @@ SELECT t.id, t.kind, t.new_lease_id AS lease_id, t.attempt_id, t.attempt_index, 
         WHERE lane_id = $1 AND t.id IS NULL AND due_at > (SELECT now FROM clock) ORDER BY due_at, id LIMIT 1) AS due_in_ms,
     (SELECT now FROM clock) AS now, (SELECT ff_oldest()) AS oldest, (SELECT ff_own()) AS own,
     (SELECT now FROM clock WHERE NOT $10 AND NOT EXISTS (SELECT FROM due)) AS clear_to,
-    ARRAY(SELECT set_id FROM begins ORDER BY set_id) AS set_ids, ARRAY(SELECT place FROM begins ORDER BY set_id) AS places
+    CASE WHEN coalesce(nth, 1) = 1 THEN ARRAY(SELECT set_id FROM begins ORDER BY set_id) END AS set_ids,
+    CASE WHEN coalesce(nth, 1) = 1 THEN ARRAY(SELECT place FROM begins ORDER BY set_id) END AS places
 FROM (VALUES (1)) one LEFT JOIN taken t ON true ORDER BY t.nth;

@@ -11,8 +11,7 @@ struct Hot {
     indexes: &'static [&'static str],
 }
 
-const CLAIM: &[&str] =
-    &["executions_pkey", "executions_fresh", "executions_returned", "executions_due", "executions_overdue"];
+const CLAIM: &[&str] = &["executions_pkey", "executions_ready", "executions_due", "executions_overdue"];
 const RETENTION: &[&str] = &["executions_pkey", "executions_ended"];
 const HOLDER: &[&str] = &["executions_pkey"];
 const SUSPENDED: &[&str] = &["executions_suspended"];
@@ -55,7 +54,7 @@ const HOT: &[Hot] = &[
 /// What an index is asked for first.
 fn leading(index: &str) -> &'static str {
     match index {
-        "executions_fresh" | "executions_returned" => "(set_id =",
+        "executions_ready" => "(set_id =",
         "executions_due" | "executions_overdue" => "(lane_id =",
         "executions_ended" => "(completed_at ",
         "executions_suspended" => "(ROW(suspended_at, id) >",
