@@ -1,6 +1,6 @@
 //! Cases of the claim order: priority descending, creation, id; and of priorities that change.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ff_core::{
     ChangePriorityArgs, ChangePriorityResult, CreateExecutionArgs, EngineBackend, EngineError, ExecutionId,
@@ -125,6 +125,9 @@ async fn rows<const COUNT: usize>(
     Ok(ids)
 }
 
+/// Longer than any of the calls of a case takes.
+const LONG_SINCE: Duration = Duration::from_secs(100);
+
 /// Six rows of which one client has claimed four; another client brings the first of them `back`. The order in which the
 /// first client claims what is there then, and the one in which it has to.
 async fn after_it_came<Back: Future<Output = Result<(), Stop>>>(
@@ -133,6 +136,7 @@ async fn after_it_came<Back: Future<Output = Result<(), Stop>>>(
 ) -> Result<(Vec<ExecutionId>, Vec<ExecutionId>), Stop> {
     let (a, b) = (cx.client("a").await?, cx.client("b").await?);
     let [old, .., fifth, sixth] = rows::<6>(cx, &b, &cx.execution()?.policy(retrying(1, 0))).await?;
+    cx.pass_time(LONG_SINCE).await?;
     let first = cx.claimed_for(&a, "worker", ms(100)).await?;
     for _ in 0..3 {
         cx.claimed(&a, "worker").await?;
@@ -181,6 +185,7 @@ pub async fn work_that_comes_back_takes_its_place_again(cx: &Cx) -> Verdict {
 pub async fn work_that_was_reserved_takes_its_place_again(cx: &Cx) -> Verdict {
     let (a, b) = (cx.client("a").await?, cx.client("b").await?);
     let [reserved, .., fifth, sixth] = rows::<6>(cx, &b, &cx.execution()?).await?;
+    cx.pass_time(LONG_SINCE).await?;
     grant_of(&b, wants(cx, "other", ms(100))?).await?;
     for _ in 0..3 {
         cx.claimed(&a, "worker").await?;
@@ -212,6 +217,7 @@ pub async fn work_of_another_priority_takes_its_place(cx: &Cx) -> Verdict {
     let (a, b) = (cx.client("a").await?, cx.client("b").await?);
     let old = cx.created(&b, cx.execution()?.priority(1)).await?;
     let [.., fifth, sixth] = rows::<6>(cx, &b, &cx.execution()?.priority(5)).await?;
+    cx.pass_time(LONG_SINCE).await?;
     for _ in 0..4 {
         cx.claimed(&a, "worker").await?;
     }
