@@ -125,8 +125,8 @@ async fn rows<const COUNT: usize>(
     Ok(ids)
 }
 
-/// Longer than any of the calls of a case takes.
-const LONG_SINCE: Duration = Duration::from_secs(100);
+/// Longer than the calls of a case take, and so often shorter than a lease as there are ways to come back.
+const LONG_SINCE: Duration = Duration::from_secs(3);
 
 /// Six rows of which one client has claimed four; another client brings the first of them `back`. The order in which the
 /// first client claims what is there then, and the one in which it has to.
