@@ -66,7 +66,7 @@ CREATE TABLE executions (
     progress_updated_at   bigint,
     priority              integer NOT NULL,
     progress_percent      smallint,
-    ready                 boolean NOT NULL, -- stands in an index of its lane: a claim may take it
+    ready                 boolean NOT NULL, -- stands in the ready index: a claim may take it
     returned              boolean NOT NULL DEFAULT false, -- was changed into what is ready, or moved; never false again
     backoff_jitter        boolean,
     lease_id              uuid,             -- lease columns stay after the lease has ended: the fence compares them

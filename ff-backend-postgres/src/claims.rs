@@ -413,10 +413,8 @@ impl<'a> Claimer<'a> {
     async fn batch(&self, store: &Sender, window: i64, settled: bool) -> Result<Vec<PgRow>, PgError> {
         let asked = store.marks().ask(self.lane);
         let statement = || {
-            let query = sqlx::query(include_str!("claims/claim_many.sql")).bind(self.lane.as_str());
-            let query = self.signed(query.bind(&self.capabilities).bind(&self.lease_ids).bind(&self.attempt_ids));
-            let query = query.bind(i64::try_from(self.lease_ids.len()).unwrap_or(i64::MAX)).bind(window).bind(settled);
-            store.marks().bind(self.lane, asked, query)
+            let query = self.taking_many(sqlx::query(include_str!("claims/claim_many.sql")), store.marks(), asked);
+            query.bind(i64::try_from(self.lease_ids.len()).unwrap_or(i64::MAX)).bind(window).bind(settled)
         };
         let rows = store.rows(statement).await?;
         if let Some(row) = rows.first() {

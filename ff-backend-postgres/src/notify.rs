@@ -4,18 +4,18 @@ use std::{
     collections::{HashMap, HashSet},
     future::pending,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ff_core::LaneId;
 use sqlx::postgres::{PgListener, PgPoolOptions};
-use tokio::{
-    sync::{broadcast, watch},
-    time::Instant,
-};
+use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
 
-use crate::{error::PgError, tx::Sender};
+use crate::{
+    error::PgError,
+    tx::{Sender, now},
+};
 
 /// The channel of claims; its messages are lanes.
 const LANES: &str = "ff_wake";
@@ -260,11 +260,6 @@ impl Wakes {
             }
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "how old an entry is")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 /// A connection of its own that listens.

@@ -8,7 +8,7 @@ mod rest;
 
 use std::{
     sync::{Arc, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ff_core::{CredentialSource, EngineError, Namespace, Operation, ScannerFilter};
@@ -35,6 +35,12 @@ pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 /// A statement with its arguments.
 pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
+
+/// The process clock, which tells how old something is that the process knows; all else goes by the store's.
+#[expect(clippy::disallowed_methods, reason = "how old what the process knows is")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
 
 /// The statement with the three arguments of a filter.
 pub(crate) fn filtered<'q>(query: Statement<'q>, filter: &'q ScannerFilter) -> Statement<'q> {

@@ -79,5 +79,5 @@ SELECT
     t.id, CASE WHEN resumes THEN 'resumed' ELSE 'fresh' END AS kind, $3 AS lease_id, t.attempt_id, t.attempt_index, t.lease_epoch,
     (SELECT now FROM clock) AS now, ff_oldest() AS oldest, ff_own() AS own,
     (SELECT now FROM clock WHERE NOT EXISTS (SELECT FROM due)) AS clear_to,
-    ARRAY(SELECT set_id FROM begins) AS set_ids, ARRAY(SELECT place FROM begins) AS places
+    ARRAY(SELECT set_id FROM begins ORDER BY set_id) AS set_ids, ARRAY(SELECT place FROM begins ORDER BY set_id) AS places
 FROM (VALUES (1)) one LEFT JOIN taken t ON true;

@@ -25,7 +25,10 @@ use std::{
 use ff_core::LaneId;
 use sqlx::{Row, postgres::PgRow};
 
-use crate::{error::PgError, tx::Statement};
+use crate::{
+    error::PgError,
+    tx::{Statement, now},
+};
 
 /// Between two statements that look everywhere in a lane that has marks.
 const AFRESH: Duration = Duration::from_secs(10);
@@ -173,11 +176,6 @@ impl Marks {
     pub(crate) fn forget(&self) {
         self.state().forget();
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "how old a reading of the store's clock is")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 impl State {
