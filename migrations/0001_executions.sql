@@ -23,84 +23,96 @@ CREATE TABLE store (
 
 INSERT INTO store (version, oldest_client) VALUES (1, 1);
 
--- What changes while an execution lives. Fixed widths come first, so that no row pays for alignment.
+-- An execution's id: its partition in three bytes, five decimal digits and filling, then its UUID. Bytes compare as ids
+-- do, which compare as text. For people who look into the tables; statements are given bytes.
+CREATE FUNCTION ff_id(id text) RETURNS bytea LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN decode(rpad(split_part(substr(id, 5), '}', 1), 6, 'f') || replace(split_part(id, '}:', 2), '-', ''), 'hex');
+CREATE FUNCTION ff_id_text(id bytea) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN '{fp:' || rtrim(encode(substr(id, 1, 3), 'hex'), 'f') || '}:' || encode(substr(id, 4), 'hex')::uuid;
+
+-- What changes while an execution lives. An update whose row stays on its page logs what lies between the first and the
+-- last byte that differ, so columns stand in the order of how seldom they change.
 -- No foreign key: a claim would lock and read what it points to.
 CREATE TABLE executions (
+    -- What creation fixes, but for the priority, and what neither a first claim nor an end changes.
     created_at            bigint NOT NULL,
-    last_transition_at    bigint NOT NULL,
-    last_mutation_at      bigint NOT NULL,
-    set_id                bigint NOT NULL,  -- lane and required capabilities, of lane_sets
-    due_at                bigint,           -- the next instant at which time alone changes the row
-    delay_until           bigint,           -- kept until the next acquisition: the answer to a repeated fail
+    set_id                bigint NOT NULL, -- lane and required capabilities, of lane_sets
     execution_deadline_at bigint,
-    started_at            bigint,
-    completed_at          bigint,
-    lease_acquired_at     bigint,
-    lease_expires_at      bigint,
-    lease_last_renewed_at bigint,
-    lease_epoch           bigint NOT NULL DEFAULT 0,
-    attempt_index         bigint,           -- of the latest attempt
-    total_attempt_count   bigint NOT NULL DEFAULT 0,
-    retry_count           bigint NOT NULL DEFAULT 0,
-    lease_reclaim_count   bigint NOT NULL DEFAULT 0,
     reclaims_max          bigint NOT NULL,
-    replay_count          bigint NOT NULL DEFAULT 0,
     replays_max           bigint NOT NULL,
-    attempt_timeout_ms    bigint,           -- null: an attempt may take any time
-    attempt_timeout_at    bigint,           -- of the latest lease, which never outlives it
-    deadline_after_ms     bigint,           -- null: the deadline does not count from creation and replay
-    grant_expires_at      bigint,           -- grant columns stay until the next grant or acquisition
-    retries_max           bigint,           -- null: no retry; the other retry columns are null too
+    attempt_timeout_ms    bigint,        -- null: an attempt may take any time
+    deadline_after_ms     bigint,        -- null: the deadline does not count from creation and replay
+    retries_max           bigint,        -- null: no retry; the other retry columns are null too
     backoff_initial_ms    bigint,
     backoff_max_ms        bigint,
     backoff_multiplier    double precision,
-    backoff_saturates_at  bigint,           -- the first retry whose wait is backoff_max_ms
-    signals_max           bigint,           -- null: as many as usual
-    signal_count          bigint,           -- of all its waitpoints; null: none
-    suspension_ms         bigint,           -- how long a suspension lasts that does not say so; null: for ever
-    suspension_number     bigint,           -- of the latest suspension; its columns stay until the next one
+    backoff_saturates_at  bigint,        -- the first retry whose wait is backoff_max_ms
+    signals_max           bigint,        -- null: as many as usual
+    suspension_ms         bigint,        -- how long a suspension lasts that does not say so; null: for ever
+    retry_count           bigint NOT NULL DEFAULT 0,
+    lease_reclaim_count   bigint NOT NULL DEFAULT 0,
+    replay_count          bigint NOT NULL DEFAULT 0,
+    priority              integer NOT NULL,
+    backoff_jitter        boolean,
+    id                    bytea NOT NULL CONSTRAINT executions_pkey PRIMARY KEY,
+    namespace             text COLLATE "C" NOT NULL,
+    lane_id               text COLLATE "C" NOT NULL,
+    suspension_behavior   text COLLATE "C", -- what the time-out of a suspension does that does not say so
+    retry_categories      text[] COLLATE "C",
+    -- What a lease changes.
+    started_at            bigint,
+    delay_until           bigint,        -- kept until the next acquisition: the answer to a repeated fail
+    lease_acquired_at     bigint,
+    lease_expires_at      bigint,
+    lease_last_renewed_at bigint,
+    attempt_timeout_at    bigint,        -- of the latest lease, which never outlives it
+    lease_epoch           bigint NOT NULL DEFAULT 0,
+    attempt_index         bigint,        -- of the latest attempt
+    total_attempt_count   bigint NOT NULL DEFAULT 0,
+    grant_expires_at      bigint,        -- grant columns stay until the next grant or acquisition
+    lease_id              uuid,          -- lease columns stay after the lease has ended: the fence compares them
+    attempt_id            uuid,
+    grant_key             uuid,
+    grant_redeemed        boolean,       -- the latest lease came from the grant
+    worker_instance_id    text COLLATE "C",
+    grant_worker_id       text COLLATE "C",
+    grant_worker_instance_id text COLLATE "C",
+    -- What a suspension and its signals change, and the progress.
+    signal_count          bigint,        -- of all its waitpoints; null: none
+    suspension_number     bigint,        -- of the latest suspension; its columns stay until the next one
     suspended_at          bigint,
     suspension_timeout_at bigint,
     suspension_closed_at  bigint,
-    suspension_delay_ms   bigint,           -- between its resume and the next claim
+    suspension_delay_ms   bigint,        -- between its resume and the next claim
+    suspension_reason     text COLLATE "C",
+    timeout_behavior      text COLLATE "C",
+    close_reason          text COLLATE "C", -- how the suspension ended, unless the execution ended with it
     progress_updated_at   bigint,
-    priority              integer NOT NULL,
     progress_percent      smallint,
+    progress_message      text COLLATE "C",
+    -- What every transition changes.
     ready                 boolean NOT NULL, -- stands in the ready index: a claim may take it
     returned              boolean NOT NULL DEFAULT false, -- was changed into what is ready, or moved; never false again
-    backoff_jitter        boolean,
-    lease_id              uuid,             -- lease columns stay after the lease has ended: the fence compares them
-    attempt_id            uuid,
-    grant_key             uuid,
-    grant_redeemed        boolean,          -- the latest lease came from the grant
-    id                    text COLLATE "C" NOT NULL CONSTRAINT executions_pkey PRIMARY KEY,
-    namespace             text COLLATE "C" NOT NULL,
-    lane_id               text COLLATE "C" NOT NULL,
     lifecycle_phase       text COLLATE "C" NOT NULL,
     ownership_state       text COLLATE "C" NOT NULL,
     eligibility_state     text COLLATE "C" NOT NULL,
     blocking_reason       text COLLATE "C" NOT NULL,
     terminal_outcome      text COLLATE "C" NOT NULL,
     attempt_state         text COLLATE "C" NOT NULL,
-    worker_instance_id    text COLLATE "C",
-    grant_worker_id       text COLLATE "C",
-    grant_worker_instance_id text COLLATE "C",
     ended_by              text COLLATE "C", -- the holder operation that ended the latest lease, for its repeat
     failure_reason        text COLLATE "C",
     failure_category      text COLLATE "C",
     cancellation_reason   text COLLATE "C",
     cancelled_by          text COLLATE "C",
-    progress_message      text COLLATE "C",
-    suspension_behavior   text COLLATE "C", -- what the time-out of a suspension does that does not say so
-    suspension_reason     text COLLATE "C",
-    timeout_behavior      text COLLATE "C",
-    close_reason          text COLLATE "C", -- how the suspension ended, unless the execution ended with it
-    retry_categories      text[] COLLATE "C"
+    due_at                bigint,        -- the next instant at which time alone changes the row
+    completed_at          bigint,
+    last_transition_at    bigint NOT NULL,
+    last_mutation_at      bigint NOT NULL
 ) WITH (fillfactor = 85);
 
 -- What never changes but for the tags: written once, read with read_execution_info and describe_execution.
 CREATE TABLE execution_inputs (
-    execution_id     text COLLATE "C" NOT NULL CONSTRAINT execution_inputs_pkey PRIMARY KEY,
+    execution_id     bytea NOT NULL CONSTRAINT execution_inputs_pkey PRIMARY KEY,
     execution_kind   text COLLATE "C" NOT NULL,
     creator_identity text COLLATE "C",
     payload_encoding text COLLATE "C",
@@ -111,7 +123,7 @@ CREATE TABLE execution_inputs (
 
 -- A row only for an execution that completed with a result.
 CREATE TABLE execution_results (
-    execution_id text COLLATE "C" NOT NULL CONSTRAINT execution_results_pkey PRIMARY KEY,
+    execution_id bytea NOT NULL CONSTRAINT execution_results_pkey PRIMARY KEY,
     payload      bytea NOT NULL
 );
 
@@ -120,7 +132,7 @@ CREATE TABLE idempotency_keys (
     expires_at   bigint NOT NULL,
     namespace    text COLLATE "C" NOT NULL,
     key          text COLLATE "C" NOT NULL,
-    execution_id text COLLATE "C" NOT NULL,
+    execution_id bytea NOT NULL,
     CONSTRAINT idempotency_keys_pkey PRIMARY KEY (namespace, key)
 );
 
@@ -135,7 +147,7 @@ CREATE TABLE completion_events (
     xid          xid8   NOT NULL DEFAULT pg_current_xact_id(),
     id           bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
     at           bigint NOT NULL,
-    execution_id text COLLATE "C" NOT NULL,
+    execution_id bytea NOT NULL,
     namespace    text COLLATE "C" NOT NULL,
     outcome      text COLLATE "C" NOT NULL,
     CONSTRAINT completion_events_pkey PRIMARY KEY (xid, id)

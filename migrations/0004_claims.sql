@@ -35,7 +35,7 @@ END;
 -- What is ready in a capability set, in the order of the lane: new work between start and stop, and what returned. These
 -- functions are parts of the statements that call them, and planned with those.
 CREATE FUNCTION ff_fresh(in_set bigint, start bigint, stop bigint)
-RETURNS TABLE (set_id bigint, id text, place bigint, returned boolean, deadline_at bigint, spot tid, version xid)
+RETURNS TABLE (set_id bigint, id bytea, place bigint, returned boolean, deadline_at bigint, spot tid, version xid)
 LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC
     SELECT e.set_id, e.id, ff_place(priority, created_at), e.returned, execution_deadline_at, ctid, xmin FROM executions e
     WHERE e.set_id = in_set AND ready AND NOT e.returned
@@ -43,7 +43,7 @@ LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC
     ORDER BY ff_place(priority, created_at), e.id;
 END;
 CREATE FUNCTION ff_returned(in_set bigint)
-RETURNS TABLE (set_id bigint, id text, place bigint, returned boolean, deadline_at bigint, spot tid, version xid)
+RETURNS TABLE (set_id bigint, id bytea, place bigint, returned boolean, deadline_at bigint, spot tid, version xid)
 LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC
     SELECT e.set_id, e.id, ff_place(priority, created_at), e.returned, execution_deadline_at, ctid, xmin FROM executions e
     WHERE e.set_id = in_set AND ready AND e.returned ORDER BY ff_place(priority, created_at), e.id;

@@ -1,7 +1,7 @@
 -- What the periodic work looks for; what falls due has its index in claims.
 
--- What has ended, longest ago first.
-CREATE INDEX executions_ended ON executions (completed_at, id) WHERE completed_at IS NOT NULL;
+-- What has ended, longest ago first; few end in one millisecond, and are sorted.
+CREATE INDEX executions_ended ON executions (completed_at) WHERE completed_at IS NOT NULL;
 
 -- Idempotency keys, the next to lapse first.
 CREATE INDEX idempotency_keys_expires_at ON idempotency_keys (expires_at, namespace, key);

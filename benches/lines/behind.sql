@@ -5,7 +5,7 @@ WITH other AS (
 INSERT INTO executions (id, namespace, lane_id, set_id, priority, ready, lifecycle_phase, ownership_state,
     eligibility_state, blocking_reason, terminal_outcome, attempt_state, created_at, last_transition_at,
     last_mutation_at, reclaims_max, replays_max)
-SELECT '{fp:0}:' || gen_random_uuid(), 'shop', 'mail', set_id, 0, true, 'runnable', 'unowned', 'eligible_now',
+SELECT ff_id('{fp:0}:' || gen_random_uuid()), 'shop', 'mail', set_id, 0, true, 'runnable', 'unowned', 'eligible_now',
     'waiting_for_worker', 'none', 'pending_first_attempt', n, n, n, 100, 10
 FROM other, generate_series(1, 200000) n;
 ANALYZE executions, lane_sets;

@@ -3,7 +3,7 @@ WITH mail AS (SELECT set_id, lane_id FROM lane_sets WHERE lane_id = 'mail' LIMIT
 INSERT INTO executions (id, namespace, lane_id, set_id, priority, ready, due_at, delay_until, completed_at,
     lifecycle_phase, ownership_state, eligibility_state, blocking_reason, terminal_outcome, attempt_state, created_at,
     last_transition_at, last_mutation_at, reclaims_max, replays_max)
-SELECT '{fp:0}:' || gen_random_uuid(), 'shop', lane_id, set_id, 0, false,
+SELECT ff_id('{fp:0}:' || gen_random_uuid()), 'shop', lane_id, set_id, 0, false,
     CASE WHEN ended THEN NULL ELSE ff_now_ms() + 86400000 + n END,
     CASE WHEN ended THEN NULL ELSE ff_now_ms() + 86400000 + n END,
     CASE WHEN ended THEN ff_now_ms() END,

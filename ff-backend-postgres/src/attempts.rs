@@ -81,7 +81,7 @@ pub(crate) fn fenced<'q>(sql: &'static str, holder: &'q Holder) -> Statement<'q>
 pub(crate) fn fenced_many<'q>(sql: &'static str, holders: &[&'q Holder]) -> Statement<'q> {
     let all = |field: fn(&Holder) -> Uuid| holders.iter().map(|holder| field(holder)).collect::<Vec<_>>();
     sqlx::query(sql)
-        .bind(holders.iter().map(|holder| holder.id.as_str()).collect::<Vec<_>>())
+        .bind(holders.iter().map(|holder| holder.id).collect::<Vec<_>>())
         .bind(all(|holder| holder.lease_id))
         .bind(holders.iter().map(|holder| holder.lease_epoch).collect::<Vec<_>>())
         .bind(all(|holder| holder.attempt_id))

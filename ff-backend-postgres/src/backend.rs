@@ -21,6 +21,7 @@ use crate::{
     claims::Crowds,
     config,
     error::PgError,
+    id::{StoredId, stored},
     notify::Wakes,
     subscriptions::Hub,
     tx::{GRACE, Sender},
@@ -270,7 +271,7 @@ impl PostgresBackend {
         payload.execution_id.check_partition(self.limits().partitions)?;
         let ttl_ms = u64::try_from(payload.lease_ttl.as_millis()).unwrap_or(u64::MAX).min(Limits::DURATION_MS);
         Ok(Holder {
-            id: payload.execution_id.to_string(),
+            id: stored(&payload.execution_id),
             lease_id: payload.fence.lease_id.as_uuid(),
             // An epoch that no column holds is nobody's.
             lease_epoch: i64::try_from(payload.fence.lease_epoch.0).unwrap_or(i64::MAX),
@@ -285,7 +286,7 @@ impl PostgresBackend {
 /// The content of a handle as statements take it.
 #[derive(Debug)]
 pub(crate) struct Holder {
-    pub(crate) id: String,
+    pub(crate) id: StoredId,
     pub(crate) lease_id: Uuid,
     pub(crate) lease_epoch: i64,
     pub(crate) attempt_id: Uuid,

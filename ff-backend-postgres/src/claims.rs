@@ -24,8 +24,9 @@ use crate::{
     backend::PostgresBackend,
     capabilities::{LABEL, LOOK_AGAIN, LOOK_AGAIN_AT_ONCE, LOOK_AGAIN_UNLESS_WOKEN},
     error::PgError,
+    id::{StoredId, execution_id},
     notify,
-    row::{number, word},
+    row::number,
     tx::{ATTEMPTS, Sender, Statement, filtered},
 };
 
@@ -213,7 +214,7 @@ fn due(row: &PgRow) -> Result<Option<Duration>, PgError> {
 pub(crate) struct DueRows<'a> {
     pub(crate) lane: &'a LaneId,
     /// Only those behind this due instant and id.
-    pub(crate) after: (i64, &'a str),
+    pub(crate) after: (i64, StoredId),
     /// And what was overdue before.
     pub(crate) overdue: bool,
     pub(crate) most: i64,
@@ -237,7 +238,7 @@ impl DueRows<'_> {
     }
 
     /// Writes down which of those up to the due instant and id `last` are suspensions that timed out; a row as `settle`.
-    pub(crate) async fn settle_suspensions(&self, store: &Sender, last: (i64, &str)) -> Result<PgRow, PgError> {
+    pub(crate) async fn settle_suspensions(&self, store: &Sender, last: (i64, StoredId)) -> Result<PgRow, PgError> {
         let statement = || {
             let query = sqlx::query(include_str!("waitpoints/settle_suspensions.sql")).bind(self.lane.as_str());
             let query = query.bind(self.after.0).bind(self.after.1).bind(self.most);
@@ -290,7 +291,7 @@ impl Settled {
 async fn settle_once(store: &Sender, lane: &LaneId) -> Result<Settled, PgError> {
     let due = DueRows {
         lane,
-        after: (store.marks().due_start(lane).unwrap_or(i64::MIN), ""),
+        after: (store.marks().due_start(lane).unwrap_or(i64::MIN), StoredId::default()),
         overdue: true,
         most: i64::from(Limits::PROMOTE_PER_CLAIM),
         fates: &["expired", "timed_out", "lapsed", "ready"],
@@ -301,7 +302,7 @@ async fn settle_once(store: &Sender, lane: &LaneId) -> Result<Settled, PgError> 
     let left = Settled::by(&row, due.most)?;
     if row.try_get::<i64, _>("suspended")? > 0 {
         let last = (row.try_get("last_due")?, row.try_get("last_id")?);
-        let seen = DueRows { after: (row.try_get("first_due")?, ""), ..due };
+        let seen = DueRows { after: (row.try_get("first_due")?, StoredId::default()), ..due };
         let suspended = Settled::by(&seen.settle_suspensions(store, last).await?, seen.most)?;
         return Ok(if matches!(left, Settled::All) { suspended } else { left });
     }
@@ -452,7 +453,7 @@ impl<'a> Claimer<'a> {
 /// The lease of a row that was taken in `lane`.
 fn handle(row: &PgRow, lane_id: LaneId, ttl_ms: u64, worker_instance_id: &WorkerInstanceId) -> Result<Handle, PgError> {
     let payload = HandlePayload {
-        execution_id: word(row, "id")?,
+        execution_id: execution_id(row, "id")?,
         attempt_index: AttemptIndex(number(row, "attempt_index")?),
         fence: LeaseFence {
             lease_id: LeaseId::from_uuid(row.try_get("lease_id")?),

@@ -17,6 +17,7 @@ use sqlx::{Row, postgres::PgRow};
 use crate::{
     backend::PostgresBackend,
     error::PgError,
+    id::{execution_id, stored},
     row::{attempt, execution, now, word},
     tx::Statement,
 };
@@ -132,7 +133,7 @@ pub(crate) async fn by_id(
     sql: &'static str,
 ) -> Result<Option<PgRow>, PgError> {
     id.check_partition(backend.limits().partitions)?;
-    let id = id.to_string();
+    let id = stored(id);
     backend.store().await?.row(|| sqlx::query(sql).bind(&id)).await
 }
 
@@ -141,10 +142,10 @@ async fn list_executions(
     cursor: Option<ExecutionId>,
     limit: PageLimit,
 ) -> Result<ListExecutionsPage, PgError> {
-    let cursor = cursor.map(|id| id.to_string()).unwrap_or_default();
+    let cursor = cursor.map(|id| stored(&id)).unwrap_or_default();
     let sql = include_str!("executions/list_executions.sql");
     let rows = page(backend, limit, |most| sqlx::query(sql).bind(&cursor).bind(most)).await?;
-    let mut executions = rows.iter().map(|row| word(row, "id")).collect::<Result<Vec<ExecutionId>, _>>()?;
+    let mut executions = rows.iter().map(|row| execution_id(row, "id")).collect::<Result<Vec<_>, _>>()?;
     let next_cursor = cut(&mut executions, limit);
     Ok(ListExecutionsPage { executions, next_cursor })
 }
@@ -169,7 +170,7 @@ async fn list_attempts(
     limit: PageLimit,
 ) -> Result<ListAttemptsPage, PgError> {
     id.check_partition(backend.limits().partitions)?;
-    let (id, cursor) = (id.to_string(), cursor.map_or(-1, |last| i64::from(last.0)));
+    let (id, cursor) = (stored(id), cursor.map_or(-1, |last| i64::from(last.0)));
     let sql = include_str!("executions/list_attempts.sql");
     let rows = page(backend, limit, |most| sqlx::query(sql).bind(&id).bind(cursor).bind(most)).await?;
     let mut attempts = rows.iter().map(attempt).collect::<Result<Vec<_>, _>>()?;

@@ -14,6 +14,7 @@ use crate::{
     attempts::{fenced, fenced_many},
     backend::{Holder, PostgresBackend},
     error::PgError,
+    id::stored,
     row::{instant, number, outcome},
     tx::Statement,
 };
@@ -62,7 +63,7 @@ fn renewing<'q>(holders: &[&'q Holder]) -> Statement<'q> {
 
 async fn revoke(backend: &PostgresBackend, args: &RevokeLeaseArgs) -> Result<RevokeLeaseResult, PgError> {
     args.check(backend.limits())?;
-    let id = args.execution_id.to_string();
+    let id = stored(&args.execution_id);
     let (verdict, row) = backend
         .store()
         .await?

@@ -9,6 +9,7 @@ mod claims;
 mod config;
 mod error;
 mod executions;
+mod id;
 mod leases;
 mod notify;
 mod row;

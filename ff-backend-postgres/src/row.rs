@@ -9,7 +9,7 @@ use sqlx::{Row, postgres::PgRow};
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
-use crate::error::PgError;
+use crate::{error::PgError, id::execution_id};
 
 /// What became of an operation on one execution that was not refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub(crate) fn outcome(verdict: &str, row: &PgRow) -> Result<Outcome, PgError> {
 /// The stored facts of an execution.
 pub(crate) fn execution(row: &PgRow) -> Result<ExecutionRecord, PgError> {
     Ok(ExecutionRecord {
-        execution_id: word(row, "id")?,
+        execution_id: execution_id(row, "id")?,
         namespace: word(row, "namespace")?,
         lane_id: word(row, "lane_id")?,
         execution_kind: row.try_get("execution_kind")?,

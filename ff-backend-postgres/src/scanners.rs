@@ -12,6 +12,7 @@ use crate::{
     capabilities::LABEL,
     claims::DueRows,
     error::PgError,
+    id::{StoredId, execution_id, stored},
     row::{number, word},
     tx::{Sender, filtered},
 };
@@ -94,7 +95,7 @@ impl Pass<'_> {
         for row in self.store.rows(lanes).await? {
             let lane: LaneId = word(&row, "lane_id")?;
             let row = behind.as_ref().filter(|(begun, ..)| *begun == lane);
-            let after = row.map_or((i64::MIN, String::new()), |(_, due_at, id)| (due_at.as_ms(), id.to_string()));
+            let after = row.map_or((i64::MIN, StoredId::default()), |(_, due_at, id)| (due_at.as_ms(), stored(&id)));
             self.settle_lane(fate, lane, after).await?;
             if self.left() == 0 {
                 break;
@@ -103,10 +104,10 @@ impl Pass<'_> {
         Ok(())
     }
 
-    async fn settle_lane(&mut self, fate: &str, lane_id: LaneId, after: (i64, String)) -> Result<(), PgError> {
+    async fn settle_lane(&mut self, fate: &str, lane_id: LaneId, after: (i64, StoredId)) -> Result<(), PgError> {
         let due = DueRows {
             lane: &lane_id,
-            after: (after.0, &after.1),
+            after,
             overdue: false,
             most: self.left(),
             fates: &[fate],
@@ -114,21 +115,21 @@ impl Pass<'_> {
             filter: &self.args.filter,
         };
         let row = if fate == SUSPENDED {
-            due.settle_suspensions(self.store, (i64::MAX, "")).await?
+            due.settle_suspensions(self.store, (i64::MAX, StoredId::default())).await?
         } else {
             due.settle(self.store).await?
         };
         if self.count(&row, "settled")? {
             let due_at = TimestampMs::from_ms(row.try_get("last_due")?);
-            self.last = Some(ScanPlace::Due { lane_id, due_at, execution_id: word(&row, "last_id")? });
+            self.last = Some(ScanPlace::Due { lane_id, due_at, execution_id: execution_id(&row, "last_id")? });
         }
         Ok(())
     }
 
     async fn remove_ended(&mut self, age: Duration, behind: Option<&ScanPlace>) -> Result<(), PgError> {
         let (after_ended, after_id) = match behind {
-            Some(ScanPlace::Ended { completed_at, execution_id }) => (completed_at.as_ms(), execution_id.to_string()),
-            _ => (i64::MIN, String::new()),
+            Some(ScanPlace::Ended { completed_at, execution_id }) => (completed_at.as_ms(), stored(&execution_id)),
+            _ => (i64::MIN, StoredId::default()),
         };
         let statement = || {
             let query = sqlx::query(include_str!("scanners/remove_ended.sql")).bind(age_ms(age)).bind(after_ended);
@@ -137,7 +138,7 @@ impl Pass<'_> {
         let row = self.store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
         if self.count(&row, "removed")? {
             let completed_at = TimestampMs::from_ms(row.try_get("last_ended")?);
-            self.last = Some(ScanPlace::Ended { completed_at, execution_id: word(&row, "last_id")? });
+            self.last = Some(ScanPlace::Ended { completed_at, execution_id: execution_id(&row, "last_id")? });
         }
         Ok(())
     }

@@ -22,6 +22,7 @@ use crate::{
     PostgresBackend,
     capabilities::LABEL,
     error::PgError,
+    id::execution_id,
     row::{instant, number, word},
     tx::{Sender, filtered},
 };
@@ -101,7 +102,7 @@ impl Family for LeaseHistoryEvent {
     fn read(row: &PgRow) -> Result<Self, PgError> {
         let reason = row.try_get::<Option<&str>, _>("reason")?;
         Ok(Self {
-            execution_id: word(row, "execution_id")?,
+            execution_id: execution_id(row, "execution_id")?,
             namespace: word(row, "namespace")?,
             kind: word(row, "kind")?,
             lease_id: LeaseId::from_uuid(row.try_get("lease_id")?),
@@ -120,7 +121,7 @@ impl Family for CompletionEvent {
 
     fn read(row: &PgRow) -> Result<Self, PgError> {
         Ok(Self {
-            execution_id: word(row, "execution_id")?,
+            execution_id: execution_id(row, "execution_id")?,
             namespace: word(row, "namespace")?,
             outcome: word(row, "outcome")?,
             at: instant(row, "at")?,
@@ -134,7 +135,7 @@ impl Family for OperatorEvent {
 
     fn read(row: &PgRow) -> Result<Self, PgError> {
         Ok(Self {
-            execution_id: word(row, "execution_id")?,
+            execution_id: execution_id(row, "execution_id")?,
             namespace: word(row, "namespace")?,
             kind: word(row, "kind")?,
             detail: row.try_get("detail")?,
@@ -149,7 +150,7 @@ impl Family for SignalDeliveryEvent {
 
     fn read(row: &PgRow) -> Result<Self, PgError> {
         Ok(Self {
-            execution_id: word(row, "execution_id")?,
+            execution_id: execution_id(row, "execution_id")?,
             namespace: word(row, "namespace")?,
             waitpoint_id: WaitpointId::from_uuid(row.try_get("waitpoint_id")?),
             signal_id: SignalId::from_uuid(row.try_get("signal_id")?),

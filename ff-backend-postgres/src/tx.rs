@@ -22,7 +22,7 @@ use sqlx::{
 
 use rest::{Lent, Rest};
 
-use crate::{capabilities::LABEL, claims::Marks, config, error::PgError};
+use crate::{capabilities::LABEL, claims::Marks, config, error::PgError, id::StoredId};
 
 /// How often a statement is sent when its row keeps moving between its snapshot and its lock.
 pub(crate) const ATTEMPTS: u32 = 5;
@@ -144,7 +144,7 @@ impl Sender {
     /// statement sees it as it is. Nobody is turned away then, each has its turn.
     pub(crate) async fn decide_in_turn<'q>(
         &self,
-        id: &str,
+        id: &StoredId,
         statement: impl Fn() -> Statement<'q>,
     ) -> Result<(String, PgRow), PgError> {
         for _ in 0..HURRIES {
@@ -159,7 +159,7 @@ impl Sender {
     }
 
     /// The first row of a statement behind the lock of an execution.
-    async fn alone(&self, id: &str, statement: Statement<'_>) -> Result<PgRow, PgError> {
+    async fn alone(&self, id: &StoredId, statement: Statement<'_>) -> Result<PgRow, PgError> {
         let mut lent = self.acquire().await?;
         let step = async {
             let mut step = lent.conn.begin().await?;

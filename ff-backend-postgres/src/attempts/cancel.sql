@@ -1,5 +1,5 @@
 -- cancel: the execution ends as cancelled by its worker, by the fence.
--- $1 id text, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 attempt_index int8,
+-- $1 id bytea, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 attempt_index int8,
 -- $6 reason text
 -- returns: verdict text, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid, timed_out text,
 --   listened bool

@@ -1,10 +1,10 @@
 -- complete_and_claim: the execution ends with success, by the fence, and the first row of a lane is taken if it
 -- has no attempt that goes on and nothing of the lane is due.
--- $1 id text, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 attempt_index int8, $6 payload bytea,
+-- $1 id bytea, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 attempt_index int8, $6 payload bytea,
 -- $7 lane_id text, $8 capabilities text[], $9 new_lease_id uuid, $10 new_attempt_id uuid, $11 worker_id text,
 -- $12 worker_instance_id text, $13 ttl_ms int8, $14 read_at int8, $15 set_ids int8[], $16 starts int8[],
 -- $17 stops int8[], $18 due_start int8
--- returns: verdict text, took text, terminal_outcome text, lifecycle_phase text, id text, kind text, lease_id uuid,
+-- returns: verdict text, took text, terminal_outcome text, lifecycle_phase text, id bytea, kind text, lease_id uuid,
 --   attempt_id uuid, attempt_index int8, lease_epoch int8, timed_out text, listened bool,
 --   now int8, oldest int8, own int8, clear_to int8, set_ids int8[], places int8[]
 -- verdict: ok, replay, or a refusal: missing, again, deadline, not_active, lease_revoked, lease_expired, stale_lease

@@ -1,10 +1,10 @@
 -- complete_and_claim_many: what complete_and_claim does, for several calls of one worker in one lane: the first half is
 -- complete_together.sql, the second claim.sql for new work.
--- $1 ids text[], $2 lease_ids uuid[], $3 lease_epochs int8[], $4 attempt_ids uuid[], $5 attempt_indexes int8[],
+-- $1 ids bytea[], $2 lease_ids uuid[], $3 lease_epochs int8[], $4 attempt_ids uuid[], $5 attempt_indexes int8[],
 -- $6 payloads bytea[], $7 lane_id text, $8 capabilities text[], $9 new_lease_ids uuid[], $10 new_attempt_ids uuid[],
 -- $11 worker_id text, $12 worker_instance_id text, $13 ttl_ms int8, $14 read_at int8, $15 set_ids int8[],
 -- $16 starts int8[], $17 stops int8[], $18 due_start int8
--- returns: verdict text, took text, terminal_outcome text, lifecycle_phase text, id text, kind text, lease_id uuid,
+-- returns: verdict text, took text, terminal_outcome text, lifecycle_phase text, id bytea, kind text, lease_id uuid,
 --   attempt_index int8, attempt_id uuid, lease_epoch int8, timed_out text, listened bool,
 --   now int8, oldest int8, own int8, clear_to int8, set_ids int8[], places int8[]
 -- set_ids and places stand in the first row only.
@@ -13,7 +13,7 @@
 -- took, if verdict is ok or replay: taken, none, or claim if it takes the statements of claim
 WITH asked AS MATERIALIZED (
     SELECT a.*, e.spot, e.version, row_number() OVER (PARTITION BY a.id ORDER BY place) AS turn
-    FROM unnest($1::text[], $2::uuid[], $3::int8[], $4::uuid[], $5::int8[])
+    FROM unnest($1::bytea[], $2::uuid[], $3::int8[], $4::uuid[], $5::int8[])
         WITH ORDINALITY AS a (id, lease_id, lease_epoch, attempt_id, attempt_index, place)
         LEFT JOIN LATERAL (SELECT ctid AS spot, xmin AS version FROM executions WHERE id = a.id OFFSET 0) e ON true
 ),

@@ -1,5 +1,5 @@
 -- complete_many: each execution ends with success, by its own fence.
--- $1 ids text[], $2 lease_ids uuid[], $3 lease_epochs int8[], $4 attempt_ids uuid[], $5 attempt_indexes int8[],
+-- $1 ids bytea[], $2 lease_ids uuid[], $3 lease_epochs int8[], $4 attempt_ids uuid[], $5 attempt_indexes int8[],
 -- $6 payloads bytea[]
 -- returns: verdict text, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid, timed_out text,
 --   listened bool
@@ -8,10 +8,10 @@
 -- Rows are locked in the order of their ids, so that two batches never wait for each other in a circle.
 WITH asked AS MATERIALIZED (
     SELECT a.*, e.xmin AS version
-    FROM unnest($1::text[], $2::uuid[], $3::int8[], $4::uuid[], $5::int8[])
+    FROM unnest($1::bytea[], $2::uuid[], $3::int8[], $4::uuid[], $5::int8[])
         WITH ORDINALITY AS a (id, lease_id, lease_epoch, attempt_id, attempt_index, place)
         LEFT JOIN LATERAL (SELECT xmin FROM executions WHERE id = a.id OFFSET 0) e ON true
-    ORDER BY a.id COLLATE "C"
+    ORDER BY a.id
 ),
 held AS MATERIALIZED (
     SELECT place, a.attempt_index = h.attempt_index AS is_index, h.version = a.version AS is_seen,

@@ -1,6 +1,6 @@
 -- complete_together: what complete does, for several calls, each by its own fence. Nothing waits, so that no item holds
 -- up another.
--- $1 ids text[], $2 lease_ids uuid[], $3 lease_epochs int8[], $4 attempt_ids uuid[], $5 attempt_indexes int8[],
+-- $1 ids bytea[], $2 lease_ids uuid[], $3 lease_epochs int8[], $4 attempt_ids uuid[], $5 attempt_indexes int8[],
 -- $6 payloads bytea[]
 -- returns: verdict text, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid, timed_out text,
 --   listened bool
@@ -9,7 +9,7 @@
 -- A row that was looked up is found again by its place, as in claim_many.sql.
 WITH asked AS MATERIALIZED (
     SELECT a.*, e.spot, e.version, row_number() OVER (PARTITION BY a.id ORDER BY place) AS turn
-    FROM unnest($1::text[], $2::uuid[], $3::int8[], $4::uuid[], $5::int8[])
+    FROM unnest($1::bytea[], $2::uuid[], $3::int8[], $4::uuid[], $5::int8[])
         WITH ORDINALITY AS a (id, lease_id, lease_epoch, attempt_id, attempt_index, place)
         LEFT JOIN LATERAL (SELECT ctid AS spot, xmin AS version FROM executions WHERE id = a.id OFFSET 0) e ON true
 ),

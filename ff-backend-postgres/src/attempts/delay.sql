@@ -1,5 +1,5 @@
 -- delay: the lease is given back and the same attempt goes on at an instant, by the fence.
--- $1 id text, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 attempt_index int8,
+-- $1 id bytea, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 attempt_index int8,
 -- $6 delay_until int8
 -- returns: verdict text, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid, timed_out text,
 --   awaited text

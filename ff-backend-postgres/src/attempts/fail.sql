@@ -1,5 +1,5 @@
 -- fail: the attempt ends with a failure, and the execution too unless a retry is due; by the fence.
--- $1 id text, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 attempt_index int8,
+-- $1 id bytea, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 attempt_index int8,
 -- $6 message text, $7 category text, $8 retryable bool, $9 jitter_millionths int8
 -- returns: verdict text, terminal bool, delay_until int8, terminal_outcome text, lifecycle_phase text,
 --   lease_epoch int8, attempt_id uuid, timed_out text,

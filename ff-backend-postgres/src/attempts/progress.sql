@@ -1,5 +1,5 @@
 -- progress: how far the work is, by the fence; what is null stays as it was.
--- $1 id text, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 percent int2, $6 message text
+-- $1 id bytea, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 percent int2, $6 message text
 -- returns: verdict text, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid, timed_out text
 -- verdict: ok, or a refusal: missing, again, deadline, not_active, lease_revoked, lease_expired, stale_lease
 WITH seen AS MATERIALIZED (SELECT xmin AS version FROM executions WHERE id = $1),

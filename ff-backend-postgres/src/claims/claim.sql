@@ -3,7 +3,7 @@
 -- $1 lane_id text, $2 capabilities text[], $3 lease_id uuid, $4 attempt_id uuid, $5 worker_id text,
 -- $6 worker_instance_id text, $7 ttl_ms int8, $8 read_at int8, $9 set_ids int8[], $10 starts int8[], $11 stops int8[],
 -- $12 due_start int8
--- returns: verdict text, id text, kind text, lease_id uuid, attempt_id uuid, attempt_index int8, lease_epoch int8,
+-- returns: verdict text, id bytea, kind text, lease_id uuid, attempt_id uuid, attempt_index int8, lease_epoch int8,
 --   now int8, oldest int8, own int8, clear_to int8, set_ids int8[], places int8[]
 -- verdict: taken, none, due if settle_due.sql has to go first, again if it takes claim_many.sql: the lease of the first
 -- row has lapsed, or others hold what is there

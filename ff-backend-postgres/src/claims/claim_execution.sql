@@ -1,8 +1,8 @@
 -- claim_execution: takes the reserved row for the worker process that its grant names, as claim.sql takes one; if $8,
 --   then only one whose attempt was interrupted.
--- $1 id text, $2 grant_key uuid, $3 lease_id uuid, $4 attempt_id uuid, $5 worker_id text, $6 worker_instance_id text,
+-- $1 id bytea, $2 grant_key uuid, $3 lease_id uuid, $4 attempt_id uuid, $5 worker_id text, $6 worker_instance_id text,
 -- $7 ttl_ms int8, $8 only_resumed bool
--- returns: verdict text, id text, lane_id text, kind text, lease_id uuid, attempt_id uuid, attempt_index int8,
+-- returns: verdict text, id bytea, lane_id text, kind text, lease_id uuid, attempt_id uuid, attempt_index int8,
 --   lease_epoch int8
 -- verdict: taken, repeated with the live lease that came from the grant, again, or a refusal: missing, not_leaseable,
 --   lease_conflict, not_resumed, invalid_grant, grant_expired

@@ -3,7 +3,7 @@
 -- $1 lane_id text, $2 capabilities text[], $3 grant_key uuid, $4 worker_id text, $5 worker_instance_id text,
 -- $6 ttl_ms int8, $7 window int8, $8 settled bool, $9 read_at int8, $10 set_ids int8[], $11 starts int8[],
 -- $12 stops int8[], $13 due_start int8
--- returns: verdict text, id text, expires_at int8, now int8, oldest int8, own int8, clear_to int8, set_ids int8[], places int8[]
+-- returns: verdict text, id bytea, expires_at int8, now int8, oldest int8, own int8, clear_to int8, set_ids int8[], places int8[]
 -- verdict: granted, none, due if settle_due.sql has to go first ($8 says that it went), again if all that could be
 -- reserved was locked or has moved
 -- Nothing is due up to clear_to, and new work of set_ids begins at places, null where there is none: see marks.rs.

@@ -2,7 +2,7 @@
 -- $1 lane_id text, $2 capabilities text[], $3 lease_ids uuid[], $4 attempt_ids uuid[], $5 worker_id text,
 -- $6 worker_instance_id text, $7 ttl_ms int8, $8 read_at int8, $9 set_ids int8[], $10 starts int8[], $11 stops int8[],
 -- $12 due_start int8, $13 most int8, $14 window int8, $15 settled bool
--- returns: id text, kind text, lease_id uuid, attempt_id uuid, attempt_index int8, lease_epoch int8, verdict text,
+-- returns: id bytea, kind text, lease_id uuid, attempt_id uuid, attempt_index int8, lease_epoch int8, verdict text,
 --   due_in_ms int8, now int8, oldest int8, own int8, clear_to int8, set_ids int8[], places int8[]
 -- set_ids and places stand in the first row only.
 -- verdict, in a row of its own if nothing was taken: taken, none, due if settle_due.sql has to go first ($15 says that

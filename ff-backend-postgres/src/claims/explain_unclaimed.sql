@@ -1,6 +1,6 @@
 -- explain_unclaimed: the stored facts of an execution with the capabilities that it requires, and the time.
--- $1 id text
--- returns: id text, namespace text, lane_id text, priority int4, lifecycle_phase text, ownership_state text,
+-- $1 id bytea
+-- returns: id bytea, namespace text, lane_id text, priority int4, lifecycle_phase text, ownership_state text,
 --   eligibility_state text, blocking_reason text, terminal_outcome text, attempt_state text, delay_until int8,
 --   execution_deadline_at int8, lease_id uuid, attempt_id uuid, attempt_index int8, worker_instance_id text,
 --   lease_acquired_at int8, lease_expires_at int8, lease_last_renewed_at int8, grant_key uuid, grant_worker_id text,

@@ -11,6 +11,7 @@ use crate::{
     backend::PostgresBackend,
     error::PgError,
     executions::by_id,
+    id::{execution_id, stored},
     row::{execution, instant, now, word},
     tx::ATTEMPTS,
 };
@@ -50,7 +51,7 @@ pub(super) async fn claim_for_worker(
 
 fn granted(row: &PgRow, args: &ClaimForWorkerArgs, grant_key: GrantKey) -> Result<ClaimForWorkerOutcome, PgError> {
     Ok(ClaimForWorkerOutcome::Granted(ClaimGrant {
-        execution_id: word(row, "id")?,
+        execution_id: execution_id(row, "id")?,
         grant_key,
         expires_at: instant(row, "expires_at")?,
         lane_id: args.lane_id.clone(),
@@ -85,7 +86,7 @@ pub(super) async fn claim_resumed_execution(
 
 async fn redeem(backend: &PostgresBackend, args: &ClaimExecutionArgs, only_resumed: bool) -> Result<Handle, PgError> {
     let ttl_ms = args.check(backend.limits())?;
-    let id = args.grant.execution_id.to_string();
+    let id = stored(&args.grant.execution_id);
     let (lease_id, attempt_id) = (LeaseId::new(), AttemptId::new());
     let statement = || {
         sqlx::query(include_str!("claim_execution.sql"))

@@ -1,7 +1,7 @@
 -- settle_due: writes down what time has done to the rows of a lane, oldest due instant first, then id.
--- $1 lane_id text, $2 after_due int8, $3 after_id text, $4 most int8, $5 jitter_millionths int8, $6 fates text[],
+-- $1 lane_id text, $2 after_due int8, $3 after_id bytea, $4 most int8, $5 jitter_millionths int8, $6 fates text[],
 -- $7 marks bool, $8 namespace text, $9 tag_key text, $10 tag_value text, $11 overdue bool
--- returns: seen int8, held int8, settled int8, suspended int8, first_due int8, last_due int8, last_id text
+-- returns: seen int8, held int8, settled int8, suspended int8, first_due int8, last_due int8, last_id bytea
 -- Only rows of these fates, of this namespace and with this label, as far as not null; $7 tells of a lapsed lease, $11 adds
 -- what was overdue before.
 -- Nothing waits: rows are chosen unlocked and settled if nobody holds them and nobody wrote them since the snapshot, so

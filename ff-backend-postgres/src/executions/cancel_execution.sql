@@ -1,5 +1,5 @@
 -- cancel_execution: the execution ends as cancelled, on somebody's authority outside its lease.
--- $1 id text, $2 source text, $3 reason text, $4 fenced bool, $5 lease_id uuid, $6 lease_epoch int8, $7 attempt_id uuid
+-- $1 id bytea, $2 source text, $3 reason text, $4 fenced bool, $5 lease_id uuid, $6 lease_epoch int8, $7 attempt_id uuid
 -- returns: verdict text, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid, timed_out text,
 --   listened bool
 -- verdict: ok, replay, or a refusal: missing, again, terminal, not_active, lease_revoked, lease_expired, stale_lease

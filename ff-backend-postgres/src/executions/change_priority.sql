@@ -1,5 +1,5 @@
 -- change_priority: another priority for an execution that waits.
--- $1 id text, $2 priority int4
+-- $1 id bytea, $2 priority int4
 -- returns: verdict text
 -- verdict: ok, replay, or a refusal: missing, again, not_eligible
 WITH seen AS MATERIALIZED (SELECT xmin AS version FROM executions WHERE id = $1),

@@ -5,14 +5,14 @@ use ff_core::{
     ReplayExecutionArgs, ReplayExecutionResult, SetExecutionTagArgs,
 };
 
-use crate::{backend::PostgresBackend, error::PgError, row::outcome};
+use crate::{backend::PostgresBackend, error::PgError, id::stored, row::outcome};
 
 pub(super) async fn cancel(
     backend: &PostgresBackend,
     args: &CancelExecutionArgs,
 ) -> Result<CancelExecutionResult, PgError> {
     args.check(backend.limits())?;
-    let id = args.execution_id.to_string();
+    let id = stored(&args.execution_id);
     let fence = args.fence.as_ref().filter(|_| args.source.is_fenced());
     let epoch = fence.map(|fence| fence.lease_epoch.0).unwrap_or_default();
     let (verdict, row) = backend
@@ -39,7 +39,7 @@ pub(super) async fn change_priority(
     args: &ChangePriorityArgs,
 ) -> Result<ChangePriorityResult, PgError> {
     args.execution_id.check_partition(backend.limits().partitions)?;
-    let (id, priority) = (args.execution_id.to_string(), args.effective_priority());
+    let (id, priority) = (stored(&args.execution_id), args.effective_priority());
     let (verdict, row) = backend
         .store()
         .await?
@@ -54,7 +54,7 @@ pub(super) async fn replay(
     args: &ReplayExecutionArgs,
 ) -> Result<ReplayExecutionResult, PgError> {
     args.execution_id.check_partition(backend.limits().partitions)?;
-    let id = args.execution_id.to_string();
+    let id = stored(&args.execution_id);
     let store = backend.store().await?;
     let (verdict, row) = store.decide(|| sqlx::query(include_str!("replay_execution.sql")).bind(&id)).await?;
     outcome(&verdict, &row)?;
@@ -64,7 +64,7 @@ pub(super) async fn replay(
 
 pub(super) async fn set_tag(backend: &PostgresBackend, args: &SetExecutionTagArgs) -> Result<(), PgError> {
     args.check(backend.limits())?;
-    let id = args.execution_id.to_string();
+    let id = stored(&args.execution_id);
     let most = i64::try_from(Limits::TAGS).unwrap_or(i64::MAX);
     let (verdict, row) = backend
         .store()

@@ -1,12 +1,12 @@
 -- create_execution: a new execution, unless its id or its live idempotency key is known.
--- $1 id text, $2 namespace text, $3 lane_id text, $4 execution_kind text, $5 payload bytea, $6 payload_encoding text,
+-- $1 id bytea, $2 namespace text, $3 lane_id text, $4 execution_kind text, $5 payload bytea, $6 payload_encoding text,
 -- $7 priority int4, $8 creator_identity text, $9 idempotency_key text, $10 tags text, $11 policy text,
 -- $12 delay_until int8, $13 execution_deadline_at int8, $14 tokens text[], $15 reclaims_max int8, $16 window_ms int8,
 -- $17 retries_max int8, $18 backoff_initial_ms int8, $19 backoff_max_ms int8, $20 backoff_multiplier float8,
 -- $21 backoff_saturates_at int8, $22 backoff_jitter bool, $23 retry_categories text[], $24 replays_max int8,
 -- $25 attempt_timeout_ms int8, $26 deadline_after_ms int8, $27 suspension_ms int8, $28 suspension_behavior text,
 -- $29 signals_max int8
--- returns: verdict text, execution_id text, delayed bool, awaited text
+-- returns: verdict text, execution_id bytea, delayed bool, awaited text
 -- verdict: created, duplicate, again
 -- The deadline counts from now if deadline_after_ms is given, else execution_deadline_at is the deadline, if any.
 -- It has its transaction id before it reads the clock: who knows which transactions have ended knows which instants of

@@ -1,5 +1,5 @@
 -- create_executions: new executions, each unless its id or its live idempotency key is known.
--- $1 ids text[], $2 namespaces text[], $3 lane_ids text[], $4 execution_kinds text[], $5 payloads bytea[],
+-- $1 ids bytea[], $2 namespaces text[], $3 lane_ids text[], $4 execution_kinds text[], $5 payloads bytea[],
 -- $6 payload_encodings text[], $7 priorities int4[], $8 creator_identities text[], $9 idempotency_keys text[],
 -- $10 tags text[], $11 policies text[], $12 delays_until int8[], $13 execution_deadlines_at int8[], $14 tokens text[],
 -- $15 reclaims_max int8[], $16 windows_ms int8[], $17 retries_max int8[], $18 backoffs_initial_ms int8[],
@@ -7,7 +7,7 @@
 -- $22 backoff_jitters bool[], $23 retry_categories text[], $24 replays_max int8[], $25 attempt_timeouts_ms int8[],
 -- $26 deadlines_after_ms int8[], $27 leads bool[], $28 suspensions_ms int8[], $29 suspension_behaviors text[],
 -- $30 signals_max int8[]
--- returns: verdict text, execution_id text, delayed bool, awaited text
+-- returns: verdict text, execution_id bytea, delayed bool, awaited text
 -- verdict, a row for each item in its place: created, duplicate, again, or follows if it neither leads nor is known
 -- Tokens are sets joined by commas, categories JSON arrays. Of items with one id or key at most one leads: only such are
 -- made.
@@ -16,7 +16,7 @@
 -- undoes all; tx.rs takes that for 'again'.
 WITH asked AS MATERIALIZED (
     SELECT a.*, sha256(convert_to(tokens, 'UTF8')) AS tokens_digest
-    FROM unnest($1::text[], $2::text[], $3::text[], $7::int4[], $9::text[], $12::int8[], $13::int8[], $14::text[],
+    FROM unnest($1::bytea[], $2::text[], $3::text[], $7::int4[], $9::text[], $12::int8[], $13::int8[], $14::text[],
             $15::int8[], $16::int8[], $17::int8[], $18::int8[], $19::int8[], $20::float8[], $21::int8[], $22::bool[],
             $23::text[], $24::int8[], $25::int8[], $26::int8[], $27::bool[], $28::int8[], $29::text[], $30::int8[]) WITH ORDINALITY AS a (
         id, namespace, lane_id, priority, key, delay_until, deadline_at, tokens,

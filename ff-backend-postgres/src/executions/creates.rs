@@ -12,14 +12,14 @@ use super::{json, signed};
 use crate::{
     backend::PostgresBackend,
     error::PgError,
-    row::word,
+    id::{StoredId, execution_id, stored},
     tx::{ATTEMPTS, Statement},
 };
 
 /// A create in the words of the store.
 struct Planned {
     args: CreateExecutionArgs,
-    id: String,
+    id: StoredId,
     key: Option<String>,
     tags: String,
     policy: String,
@@ -30,7 +30,7 @@ impl Planned {
     fn of(args: CreateExecutionArgs, limits: &Limits) -> Result<Self, EngineError> {
         args.check(limits)?;
         Ok(Self {
-            id: args.execution_id.to_string(),
+            id: stored(&args.execution_id),
             key: args.idempotency_key.clone().filter(|key| !key.is_empty()),
             tags: json(serde_json::to_string(&args.tags))?,
             policy: json(serde_json::to_string(&args.policy))?,
@@ -120,7 +120,7 @@ pub(super) async fn create(
 }
 
 fn created(verdict: &str, row: &PgRow) -> Result<CreateExecutionResult, PgError> {
-    let execution_id = word(row, "execution_id")?;
+    let execution_id = execution_id(row, "execution_id")?;
     Ok(match verdict {
         "created" if row.try_get("delayed")? => {
             CreateExecutionResult::Created { execution_id, public_state: PublicState::Delayed }
@@ -214,7 +214,7 @@ fn leaders(plans: &[&Planned]) -> Vec<bool> {
 
 fn statement<'q>(plans: &[&'q Planned], leads: &[bool]) -> Statement<'q> {
     sqlx::query(include_str!("create_executions.sql"))
-        .bind(all(plans, |plan| plan.id.as_str()))
+        .bind(all(plans, |plan| plan.id))
         .bind(all(plans, |plan| plan.args.namespace.as_str()))
         .bind(all(plans, |plan| plan.args.lane_id.as_str()))
         .bind(all(plans, |plan| plan.args.execution_kind.as_str()))

@@ -1,5 +1,5 @@
 -- list_attempts: the attempts of an execution by index, behind a cursor, which is -1 before the first.
--- $1 id text, $2 cursor int8, $3 most int8
+-- $1 id bytea, $2 cursor int8, $3 most int8
 -- returns: attempt_index int8, attempt_id uuid, attempt_type text, phase text, lease_id uuid, lease_epoch int8,
 --   worker_id text, worker_instance_id text, started_at int8, resumed_at int8, ended_at int8, failure_reason text,
 --   failure_category text, expired_at int8

@@ -1,5 +1,5 @@
 -- replay_execution: an execution that has ended waits for another attempt, as if it had used up nothing.
--- $1 id text
+-- $1 id bytea
 -- returns: verdict text, awaited text
 -- verdict: ok, replay, or a refusal: missing, again, not_terminal, replays_exhausted, past_deadline
 -- An end by time that nobody has written down is written down first, as settle_due.sql and settle_suspensions.sql do.

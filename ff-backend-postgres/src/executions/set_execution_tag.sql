@@ -1,5 +1,5 @@
 -- set_execution_tag: a label, set, or cleared if its value is null.
--- $1 id text, $2 key text, $3 value text, $4 most int8
+-- $1 id bytea, $2 key text, $3 value text, $4 most int8
 -- returns: verdict text
 -- verdict: ok, or a refusal: missing, again, too_many_tags
 WITH seen AS MATERIALIZED (SELECT xmin AS version FROM executions WHERE id = $1),

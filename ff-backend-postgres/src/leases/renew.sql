@@ -1,5 +1,5 @@
 -- renew: the lease lapses ttl_ms from now, by the fence.
--- $1 id text, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 ttl_ms int8
+-- $1 id bytea, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 ttl_ms int8
 -- returns: verdict text, expires_at int8, terminal_outcome text, lifecycle_phase text,
 --   lease_epoch int8, attempt_id uuid, timed_out text
 -- verdict: ok, or a refusal: missing, again, deadline, not_active, lease_revoked, lease_expired, stale_lease

@@ -1,5 +1,5 @@
 -- revoke_lease: takes a live lease away from its holder; the next claim takes over. A null lease or worker instance is any.
--- $1 id text, $2 lease_id uuid, $3 worker_instance_id text, $4 reason text
+-- $1 id bytea, $2 lease_id uuid, $3 worker_instance_id text, $4 reason text
 -- returns: verdict text, lease_id uuid, terminal_outcome text, lifecycle_phase text, lease_epoch int8, attempt_id uuid, timed_out text,
 --   awaited text
 -- verdict: ok, or why there is nothing to take: lease_id_mismatch, different_worker_instance_id, already_revoked,

@@ -1,7 +1,7 @@
 -- remove_ended: removes executions that ended long enough ago, with everything that belongs to them but their events.
--- $1 age_ms int8, $2 after_ended int8, $3 after_id text, $4 most int8,
+-- $1 age_ms int8, $2 after_ended int8, $3 after_id bytea, $4 most int8,
 -- $5 namespace text, $6 tag_key text, $7 tag_value text
--- returns: seen int8, removed int8, last_ended int8, last_id text
+-- returns: seen int8, removed int8, last_ended int8, last_id bytea
 -- Only of this namespace and with this label, as far as not null.
 -- Nothing waits: a row that somebody holds, or wrote since the snapshot, is left to a later pass.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),

@@ -2,7 +2,7 @@
 -- $1 old text, $2 new text, $3 passed int8, $4 floor int8, $5 page int8,
 -- $6 epoch uuid, $7 namespace text, $8 tag_key text, $9 tag_value text
 -- returns: new text, epoch uuid, before_xid text, works bool, id int8, at int8, lease_epoch int8, attempt_index int8, lease_id uuid,
---   execution_id text, namespace text, kind text, worker_instance_id text, reason text, matches bool
+--   execution_id bytea, namespace text, kind text, worker_instance_id text, reason text, matches bool
 -- Without `new` the step goes up to what can be seen now. One row at least, without an id if there is no event.
 -- Ids up to `passed` were delivered. Ids up to `floor` were drawn before `old` was taken: such an event came late. It
 -- is looked for by its transaction, all others by their id. `+ 0` keeps the planner from the other index.

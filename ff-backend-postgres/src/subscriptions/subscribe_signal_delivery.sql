@@ -1,7 +1,7 @@
 -- subscribe_signal_delivery: a page of what was delivered to waitpoints: what `new` shows and `old` did not, in order of id.
 -- $1 old text, $2 new text, $3 passed int8, $4 floor int8, $5 page int8,
 -- $6 epoch uuid, $7 namespace text, $8 tag_key text, $9 tag_value text
--- returns: new text, epoch uuid, before_xid text, works bool, id int8, at int8, execution_id text, namespace text,
+-- returns: new text, epoch uuid, before_xid text, works bool, id int8, at int8, execution_id bytea, namespace text,
 --   waitpoint_id uuid, signal_id uuid, source_identity text, effect text, matches bool
 -- Without `new` the step goes up to what can be seen now. One row at least, without an id if there is no event.
 -- Ids up to `passed` were delivered. Ids up to `floor` were drawn before `old` was taken: such an event came late. It

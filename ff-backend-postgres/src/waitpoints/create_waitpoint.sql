@@ -1,6 +1,6 @@
 -- create_waitpoint: a mailbox for signals that come before the suspension, by the fence; the one that the attempt has
 --   under this key, if it is still pending.
--- $1 id text, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 ring int8, $6 kid text, $7 waitpoint_id uuid,
+-- $1 id bytea, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 ring int8, $6 kid text, $7 waitpoint_id uuid,
 -- $8 key text, $9 fingerprint text, $10 expires_in_ms int8, $11 latest int8
 -- returns: verdict text, waitpoint_id uuid, kid text, expires_at int8, terminal_outcome text,
 --   lifecycle_phase text, lease_epoch int8, attempt_id uuid, timed_out text

@@ -1,6 +1,6 @@
 -- deliver_signal: a signal for a waitpoint, whose token was checked; one that satisfies the condition of the suspension
 --   resumes the execution, and so closes all its waitpoints.
--- $1 id text, $2 waitpoint_id uuid, $3 kid text, $4 ring int8, $5 signal_id uuid, $6 name text, $7 category text,
+-- $1 id bytea, $2 waitpoint_id uuid, $3 kid text, $4 ring int8, $5 signal_id uuid, $6 name text, $7 category text,
 -- $8 source_type text, $9 source_identity text, $10 correlation_id text, $11 payload bytea, $12 payload_encoding text,
 -- $13 idempotency_key text, $14 dedup_ms int8, $15 delay_ms int8, $16 most int8
 -- returns: verdict text, signal_id uuid, effect text, awaited text

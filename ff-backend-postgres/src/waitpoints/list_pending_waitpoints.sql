@@ -1,5 +1,5 @@
 -- list_pending_waitpoints: the waitpoints of an execution that take signals, by id, behind one.
--- $1 id text, $2 after uuid, $3 most int8
+-- $1 id bytea, $2 after uuid, $3 most int8
 -- returns: waitpoint_id uuid, waitpoint_key text, active bool, created_at int8, activated_at int8, expires_at int8,
 --   token_kid text, token_fingerprint text, leaves text
 -- One row at least, without a waitpoint, if the execution exists. Leaves of an active one only.

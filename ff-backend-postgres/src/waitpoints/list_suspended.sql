@@ -1,6 +1,6 @@
 -- list_suspended: what is suspended, longest ago first, then by id, behind a place.
--- $1 after_at int8, $2 after_id text, $3 most int8
--- returns: id text, suspension_id uuid, suspended_at int8, timeout_at int8, reason text, requested_by text,
+-- $1 after_at int8, $2 after_id bytea, $3 most int8
+-- returns: id bytea, suspension_id uuid, suspended_at int8, timeout_at int8, reason text, requested_by text,
 --   continuation_pointer text
 -- What time has ended is not suspended, whether or not somebody has written that down.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now)

@@ -12,6 +12,7 @@ use crate::{
     backend::PostgresBackend,
     error::PgError,
     executions::{cut, page},
+    id::{StoredId, execution_id, stored},
     row::{instant, leaves, maybe_instant, word},
 };
 
@@ -21,7 +22,7 @@ pub(super) async fn suspended(
     limit: PageLimit,
 ) -> Result<ListSuspendedPage, PgError> {
     let (after_at, after_id) =
-        cursor.map_or((i64::MIN, String::new()), |at| (at.suspended_at.as_ms(), at.execution_id.to_string()));
+        cursor.map_or((i64::MIN, StoredId::default()), |at| (at.suspended_at.as_ms(), stored(&at.execution_id)));
     let sql = include_str!("list_suspended.sql");
     let rows = page(backend, limit, |most| sqlx::query(sql).bind(after_at).bind(&after_id).bind(most)).await?;
     let mut entries = rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
@@ -31,7 +32,7 @@ pub(super) async fn suspended(
 
 fn entry(row: &PgRow) -> Result<SuspendedExecutionEntry, PgError> {
     Ok(SuspendedExecutionEntry {
-        execution_id: word(row, "id")?,
+        execution_id: execution_id(row, "id")?,
         suspension_id: SuspensionId::from_uuid(row.try_get("suspension_id")?),
         suspended_at: instant(row, "suspended_at")?,
         timeout_at: maybe_instant(row, "timeout_at")?,
@@ -46,7 +47,7 @@ pub(super) async fn pending(
     args: &ListPendingWaitpointsArgs,
 ) -> Result<ListPendingWaitpointsResult, PgError> {
     args.check(backend.limits())?;
-    let id = args.execution_id.to_string();
+    let id = stored(&args.execution_id);
     let after = args.after.map(|after| after.as_uuid());
     let sql = include_str!("list_pending_waitpoints.sql");
     let rows = page(backend, args.limit, |most| sqlx::query(sql).bind(&id).bind(after).bind(most)).await?;

@@ -1,5 +1,5 @@
 -- observe_signals: the signals of the latest suspension of an attempt, in the order of their acceptance.
--- $1 id text, $2 attempt_id uuid
+-- $1 id bytea, $2 attempt_id uuid
 -- returns: resumed_by text, suspension_id uuid, timed_out_at int8, leaves text, waitpoint_key text, signal_id uuid,
 --   signal_name text, signal_category text, source_type text, source_identity text, correlation_id text,
 --   accepted_at int8, payload bytea, payload_encoding text

@@ -1,5 +1,5 @@
 -- resume_execution: an operator ends the suspension, and so closes all its waitpoints; no signal is recorded.
--- $1 id text, $2 delay_ms int8, $3 reason text
+-- $1 id bytea, $2 delay_ms int8, $3 reason text
 -- returns: verdict text, delayed bool, awaited text
 -- verdict: ok, replay, or a refusal: missing, again, not_suspended
 WITH seen AS MATERIALIZED (SELECT xmin AS version FROM executions WHERE id = $1),

@@ -1,7 +1,7 @@
 -- settle_suspensions: writes down which suspensions of a lane have timed out, oldest due instant first, then id.
--- $1 lane_id text, $2 after_due int8, $3 after_id text, $4 most int8, $5 namespace text, $6 tag_key text, $7 tag_value text,
--- $8 last_due int8, $9 last_id text
--- returns: seen int8, held int8, settled int8, last_due int8, last_id text
+-- $1 lane_id text, $2 after_due int8, $3 after_id bytea, $4 most int8, $5 namespace text, $6 tag_key text, $7 tag_value text,
+-- $8 last_due int8, $9 last_id bytea
+-- returns: seen int8, held int8, settled int8, last_due int8, last_id bytea
 -- Looks at the due rows up to the last place, in its turn, as settle_due.sql does, and leaves the others to that.
 -- A suspension ends when its time came, not when somebody writes it down.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::{
     backend::PostgresBackend,
     error::PgError,
+    id::{StoredId, stored},
     row::{instant, leaves, word},
     tx::{ATTEMPTS, Sender, Statement},
 };
@@ -20,7 +21,7 @@ pub(super) async fn deliver(
 ) -> Result<DeliverSignalResult, PgError> {
     args.check()?;
     args.execution_id.check_partition(backend.limits().partitions)?;
-    let id = args.execution_id.to_string();
+    let id = stored(&args.execution_id);
     let store = backend.store().await?;
     let mut keys = backend.keys().known();
     for _ in 0..ATTEMPTS {
@@ -47,7 +48,7 @@ pub(super) async fn deliver(
     Err(EngineError::contention().into())
 }
 
-fn delivering<'q>(args: &'q DeliverSignalArgs, id: &'q str, keys: &Keyring, kid: &'q Kid) -> Statement<'q> {
+fn delivering<'q>(args: &'q DeliverSignalArgs, id: &'q StoredId, keys: &Keyring, kid: &'q Kid) -> Statement<'q> {
     let dedup = args.dedup();
     sqlx::query(include_str!("deliver_signal.sql"))
         .bind(id)

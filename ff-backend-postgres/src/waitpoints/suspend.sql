@@ -1,6 +1,6 @@
 -- suspend: the lease is given back until signals resume the execution, by the fence; if the signals of its pending
 --   waitpoint satisfy the condition already, the lease stays and the waitpoints are used up.
--- $1 id text, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 attempt_index int8, $6 ring int8, $7 kid text,
+-- $1 id bytea, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 attempt_index int8, $6 ring int8, $7 kid text,
 -- $8 suspension_id uuid, $9 waitpoint_ids uuid[], $10 waitpoint_keys text[], $11 fingerprints text[], $12 leaves text,
 -- $13 expected_key text, $14 reason text, $15 blocking_reason text, $16 requested_by text, $17 timeout_at int8,
 -- $18 timeout_behavior text, $19 continuation_pointer text, $20 delay_ms int8, $21 key text, $22 tolerance_ms int8,

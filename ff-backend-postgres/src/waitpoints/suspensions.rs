@@ -17,6 +17,7 @@ use crate::{
     capabilities::LABEL,
     error::PgError,
     executions::{json, signed},
+    id::{StoredId, stored},
     row::{instant, number, outcome, word},
     tx::{ATTEMPTS, Statement},
 };
@@ -24,7 +25,7 @@ use crate::{
 /// Who suspends.
 struct Suspender {
     execution_id: ExecutionId,
-    id: String,
+    id: StoredId,
     fence: LeaseFence,
     /// None: that of the lease.
     attempt_index: Option<i64>,
@@ -42,7 +43,7 @@ pub(super) async fn suspend(
     }
     let suspender = Suspender {
         execution_id: held.execution_id,
-        id: held.execution_id.to_string(),
+        id: stored(&held.execution_id),
         fence: held.fence,
         attempt_index: Some(i64::from(held.attempt_index.0)),
         ttl_ms: milliseconds(held.lease_ttl).min(signed(Limits::DURATION_MS)),
@@ -56,7 +57,7 @@ pub(super) async fn suspend_by_triple(
     triple: LeaseFence,
     args: &SuspendArgs,
 ) -> Result<SuspendOutcome, PgError> {
-    let id = execution_id.to_string();
+    let id = stored(&execution_id);
     let suspender = Suspender { execution_id, id, fence: triple, attempt_index: None, ttl_ms: 0 };
     begin(backend, &suspender, args).await
 }
@@ -244,7 +245,7 @@ pub(super) async fn resume(
     args: &ResumeExecutionArgs,
 ) -> Result<ResumeExecutionResult, PgError> {
     let delay_ms = signed(args.check(backend.limits())?);
-    let id = args.execution_id.to_string();
+    let id = stored(&args.execution_id);
     let (verdict, row) = backend
         .store()
         .await?

@@ -35,7 +35,7 @@ async fn completions(backend: &Arc<dyn EngineBackend>, cursor: StreamCursor) -> 
 fn told(n: u32, at: i64) -> String {
     format!(
         "INSERT INTO completion_events (at, execution_id, namespace, outcome) \
-         VALUES ({at}, '{{fp:0}}:00000000-0000-4000-8000-{n:012}', 'ns', 'success')"
+         VALUES ({at}, ff_id('{{fp:0}}:00000000-0000-4000-8000-{n:012}'), 'ns', 'success')"
     )
 }
 

@@ -114,7 +114,7 @@ fn fill(ready: u32, ended: u32) -> String {
          INSERT INTO executions (id, namespace, lane_id, set_id, priority, ready, due_at, lifecycle_phase, \
              ownership_state, eligibility_state, blocking_reason, terminal_outcome, attempt_state, created_at, \
              last_transition_at, last_mutation_at, reclaims_max, replays_max) \
-         SELECT gen_random_uuid()::text, 'ns', 'lane', 1, 0, n <= {ready}, NULL, 'runnable', 'unowned', \
+         SELECT ff_id('{{fp:0}}:' || gen_random_uuid()), 'ns', 'lane', 1, 0, n <= {ready}, NULL, 'runnable', 'unowned', \
              'eligible_now', 'waiting_for_worker', 'none', 'pending_first_attempt', n, n, n, 100, 10 \
          FROM generate_series(1, {ready} + {ended}) n; \
          INSERT INTO attempts (execution_id, attempt_index, attempt_id, attempt_type, phase, started_at, lease_id, \

@@ -14,7 +14,7 @@ fn lane(due: &str) -> String {
              last_mutation_at, reclaims_max, replays_max) \
          SELECT id, 'ns', 'lane', 1, 0, id = 'young', 'runnable', 'unowned', 'eligible_now', 'waiting_for_worker', \
              'none', 'pending_first_attempt', n, n, n, 100, 10 \
-         FROM unnest(ARRAY['first', 'second', 'young']) WITH ORDINALITY AS row (id, n); \
+         FROM unnest(ARRAY['first', 'second', 'young']::bytea[]) WITH ORDINALITY AS row (id, n); \
          UPDATE executions SET due_at = 5, {due} WHERE NOT ready"
     )
 }
@@ -55,7 +55,8 @@ async fn taken_beside_a_late_settle(due: &str, text: &str, arguments: &str) -> S
     let mut claimer = prepared(&database, include_str!("../../src/claims/claim_many.sql")).await;
     let claim = "EXECUTE call('lane', '{}', ARRAY[gen_random_uuid()], ARRAY[gen_random_uuid()], 'worker', 'worker-1', \
         1000, NULL, '{0}', '{0}', '{9223372036854775807}', NULL, 1, 16, false)";
-    let taken = rows(&mut claimer, claim.to_owned()).await[0].get("id");
+    let taken: Vec<u8> = rows(&mut claimer, claim.to_owned()).await[0].get("id");
+    let taken = String::from_utf8(taken).unwrap();
     drop(late);
     database.drop().await;
     taken

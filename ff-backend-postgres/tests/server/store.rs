@@ -135,7 +135,7 @@ async fn damaged_rows_are_corruption() {
         let args = args();
         let id = args.execution_id;
         backend.create_execution(args).await.unwrap();
-        run(&mut session, format!("UPDATE executions SET {damage} WHERE id = '{id}'")).await;
+        run(&mut session, format!("UPDATE executions SET {damage} WHERE id = ff_id('{id}')")).await;
         if damage == "id = 'x'" {
             let page = backend.list_executions(None, ff_core::PageLimit::MAX).await.unwrap_err();
             assert_eq!(page.code(), "Validation(Corruption)", "{damage}");

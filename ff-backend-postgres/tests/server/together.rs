@@ -119,7 +119,7 @@ async fn an_execution_that_somebody_holds_holds_up_no_other_end() {
     let mut session = database.session().await;
     let mut other = session.begin().await.unwrap();
     let waits = &handles[5];
-    run(&mut other, format!("SELECT FROM executions WHERE id = '{}' FOR UPDATE", id(waits))).await;
+    run(&mut other, format!("SELECT FROM executions WHERE id = ff_id('{}') FOR UPDATE", id(waits))).await;
     let waiting = complete(&backend, waits);
     let ends: Vec<_> = handles[..5].iter().map(|handle| complete(&backend, handle)).collect();
     let waiting_too = hand_over(&backend, waits);

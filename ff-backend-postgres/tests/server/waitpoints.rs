@@ -143,9 +143,9 @@ async fn staged(stage: &Stage, vector: &Vector) -> (ExecutionId, Vec<(String, Pe
     run(
         &mut session,
         format!(
-            "UPDATE waitpoints SET suspension_number = 1 WHERE execution_id = '{id}'; \
+            "UPDATE waitpoints SET suspension_number = 1 WHERE execution_id = ff_id('{id}'); \
              UPDATE suspensions SET leaves = '{}', waitpoint_ids = ARRAY( \
-                 SELECT waitpoint_id FROM waitpoints WHERE execution_id = '{id}') WHERE execution_id = '{id}'",
+                 SELECT waitpoint_id FROM waitpoints WHERE execution_id = ff_id('{id}')) WHERE execution_id = ff_id('{id}')",
             vector.leaves
         ),
     )
@@ -261,7 +261,7 @@ async fn one_of_a_signal_an_operator_a_cancel_and_a_time_out_ends_a_suspension()
         let waitpoints = stage.backend.list_pending_waitpoints(ListPendingWaitpointsArgs::new(id)).await.unwrap();
         assert!(waitpoints.waitpoints.is_empty(), "{round}: {waitpoints:?}");
         // A cancel ends what the others resumed, too; only a time-out comes before it.
-        let told = format!("SELECT outcome FROM completion_events WHERE execution_id = '{id}'");
+        let told = format!("SELECT outcome FROM completion_events WHERE execution_id = ff_id('{id}')");
         let outcomes: Vec<String> = rows(&mut session, told).await.iter().map(|row| row.get(0)).collect();
         match cancelled {
             Ok(_) => assert_eq!(outcomes, ["cancelled"], "{round}"),
@@ -292,7 +292,7 @@ async fn a_signal_that_waits_over_the_time_out_is_refused() {
         let details = begun(backend.suspend(&handle, args).await.unwrap());
 
         let mut holder = stage.database.session().await;
-        run(&mut holder, format!("BEGIN; SELECT FROM executions WHERE id = '{id}' FOR NO KEY UPDATE")).await;
+        run(&mut holder, format!("BEGIN; SELECT FROM executions WHERE id = ff_id('{id}') FOR NO KEY UPDATE")).await;
         let pid = rows(&mut holder, "SELECT pg_backend_pid()".to_owned()).await[0].get(0);
         let args = signal(id, (details.waitpoint_id, &details.waitpoint_token));
         let delivery = tokio::spawn(async move { backend.deliver_signal(args).await });
@@ -300,7 +300,7 @@ async fn a_signal_that_waits_over_the_time_out_is_refused() {
         run(&mut session, "SELECT setval('ff_clock', 1000500)".to_owned()).await;
         run(&mut holder, "ROLLBACK".to_owned()).await;
         assert_eq!(delivery.await.unwrap().unwrap_err().code(), refusal);
-        let kept = rows(&mut session, format!("SELECT count(*) FROM signals WHERE execution_id = '{id}'")).await;
+        let kept = rows(&mut session, format!("SELECT count(*) FROM signals WHERE execution_id = ff_id('{id}')")).await;
         assert_eq!(kept[0].get::<i64, _>(0), 0);
     }
     stage.database.drop().await;

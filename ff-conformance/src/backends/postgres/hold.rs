@@ -11,7 +11,7 @@ use crate::{HarnessError, Held, HoldControl};
 pub(super) struct RowLocks(pub(super) PgPool);
 
 /// The row of the execution.
-const EXECUTION: &str = "SELECT pg_backend_pid() AS pid FROM executions WHERE id = $1 FOR NO KEY UPDATE";
+const EXECUTION: &str = "SELECT pg_backend_pid() AS pid FROM executions WHERE id = ff_id($1) FOR NO KEY UPDATE";
 
 impl RowLocks {
     /// A transaction that has done `lock`, which returns its process.

@@ -1,4 +1,4 @@
 -- dump: the completions of all executions, oldest first.
 -- no parameters
 -- returns: execution_id text, namespace text, outcome text, at int8
-SELECT execution_id, namespace, outcome, at FROM completion_events ORDER BY id;
+SELECT ff_id_text(execution_id) AS execution_id, namespace, outcome, at FROM completion_events ORDER BY id;
