@@ -30,6 +30,31 @@ CREATE FUNCTION ff_id(id text) RETURNS bytea LANGUAGE sql IMMUTABLE STRICT PARAL
 CREATE FUNCTION ff_id_text(id bytea) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN '{fp:' || rtrim(encode(substr(id, 1, 3), 'hex'), 'f') || '}:' || encode(substr(id, 4), 'hex')::uuid;
 
+-- The words of the contract, of four bytes each. A statement that chooses between two has them as text.
+CREATE TYPE ff_lifecycle_phase AS ENUM ('runnable', 'active', 'suspended', 'terminal');
+CREATE TYPE ff_ownership_state AS ENUM ('unowned', 'leased', 'lease_expired_reclaimable', 'lease_revoked');
+CREATE TYPE ff_eligibility_state AS ENUM (
+    'eligible_now', 'not_eligible_until_time', 'blocked_by_dependencies', 'blocked_by_budget', 'blocked_by_quota',
+    'blocked_by_route', 'blocked_by_lane_state', 'blocked_by_operator', 'not_applicable'
+);
+CREATE TYPE ff_blocking_reason AS ENUM (
+    'none', 'waiting_for_worker', 'waiting_for_retry_backoff', 'waiting_for_resume_delay', 'waiting_for_delay',
+    'waiting_for_signal', 'waiting_for_approval', 'waiting_for_callback', 'waiting_for_tool_result',
+    'waiting_for_children', 'waiting_for_budget', 'waiting_for_quota', 'waiting_for_capable_worker',
+    'waiting_for_locality_match', 'paused_by_operator', 'paused_by_policy', 'paused_by_flow_cancel'
+);
+CREATE TYPE ff_terminal_outcome AS ENUM ('none', 'success', 'failed', 'cancelled', 'expired', 'skipped');
+CREATE TYPE ff_attempt_state AS ENUM (
+    'none', 'pending_first_attempt', 'running_attempt', 'attempt_interrupted', 'pending_retry_attempt',
+    'pending_replay_attempt', 'attempt_terminal'
+);
+CREATE CAST (text AS ff_lifecycle_phase) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (text AS ff_ownership_state) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (text AS ff_eligibility_state) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (text AS ff_blocking_reason) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (text AS ff_terminal_outcome) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (text AS ff_attempt_state) WITH INOUT AS ASSIGNMENT;
+
 -- What changes while an execution lives. An update whose row stays on its page logs what lies between the first and the
 -- last byte that differ, so columns stand in the order of how seldom they change.
 -- No foreign key: a claim would lock and read what it points to.
@@ -91,23 +116,23 @@ CREATE TABLE executions (
     progress_percent      smallint,
     progress_message      text COLLATE "C",
     -- What every transition changes.
+    due_at                bigint,        -- the next instant at which time alone changes the row
+    completed_at          bigint,
+    last_transition_at    bigint NOT NULL,
+    last_mutation_at      bigint NOT NULL,
+    lifecycle_phase       ff_lifecycle_phase NOT NULL,
+    ownership_state       ff_ownership_state NOT NULL,
+    eligibility_state     ff_eligibility_state NOT NULL,
+    blocking_reason       ff_blocking_reason NOT NULL,
+    terminal_outcome      ff_terminal_outcome NOT NULL,
+    attempt_state         ff_attempt_state NOT NULL,
     ready                 boolean NOT NULL, -- stands in the ready index: a claim may take it
     returned              boolean NOT NULL DEFAULT false, -- was changed into what is ready, or moved; never false again
-    lifecycle_phase       text COLLATE "C" NOT NULL,
-    ownership_state       text COLLATE "C" NOT NULL,
-    eligibility_state     text COLLATE "C" NOT NULL,
-    blocking_reason       text COLLATE "C" NOT NULL,
-    terminal_outcome      text COLLATE "C" NOT NULL,
-    attempt_state         text COLLATE "C" NOT NULL,
     ended_by              text COLLATE "C", -- the holder operation that ended the latest lease, for its repeat
     failure_reason        text COLLATE "C",
     failure_category      text COLLATE "C",
     cancellation_reason   text COLLATE "C",
-    cancelled_by          text COLLATE "C",
-    due_at                bigint,        -- the next instant at which time alone changes the row
-    completed_at          bigint,
-    last_transition_at    bigint NOT NULL,
-    last_mutation_at      bigint NOT NULL
+    cancelled_by          text COLLATE "C"
 ) WITH (fillfactor = 85);
 
 -- What never changes but for the tags: written once, read with read_execution_info and describe_execution.
@@ -145,10 +170,9 @@ CREATE TABLE lanes (
 -- did not; the identity is drawn after the execution's row was locked, so it orders the events of one execution.
 CREATE TABLE completion_events (
     xid          xid8   NOT NULL DEFAULT pg_current_xact_id(),
-    id           bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    id           bigint NOT NULL GENERATED ALWAYS AS IDENTITY CONSTRAINT completion_events_pkey PRIMARY KEY,
     at           bigint NOT NULL,
     execution_id bytea NOT NULL,
     namespace    text COLLATE "C" NOT NULL,
-    outcome      text COLLATE "C" NOT NULL,
-    CONSTRAINT completion_events_pkey PRIMARY KEY (xid, id)
+    outcome      text COLLATE "C" NOT NULL
 );

@@ -1,7 +1,7 @@
 -- What happened to each lease; see completion_events for xid and id.
 CREATE TABLE lease_events (
     xid                xid8   NOT NULL DEFAULT pg_current_xact_id(),
-    id                 bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    id                 bigint NOT NULL GENERATED ALWAYS AS IDENTITY CONSTRAINT lease_events_pkey PRIMARY KEY,
     at                 bigint NOT NULL,
     lease_epoch        bigint NOT NULL,
     attempt_index      bigint NOT NULL,
@@ -10,6 +10,5 @@ CREATE TABLE lease_events (
     namespace          text COLLATE "C" NOT NULL,
     kind               text COLLATE "C" NOT NULL,
     worker_instance_id text COLLATE "C" NOT NULL,
-    reason             text COLLATE "C",
-    CONSTRAINT lease_events_pkey PRIMARY KEY (xid, id)
+    reason             text COLLATE "C"
 );

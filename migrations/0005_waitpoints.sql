@@ -90,13 +90,12 @@ INSERT INTO waitpoint_ring (version) VALUES (0);
 -- What became of each signal that was delivered; see completion_events for xid and id.
 CREATE TABLE signal_events (
     xid             xid8   NOT NULL DEFAULT pg_current_xact_id(),
-    id              bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    id              bigint NOT NULL GENERATED ALWAYS AS IDENTITY CONSTRAINT signal_events_pkey PRIMARY KEY,
     at              bigint NOT NULL,
     signal_id       uuid   NOT NULL,
     waitpoint_id    uuid   NOT NULL,
     execution_id    bytea NOT NULL,
     namespace       text COLLATE "C" NOT NULL,
     source_identity text COLLATE "C" NOT NULL,
-    effect          text COLLATE "C" NOT NULL,
-    CONSTRAINT signal_events_pkey PRIMARY KEY (xid, id)
+    effect          text COLLATE "C" NOT NULL
 );

@@ -1,20 +1,19 @@
 -- What operators did; see completion_events for xid and id.
 CREATE TABLE operator_events (
     xid          xid8   NOT NULL DEFAULT pg_current_xact_id(),
-    id           bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+    id           bigint NOT NULL GENERATED ALWAYS AS IDENTITY CONSTRAINT operator_events_pkey PRIMARY KEY,
     at           bigint NOT NULL,
     execution_id bytea NOT NULL,
     namespace    text COLLATE "C" NOT NULL,
     kind         text COLLATE "C" NOT NULL,
-    detail       text COLLATE "C" NOT NULL,
-    CONSTRAINT operator_events_pkey PRIMARY KEY (xid, id)
+    detail       text COLLATE "C" NOT NULL
 );
 
--- A subscription reads a step in order of id.
-CREATE INDEX completion_events_id ON completion_events (id);
-CREATE INDEX lease_events_id ON lease_events (id);
-CREATE INDEX operator_events_id ON operator_events (id);
-CREATE INDEX signal_events_id ON signal_events (id);
+-- A subscription reads a step in order of id, and by transaction what came late.
+CREATE INDEX completion_events_xid ON completion_events (xid);
+CREATE INDEX lease_events_xid ON lease_events (xid);
+CREATE INDEX operator_events_xid ON operator_events (xid);
+CREATE INDEX signal_events_xid ON signal_events (xid);
 
 -- How far the events of each family have been removed: every event of a transaction before before_xid is gone, and no
 -- such transaction can add one. removed_id is the greatest id that was removed. A cursor works in its own epoch only:

@@ -105,7 +105,7 @@ SELECT
     CASE WHEN j.id IS NOT NULL THEN j.verdict WHEN EXISTS (SELECT FROM held) THEN 'again' ELSE 'missing' END AS verdict,
     CASE WHEN t.id IS NOT NULL THEN 'taken' WHEN EXISTS (SELECT FROM due) OR EXISTS (SELECT FROM heads) THEN 'claim'
         ELSE 'none' END AS took,
-    j.terminal_outcome, j.lifecycle_phase, t.id, 'fresh' AS kind, $9 AS lease_id,
+    j.terminal_outcome::text, j.lifecycle_phase::text, t.id, 'fresh' AS kind, $9 AS lease_id,
     CASE WHEN t.id IS NULL THEN j.attempt_id ELSE $10 END AS attempt_id, t.attempt_index,
     coalesce(t.lease_epoch, j.lease_epoch) AS lease_epoch,
     CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)

@@ -104,7 +104,7 @@ told AS (
 SELECT verdict,
     CASE WHEN t.id IS NOT NULL THEN 'taken' WHEN EXISTS (SELECT FROM due) OR many > 1 OR EXISTS (SELECT FROM returned)
         OR EXISTS (SELECT FROM heads) THEN 'claim' ELSE 'none' END AS took,
-    j.terminal_outcome, j.lifecycle_phase, t.id, 'fresh' AS kind, t.lease_id, t.attempt_index,
+    j.terminal_outcome::text, j.lifecycle_phase::text, t.id, 'fresh' AS kind, t.lease_id, t.attempt_index,
     coalesce(t.attempt_id, j.attempt_id) AS attempt_id, coalesce(t.lease_epoch, j.lease_epoch) AS lease_epoch,
     CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)
         THEN j.timeout_behavior END AS timed_out,

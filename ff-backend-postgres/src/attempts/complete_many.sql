@@ -70,8 +70,8 @@ completed AS (
 SELECT
     CASE WHEN is_behind AND verdict = 'ok' AND is_index THEN 'replay' WHEN is_behind THEN 'not_active'
         ELSE verdict END AS verdict,
-    CASE WHEN is_behind THEN 'success' ELSE terminal_outcome END AS terminal_outcome,
-    CASE WHEN is_behind THEN 'terminal' ELSE lifecycle_phase END AS lifecycle_phase,
+    CASE WHEN is_behind THEN 'success' ELSE terminal_outcome END::text AS terminal_outcome,
+    CASE WHEN is_behind THEN 'terminal' ELSE lifecycle_phase END::text AS lifecycle_phase,
     lease_epoch, attempt_id,
     CASE WHEN lifecycle_phase = 'suspended' AND suspension_timeout_at <= least(now, execution_deadline_at - 1)
         THEN timeout_behavior END AS timed_out,

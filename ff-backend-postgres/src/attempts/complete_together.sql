@@ -61,7 +61,7 @@ completed AS (
     INSERT INTO completion_events (at, execution_id, namespace, outcome)
     SELECT now, id, namespace, 'success' FROM judged WHERE verdict = 'ok' ORDER BY place
 )
-SELECT verdict, terminal_outcome, lifecycle_phase, lease_epoch, attempt_id,
+SELECT verdict, terminal_outcome::text, lifecycle_phase::text, lease_epoch, attempt_id,
     CASE WHEN lifecycle_phase = 'suspended' AND suspension_timeout_at <= least(now, execution_deadline_at - 1)
         THEN timeout_behavior END AS timed_out,
     EXISTS (SELECT FROM completion_waiters WHERE expires_at > (SELECT now FROM clock)) AS listened

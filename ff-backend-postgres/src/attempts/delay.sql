@@ -40,7 +40,7 @@ released AS (
 )
 SELECT
     CASE WHEN j.id IS NOT NULL THEN j.verdict WHEN EXISTS (SELECT FROM held) THEN 'again' ELSE 'missing' END AS verdict,
-    j.terminal_outcome, j.lifecycle_phase, j.lease_epoch, j.attempt_id,
+    j.terminal_outcome::text, j.lifecycle_phase::text, j.lease_epoch, j.attempt_id,
     CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)
         THEN j.timeout_behavior END AS timed_out,
     (SELECT w.lane_id FROM claim_waiters w

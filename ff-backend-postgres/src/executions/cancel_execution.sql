@@ -52,6 +52,6 @@ operated AS (
 )
 SELECT
     CASE WHEN j.id IS NOT NULL THEN j.verdict WHEN EXISTS (SELECT FROM held) THEN 'again' ELSE 'missing' END AS verdict,
-    j.terminal_outcome, j.lifecycle_phase, j.lease_epoch, j.attempt_id, j.timed_out,
+    j.terminal_outcome::text, j.lifecycle_phase::text, j.lease_epoch, j.attempt_id, j.timed_out,
     coalesce(j.verdict = 'ok' AND EXISTS (SELECT FROM completion_waiters WHERE expires_at > j.now), false) AS listened
 FROM (VALUES (1)) one LEFT JOIN judged j ON true;

@@ -14,8 +14,9 @@
 --   requested_by text, continuation_pointer text, leaves text, suspension_delay_ms int8, close_reason text,
 --   suspension_closed_at int8, execution_kind text, creator_identity text, tags text, now int8
 SELECT
-    e.id, e.namespace, e.lane_id, e.priority, e.lifecycle_phase, e.ownership_state, e.eligibility_state,
-    e.blocking_reason, e.terminal_outcome, e.attempt_state, e.delay_until, e.execution_deadline_at, e.lease_id,
+    e.id, e.namespace, e.lane_id, e.priority, e.lifecycle_phase::text, e.ownership_state::text,
+    e.eligibility_state::text, e.blocking_reason::text, e.terminal_outcome::text, e.attempt_state::text, e.delay_until,
+    e.execution_deadline_at, e.lease_id,
     e.attempt_id, e.attempt_index, e.worker_instance_id, e.lease_acquired_at, e.lease_expires_at,
     e.lease_last_renewed_at, e.grant_key, e.grant_worker_id, e.grant_worker_instance_id, e.grant_expires_at,
     e.grant_redeemed, e.lease_epoch, e.total_attempt_count, e.retry_count, e.lease_reclaim_count, e.replay_count,

@@ -13,8 +13,8 @@ timed AS MATERIALIZED (
     FROM executions e, clock WHERE e.id = $1
 )
 SELECT
-    a.attempt_index, a.attempt_id, a.attempt_type,
-    CASE WHEN ended IS NULL THEN a.phase WHEN ended = 'cancel' THEN 'ended_cancelled' ELSE 'ended_failure' END AS phase,
+    a.attempt_index, a.attempt_id, a.attempt_type::text,
+    CASE WHEN ended IS NULL THEN a.phase WHEN ended = 'cancel' THEN 'ended_cancelled' ELSE 'ended_failure' END::text AS phase,
     a.lease_id, a.lease_epoch, a.worker_id, a.worker_instance_id, a.started_at, a.resumed_at,
     CASE WHEN ended IS NULL THEN a.ended_at ELSE greatest(suspension_timeout_at, suspended_at) END AS ended_at,
     CASE WHEN ended IN ('fail', 'expire') THEN 'suspension_timeout:' || ended ELSE a.failure_reason END AS failure_reason,

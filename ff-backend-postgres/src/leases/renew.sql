@@ -26,7 +26,7 @@ renewed AS (
 )
 SELECT
     CASE WHEN j.id IS NOT NULL THEN j.verdict WHEN EXISTS (SELECT FROM held) THEN 'again' ELSE 'missing' END AS verdict,
-    renewed.lease_expires_at AS expires_at, j.terminal_outcome, j.lifecycle_phase, j.lease_epoch, j.attempt_id,
+    renewed.lease_expires_at AS expires_at, j.terminal_outcome::text, j.lifecycle_phase::text, j.lease_epoch, j.attempt_id,
     CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)
         THEN j.timeout_behavior END AS timed_out
 FROM (VALUES (1)) one LEFT JOIN judged j ON true LEFT JOIN renewed ON true;

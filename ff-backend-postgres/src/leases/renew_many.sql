@@ -43,7 +43,7 @@ renewed AS (
         ready = false, due_at = least(l.expires_at, e.execution_deadline_at)
     FROM last l WHERE e.id = ANY (ARRAY[l.id])
 )
-SELECT verdict, expires_at, terminal_outcome, lifecycle_phase, lease_epoch, attempt_id,
+SELECT verdict, expires_at, terminal_outcome::text, lifecycle_phase::text, lease_epoch, attempt_id,
     CASE WHEN lifecycle_phase = 'suspended' AND suspension_timeout_at <= least(now, execution_deadline_at - 1)
         THEN timeout_behavior END AS timed_out
 FROM judged ORDER BY place;

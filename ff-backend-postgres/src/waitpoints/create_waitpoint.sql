@@ -42,7 +42,7 @@ SELECT
         WHEN EXISTS (SELECT FROM held) THEN 'again' ELSE 'missing' END AS verdict,
     coalesce(k.waitpoint_id, $7) AS waitpoint_id, coalesce(k.token_kid, $6) AS kid,
     coalesce(k.expires_at, least(j.now + $10, $11)) AS expires_at,
-    j.terminal_outcome, j.lifecycle_phase, j.lease_epoch, j.attempt_id,
+    j.terminal_outcome::text, j.lifecycle_phase::text, j.lease_epoch, j.attempt_id,
     CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)
         THEN j.timeout_behavior END AS timed_out
 FROM (VALUES (1)) one LEFT JOIN judged j ON true LEFT JOIN known k ON true;

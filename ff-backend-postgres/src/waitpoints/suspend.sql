@@ -79,7 +79,7 @@ used AS (
 ),
 suspended AS (
     UPDATE executions e SET lifecycle_phase = 'suspended', ownership_state = 'unowned', ready = false,
-        attempt_state = 'attempt_interrupted', blocking_reason = $15, ended_by = 'suspend',
+        attempt_state = 'attempt_interrupted', blocking_reason = $15::text, ended_by = 'suspend',
         due_at = least(timeout_at, e.execution_deadline_at), suspension_number = number,
         suspended_at = now, suspension_reason = $14, suspension_timeout_at = timeout_at, timeout_behavior = behavior,
         suspension_delay_ms = $20, suspension_closed_at = NULL, close_reason = NULL,
@@ -114,7 +114,7 @@ SELECT
     CASE WHEN j.id IS NOT NULL THEN j.verdict WHEN NOT EXISTS (SELECT FROM ring) THEN 'ring'
         WHEN EXISTS (SELECT FROM held) THEN 'again' ELSE 'missing' END AS verdict,
     a.satisfied, a.suspension_id, n.ids AS waitpoint_ids, n.names AS waitpoint_keys, n.kids AS token_kids, j.lane_id,
-    a.lease_id, a.lease_ms, a.attempt_index, a.worker_instance_id, j.terminal_outcome, j.lifecycle_phase,
+    a.lease_id, a.lease_ms, a.attempt_index, a.worker_instance_id, j.terminal_outcome::text, j.lifecycle_phase::text,
     coalesce(a.lease_epoch, j.lease_epoch) AS lease_epoch, coalesce(a.attempt_id, j.attempt_id) AS attempt_id,
     j.timed_out
 FROM (VALUES (1)) one LEFT JOIN judged j ON true LEFT JOIN answer a ON true CROSS JOIN named n;

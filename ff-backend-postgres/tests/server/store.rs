@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use ff_backend_postgres::PostgresBackend;
 use ff_core::{
-    Applied, BackendConfig, BackendConnection, CreateExecutionArgs, EngineError, ExecutionId, Executions, LaneId,
-    Namespace, PartitionConfig, PrepareOutcome, TransportKind, ValidationKind,
+    Applied, AttemptPhase, AttemptState, AttemptType, BackendConfig, BackendConnection, BlockingReason,
+    CreateExecutionArgs, EligibilityState, EngineError, ExecutionId, Executions, LaneId, LifecyclePhase, Namespace,
+    OwnershipState, PartitionConfig, PrepareOutcome, TerminalOutcome, TransportKind, ValidationKind,
 };
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::{PgPool, Row, postgres::PgPoolOptions};
 
-use crate::database::{Database, run};
+use crate::database::{Database, rows, run};
 
 fn detail(error: &EngineError) -> &str {
     match error {
@@ -120,10 +121,34 @@ async fn a_pool_with_another_isolation_is_refused_and_ours_works() {
 }
 
 #[tokio::test]
+async fn the_tables_know_the_words_of_the_contract() {
+    fn words<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Vec<&'static str> {
+        all.iter().map(|value| word(*value)).collect()
+    }
+    let database = Database::migrated().await;
+    let mut session = database.session().await;
+    for (name, contract) in [
+        ("lifecycle_phase", words(LifecyclePhase::ALL, LifecyclePhase::as_str)),
+        ("ownership_state", words(OwnershipState::ALL, OwnershipState::as_str)),
+        ("eligibility_state", words(EligibilityState::ALL, EligibilityState::as_str)),
+        ("blocking_reason", words(BlockingReason::ALL, BlockingReason::as_str)),
+        ("terminal_outcome", words(TerminalOutcome::ALL, TerminalOutcome::as_str)),
+        ("attempt_state", words(AttemptState::ALL, AttemptState::as_str)),
+        ("attempt_type", words(AttemptType::ALL, AttemptType::as_str)),
+        ("attempt_phase", words(AttemptPhase::ALL, AttemptPhase::as_str)),
+    ] {
+        let stored = rows(&mut session, format!("SELECT enum_range(NULL::ff_{name})::text[]")).await;
+        assert_eq!(stored[0].get::<Vec<String>, _>(0), contract, "{name}");
+    }
+    database.drop().await;
+}
+
+#[tokio::test]
 async fn damaged_rows_are_corruption() {
     let database = Database::migrated().await;
     let mut session = database.session().await;
     let backend = PostgresBackend::connect(database.config()).await.unwrap();
+    run(&mut session, "ALTER TYPE ff_lifecycle_phase ADD VALUE 'asleep'".to_owned()).await;
     for damage in [
         "lifecycle_phase = 'asleep'",
         "lane_id = ''",
