@@ -74,7 +74,7 @@ impl Attempts for PostgresBackend {
 
 /// The statement with the fence that every holder operation begins with.
 pub(crate) fn fenced<'q>(sql: &'static str, holder: &'q Holder) -> Statement<'q> {
-    sqlx::query(sql).bind(&holder.id).bind(holder.lease_id).bind(holder.lease_epoch).bind(holder.attempt_id)
+    sqlx::query(sql).bind(holder.id).bind(holder.lease_id).bind(holder.lease_epoch).bind(holder.attempt_id)
 }
 
 /// The same for several holders in one statement.

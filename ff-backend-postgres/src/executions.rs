@@ -134,7 +134,7 @@ pub(crate) async fn by_id(
 ) -> Result<Option<PgRow>, PgError> {
     id.check_partition(backend.limits().partitions)?;
     let id = stored(id);
-    backend.store().await?.row(|| sqlx::query(sql).bind(&id)).await
+    backend.store().await?.row(|| sqlx::query(sql).bind(id)).await
 }
 
 async fn list_executions(
@@ -144,7 +144,7 @@ async fn list_executions(
 ) -> Result<ListExecutionsPage, PgError> {
     let cursor = cursor.map(|id| stored(&id)).unwrap_or_default();
     let sql = include_str!("executions/list_executions.sql");
-    let rows = page(backend, limit, |most| sqlx::query(sql).bind(&cursor).bind(most)).await?;
+    let rows = page(backend, limit, |most| sqlx::query(sql).bind(cursor).bind(most)).await?;
     let mut executions = rows.iter().map(|row| execution_id(row, "id")).collect::<Result<Vec<_>, _>>()?;
     let next_cursor = cut(&mut executions, limit);
     Ok(ListExecutionsPage { executions, next_cursor })
@@ -172,7 +172,7 @@ async fn list_attempts(
     id.check_partition(backend.limits().partitions)?;
     let (id, cursor) = (stored(id), cursor.map_or(-1, |last| i64::from(last.0)));
     let sql = include_str!("executions/list_attempts.sql");
-    let rows = page(backend, limit, |most| sqlx::query(sql).bind(&id).bind(cursor).bind(most)).await?;
+    let rows = page(backend, limit, |most| sqlx::query(sql).bind(id).bind(cursor).bind(most)).await?;
     let mut attempts = rows.iter().map(attempt).collect::<Result<Vec<_>, _>>()?;
     let next_cursor = cut(&mut attempts, limit).map(|last| last.attempt_index);
     Ok(ListAttemptsPage { attempts, next_cursor })

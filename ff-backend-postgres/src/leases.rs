@@ -69,7 +69,7 @@ async fn revoke(backend: &PostgresBackend, args: &RevokeLeaseArgs) -> Result<Rev
         .await?
         .decide(|| {
             sqlx::query(include_str!("leases/revoke_lease.sql"))
-                .bind(&id)
+                .bind(id)
                 .bind(args.expected_lease_id.map(|lease| lease.as_uuid()))
                 .bind(args.worker_instance_id.as_ref().map(WorkerInstanceId::as_str))
                 .bind(&args.reason)

@@ -95,7 +95,7 @@ impl Pass<'_> {
         for row in self.store.rows(lanes).await? {
             let lane: LaneId = word(&row, "lane_id")?;
             let row = behind.as_ref().filter(|(begun, ..)| *begun == lane);
-            let after = row.map_or((i64::MIN, StoredId::default()), |(_, due_at, id)| (due_at.as_ms(), stored(&id)));
+            let after = row.map_or((i64::MIN, StoredId::default()), |(_, due_at, id)| (due_at.as_ms(), stored(id)));
             self.settle_lane(fate, lane, after).await?;
             if self.left() == 0 {
                 break;
@@ -128,12 +128,12 @@ impl Pass<'_> {
 
     async fn remove_ended(&mut self, age: Duration, behind: Option<&ScanPlace>) -> Result<(), PgError> {
         let (after_ended, after_id) = match behind {
-            Some(ScanPlace::Ended { completed_at, execution_id }) => (completed_at.as_ms(), stored(&execution_id)),
+            Some(ScanPlace::Ended { completed_at, execution_id }) => (completed_at.as_ms(), stored(execution_id)),
             _ => (i64::MIN, StoredId::default()),
         };
         let statement = || {
             let query = sqlx::query(include_str!("scanners/remove_ended.sql")).bind(age_ms(age)).bind(after_ended);
-            filtered(query.bind(&after_id).bind(self.left()), &self.args.filter)
+            filtered(query.bind(after_id).bind(self.left()), &self.args.filter)
         };
         let row = self.store.row(statement).await?.ok_or(sqlx::Error::RowNotFound)?;
         if self.count(&row, "removed")? {

@@ -90,7 +90,7 @@ async fn redeem(backend: &PostgresBackend, args: &ClaimExecutionArgs, only_resum
     let (lease_id, attempt_id) = (LeaseId::new(), AttemptId::new());
     let statement = || {
         sqlx::query(include_str!("claim_execution.sql"))
-            .bind(&id)
+            .bind(id)
             .bind(args.grant.grant_key.as_uuid())
             .bind(lease_id.as_uuid())
             .bind(attempt_id.as_uuid())

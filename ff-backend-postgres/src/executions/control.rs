@@ -20,7 +20,7 @@ pub(super) async fn cancel(
         .await?
         .decide(|| {
             sqlx::query(include_str!("cancel_execution.sql"))
-                .bind(&id)
+                .bind(id)
                 .bind(args.source.as_str())
                 .bind(&args.reason)
                 .bind(fence.is_some())
@@ -43,7 +43,7 @@ pub(super) async fn change_priority(
     let (verdict, row) = backend
         .store()
         .await?
-        .decide(|| sqlx::query(include_str!("change_priority.sql")).bind(&id).bind(priority))
+        .decide(|| sqlx::query(include_str!("change_priority.sql")).bind(id).bind(priority))
         .await?;
     outcome(&verdict, &row)?;
     Ok(ChangePriorityResult::Changed { execution_id: args.execution_id, priority })
@@ -56,7 +56,7 @@ pub(super) async fn replay(
     args.execution_id.check_partition(backend.limits().partitions)?;
     let id = stored(&args.execution_id);
     let store = backend.store().await?;
-    let (verdict, row) = store.decide(|| sqlx::query(include_str!("replay_execution.sql")).bind(&id)).await?;
+    let (verdict, row) = store.decide(|| sqlx::query(include_str!("replay_execution.sql")).bind(id)).await?;
     outcome(&verdict, &row)?;
     backend.wake(&row)?;
     Ok(ReplayExecutionResult::Replayed { public_state: PublicState::Waiting })
@@ -71,7 +71,7 @@ pub(super) async fn set_tag(backend: &PostgresBackend, args: &SetExecutionTagArg
         .await?
         .decide(|| {
             sqlx::query(include_str!("set_execution_tag.sql"))
-                .bind(&id)
+                .bind(id)
                 .bind(&args.key)
                 .bind(args.value.as_deref())
                 .bind(most)

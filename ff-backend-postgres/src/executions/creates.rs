@@ -84,7 +84,7 @@ pub(super) async fn create(
         .await?
         .decide(|| {
             sqlx::query(include_str!("create_execution.sql"))
-                .bind(&plan.id)
+                .bind(plan.id)
                 .bind(args.namespace.as_str())
                 .bind(args.lane_id.as_str())
                 .bind(&args.execution_kind)

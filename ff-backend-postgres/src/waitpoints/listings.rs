@@ -24,7 +24,7 @@ pub(super) async fn suspended(
     let (after_at, after_id) =
         cursor.map_or((i64::MIN, StoredId::default()), |at| (at.suspended_at.as_ms(), stored(&at.execution_id)));
     let sql = include_str!("list_suspended.sql");
-    let rows = page(backend, limit, |most| sqlx::query(sql).bind(after_at).bind(&after_id).bind(most)).await?;
+    let rows = page(backend, limit, |most| sqlx::query(sql).bind(after_at).bind(after_id).bind(most)).await?;
     let mut entries = rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
     let next_cursor = cut(&mut entries, limit).map(|last| last.cursor());
     Ok(ListSuspendedPage { entries, next_cursor })
@@ -50,7 +50,7 @@ pub(super) async fn pending(
     let id = stored(&args.execution_id);
     let after = args.after.map(|after| after.as_uuid());
     let sql = include_str!("list_pending_waitpoints.sql");
-    let rows = page(backend, args.limit, |most| sqlx::query(sql).bind(&id).bind(after).bind(most)).await?;
+    let rows = page(backend, args.limit, |most| sqlx::query(sql).bind(id).bind(after).bind(most)).await?;
     if rows.is_empty() {
         return Err(EngineError::execution_not_found().into());
     }

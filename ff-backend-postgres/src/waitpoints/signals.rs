@@ -102,7 +102,7 @@ fn refused(backend: &PostgresBackend, fault: TokenFault) -> PgError {
 pub(super) async fn observe(backend: &PostgresBackend, handle: &Handle) -> Result<Vec<ResumeSignal>, PgError> {
     let holder = backend.holder(handle)?;
     let store: &Sender = backend.store().await?;
-    let statement = || sqlx::query(include_str!("observe_signals.sql")).bind(&holder.id).bind(holder.attempt_id);
+    let statement = || sqlx::query(include_str!("observe_signals.sql")).bind(holder.id).bind(holder.attempt_id);
     let rows = store.rows(statement).await?;
     let first = rows.first().ok_or_else(EngineError::execution_not_found)?;
     if first.try_get::<Option<&str>, _>("resumed_by")?.is_none() {

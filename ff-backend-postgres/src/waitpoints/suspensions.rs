@@ -117,7 +117,7 @@ impl<'a> Planned<'a> {
     fn beginning<'q>(&'q self, suspender: &'q Suspender, keys: &Keyring, minted: &'q [MintedToken]) -> Statement<'q> {
         let args = self.args;
         sqlx::query(include_str!("suspend.sql"))
-            .bind(&suspender.id)
+            .bind(suspender.id)
             .bind(suspender.fence.lease_id.as_uuid())
             .bind(signed(suspender.fence.lease_epoch.0))
             .bind(suspender.fence.attempt_id.as_uuid())
@@ -249,7 +249,7 @@ pub(super) async fn resume(
     let (verdict, row) = backend
         .store()
         .await?
-        .decide(|| sqlx::query(include_str!("resume_execution.sql")).bind(&id).bind(delay_ms).bind(&args.reason))
+        .decide(|| sqlx::query(include_str!("resume_execution.sql")).bind(id).bind(delay_ms).bind(&args.reason))
         .await?;
     if verdict == "not_suspended" {
         return Err(EngineError::State(StateKind::ExecutionNotSuspended).into());
