@@ -12,15 +12,20 @@ use crate::error::PgError;
 pub(crate) type StoredId = [u8; PARTITION_BYTES + 16];
 
 const PARTITION_BYTES: usize = 3;
-const FILLING: char = 'f';
+const FILLING: u8 = 0xf;
 
 /// An id as the tables keep it; `ff_id` does the same for people.
 pub(crate) fn stored(id: &ExecutionId) -> StoredId {
+    let count = id.partition().checked_ilog10().unwrap_or(0) + 1;
+    let digit = |at: u32| match count.checked_sub(at + 1) {
+        Some(behind) => u8::try_from(id.partition() / 10_u16.pow(behind) % 10).unwrap_or(FILLING),
+        None => FILLING,
+    };
     let mut bytes = StoredId::default();
     let (partition, uuid) = bytes.split_at_mut(PARTITION_BYTES);
-    let mut digits = id.partition().to_string().into_bytes().into_iter().map(|digit| digit - b'0');
-    let mut half = || digits.next().unwrap_or(0xf);
-    partition.fill_with(|| (half() << 4) | half());
+    for (byte, at) in partition.iter_mut().zip((0..).step_by(2)) {
+        *byte = (digit(at) << 4) | digit(at + 1);
+    }
     uuid.copy_from_slice(id.as_uuid().as_bytes());
     bytes
 }
@@ -33,8 +38,11 @@ pub(crate) fn execution_id(row: &PgRow, column: &str) -> Result<ExecutionId, PgE
 
 fn read(bytes: &StoredId) -> Option<ExecutionId> {
     let (partition, uuid) = bytes.split_at(PARTITION_BYTES);
-    let digits: String = partition.iter().map(|byte| format!("{byte:02x}")).collect();
-    let id = ExecutionId::from_parts(digits.trim_end_matches(FILLING).parse().ok()?, Uuid::from_slice(uuid).ok()?);
+    let halves = partition.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    let partition = halves
+        .take_while(|half| *half != FILLING)
+        .try_fold(0_u16, |number, digit| number.checked_mul(10)?.checked_add(digit.into()))?;
+    let id = ExecutionId::from_parts(partition, Uuid::from_slice(uuid).ok()?);
     (stored(&id) == *bytes).then_some(id)
 }
 
@@ -51,6 +59,14 @@ mod tests {
     #[test]
     fn what_is_stored_reads_as_it_was() {
         assert!(ids().all(|id| read(&stored(&id)) == Some(id)));
+    }
+
+    #[test]
+    fn the_partition_stands_in_digits() {
+        for (partition, stands) in [(0, [0x0f, 0xff, 0xff]), (10, [0x10, 0xff, 0xff]), (65_535, [0x65, 0x53, 0x5f])] {
+            let bytes = stored(&ExecutionId::from_parts(partition, Uuid::max()));
+            assert_eq!(bytes.split_at(PARTITION_BYTES), (&stands[..], &[0xff; 16][..]));
+        }
     }
 
     #[test]

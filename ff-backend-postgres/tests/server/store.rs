@@ -9,6 +9,7 @@ use ff_core::{
     OwnershipState, PartitionConfig, PrepareOutcome, TerminalOutcome, TransportKind, ValidationKind,
 };
 use sqlx::{PgPool, Row, postgres::PgPoolOptions};
+use uuid::Uuid;
 
 use crate::database::{Database, rows, run};
 
@@ -139,6 +140,21 @@ async fn the_tables_know_the_words_of_the_contract() {
     ] {
         let stored = rows(&mut session, format!("SELECT enum_range(NULL::ff_{name})::text[]")).await;
         assert_eq!(stored[0].get::<Vec<String>, _>(0), contract, "{name}");
+    }
+    database.drop().await;
+}
+
+/// As the engine stores them: see the tests of `id.rs`.
+#[tokio::test]
+async fn people_translate_ids_in_the_tables() {
+    let database = Database::migrated().await;
+    let mut session = database.session().await;
+    for (partition, stands) in [(0, "0fffff"), (10, "10ffff"), (65_535, "65535f")] {
+        let id = ExecutionId::from_parts(partition, Uuid::max()).to_string();
+        let told = format!("SELECT encode(ff_id('{id}'), 'hex'), ff_id_text(ff_id('{id}'))");
+        let row = rows(&mut session, told).await.remove(0);
+        assert_eq!(row.get::<String, _>(0), format!("{stands}{}", "f".repeat(32)));
+        assert_eq!(row.get::<String, _>(1), id);
     }
     database.drop().await;
 }
