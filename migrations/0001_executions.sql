@@ -157,7 +157,7 @@ CREATE TABLE idempotency_keys (
     expires_at   bigint NOT NULL,
     namespace    text COLLATE "C" NOT NULL,
     key          text COLLATE "C" NOT NULL,
-    execution_id bytea NOT NULL,
+    execution_id bytea  NOT NULL,
     CONSTRAINT idempotency_keys_pkey PRIMARY KEY (namespace, key)
 );
 
@@ -172,7 +172,7 @@ CREATE TABLE completion_events (
     xid          xid8   NOT NULL DEFAULT pg_current_xact_id(),
     id           bigint NOT NULL GENERATED ALWAYS AS IDENTITY CONSTRAINT completion_events_pkey PRIMARY KEY,
     at           bigint NOT NULL,
-    execution_id bytea NOT NULL,
+    execution_id bytea  NOT NULL,
     namespace    text COLLATE "C" NOT NULL,
     outcome      text COLLATE "C" NOT NULL
 );

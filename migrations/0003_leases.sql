@@ -6,7 +6,7 @@ CREATE TABLE lease_events (
     lease_epoch        bigint NOT NULL,
     attempt_index      bigint NOT NULL,
     lease_id           uuid   NOT NULL,
-    execution_id       bytea NOT NULL,
+    execution_id       bytea  NOT NULL,
     namespace          text COLLATE "C" NOT NULL,
     kind               text COLLATE "C" NOT NULL,
     worker_instance_id text COLLATE "C" NOT NULL,

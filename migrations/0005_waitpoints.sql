@@ -13,7 +13,7 @@ CREATE TABLE suspensions (
     lease_id             uuid    NOT NULL,
     attempt_id           uuid    NOT NULL,
     satisfied            boolean NOT NULL,  -- its condition held already, and nothing was suspended
-    execution_id         bytea NOT NULL,
+    execution_id         bytea   NOT NULL,
     worker_instance_id   text COLLATE "C" NOT NULL,
     idempotency_key      text COLLATE "C",
     requested_by         text COLLATE "C" NOT NULL,
@@ -36,7 +36,7 @@ CREATE TABLE waitpoints (
     suspension_number bigint,               -- of the suspension that took it up
     waitpoint_id      uuid   NOT NULL,
     attempt_id        uuid   NOT NULL,
-    execution_id      bytea NOT NULL,
+    execution_id      bytea  NOT NULL,
     waitpoint_key     text COLLATE "C" NOT NULL,
     token_kid         text COLLATE "C" NOT NULL,
     token_fingerprint text COLLATE "C" NOT NULL,
@@ -50,7 +50,7 @@ CREATE TABLE signals (
     dedup_expires_at  bigint,
     waitpoint_id      uuid   NOT NULL,
     signal_id         uuid   NOT NULL,
-    execution_id      bytea NOT NULL,
+    execution_id      bytea  NOT NULL,
     signal_name       text COLLATE "C" NOT NULL,
     signal_category   text COLLATE "C" NOT NULL,
     source_type       text COLLATE "C" NOT NULL,
@@ -94,7 +94,7 @@ CREATE TABLE signal_events (
     at              bigint NOT NULL,
     signal_id       uuid   NOT NULL,
     waitpoint_id    uuid   NOT NULL,
-    execution_id    bytea NOT NULL,
+    execution_id    bytea  NOT NULL,
     namespace       text COLLATE "C" NOT NULL,
     source_identity text COLLATE "C" NOT NULL,
     effect          text COLLATE "C" NOT NULL

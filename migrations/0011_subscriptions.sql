@@ -3,7 +3,7 @@ CREATE TABLE operator_events (
     xid          xid8   NOT NULL DEFAULT pg_current_xact_id(),
     id           bigint NOT NULL GENERATED ALWAYS AS IDENTITY CONSTRAINT operator_events_pkey PRIMARY KEY,
     at           bigint NOT NULL,
-    execution_id bytea NOT NULL,
+    execution_id bytea  NOT NULL,
     namespace    text COLLATE "C" NOT NULL,
     kind         text COLLATE "C" NOT NULL,
     detail       text COLLATE "C" NOT NULL

@@ -198,11 +198,11 @@ impl PostgresBackend {
         Box::pin(done).await.map_err(|error| error.at(Operation::Prepare))
     }
 
-    /// A short text that another set of migrations does not have, for names of databases that were migrated once.
+    /// A short text that migrations with other texts do not have, for names of databases that were migrated once.
     #[must_use]
     pub fn schema_digest() -> String {
-        let bytes = MIGRATOR.iter().flat_map(|migration| migration.checksum.iter());
-        let digest = bytes.fold(0_u64, |sum, byte| sum.wrapping_mul(0x0100_0000_01b3) ^ u64::from(*byte));
+        let bytes = MIGRATOR.iter().flat_map(|migration| migration.sql.as_str().bytes());
+        let digest = bytes.fold(0_u64, |sum, byte| sum.wrapping_mul(0x0100_0000_01b3) ^ u64::from(byte));
         format!("{digest:016x}")
     }
 

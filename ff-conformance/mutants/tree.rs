@@ -45,9 +45,7 @@ impl Worktree {
         let mut bytes = fs::read(self.sound()).map_err(|error| error.to_string())?;
         for file in files {
             let ending = Path::new(file).extension();
-            // The digest of a migration, which names the databases made with it, is compiled in beside its text.
-            let is_data =
-                ending.is_some_and(|ending| ending == "sql" || ending == "lua") && !file.starts_with("migrations/");
+            let is_data = ending.is_some_and(|ending| ending == "sql" || ending == "lua");
             let before = output(self.git(&self.path()).args(["show", &format!("HEAD:{file}")]))?;
             let after = fs::read_to_string(self.path().join(file)).map_err(|error| format!("{file}: {error}"))?;
             if !is_data || !overwrite(&mut bytes, &before, &after) {
