@@ -7,9 +7,10 @@ use ff_backend_postgres::PostgresBackend;
 use ff_backend_valkey::ValkeyBackend;
 use ff_core::{
     BackendConfig, BackendConnection, CapabilitySet, ClaimPolicy, CompleteArgs, CreateExecutionArgs, DeliverSignalArgs,
-    EngineBackend, ExecutionId, Handle, Kid, LaneId, Namespace, PageLimit, PartitionConfig, PostgresConnection,
-    ResumeCondition, SeedWaitpointHmacSecretArgs, SignalId, SignalMatcher, SigningSecret, SuspendArgs, SuspendOutcome,
-    SuspensionId, SuspensionReasonCode, WaitpointBinding, WorkerId, WorkerInstanceId,
+    EngineBackend, ExecutionId, ExecutionPolicy, Handle, Kid, LaneId, Namespace, PageLimit, PartitionConfig,
+    PostgresConnection, ResumeCondition, SeedWaitpointHmacSecretArgs, SignalId, SignalMatcher, SigningSecret,
+    SuspendArgs, SuspendOutcome, SuspensionId, SuspensionReasonCode, TimestampMs, WaitpointBinding, WorkerId,
+    WorkerInstanceId,
 };
 
 use crate::{
@@ -86,10 +87,16 @@ impl Engine {
         backend.seed_waitpoint_hmac_secret(signs).await?;
         let claimer = Claimer::of(Arc::clone(&backend))?;
         claimer.create_many(rows, &[]).await?;
-        if let Self::Postgres(_, stage) = self {
-            stage.analyze().await?;
-        }
+        self.analyze().await?;
         Ok(claimer)
+    }
+
+    /// Statistics of what the store was filled with, where it keeps some.
+    pub(crate) async fn analyze(&self) -> Result<(), Failure> {
+        match self {
+            Self::Postgres(_, stage) => stage.analyze().await,
+            Self::Memory | Self::Valkey(..) => Ok(()),
+        }
     }
 }
 
@@ -111,11 +118,30 @@ impl Claimer {
 
     /// New executions with this payload.
     pub(crate) async fn create_many(&self, rows: u64, payload: &[u8]) -> Result<(), Failure> {
+        self.create_each(rows, |planned| planned.input_payload(payload.to_vec())).await
+    }
+
+    /// New executions that fall due at `due`.
+    pub(crate) async fn create_delayed(&self, rows: u64, due: TimestampMs) -> Result<(), Failure> {
+        self.create_each(rows, |planned| planned.delay_until(due)).await
+    }
+
+    /// New executions that require what no worker has.
+    pub(crate) async fn create_for_others(&self, rows: u64) -> Result<(), Failure> {
+        let policy = ExecutionPolicy::default().required_capabilities(CapabilitySet::try_new(["gpu"])?);
+        self.create_each(rows, |planned| planned.policy(policy.clone())).await
+    }
+
+    async fn create_each(
+        &self,
+        rows: u64,
+        shape: impl Fn(CreateExecutionArgs) -> CreateExecutionArgs,
+    ) -> Result<(), Failure> {
         let namespace = Namespace::try_new("shop")?;
         let mut left = rows;
         while left > 0 {
             let some = left.min(CREATES);
-            let batch = (0..some).map(|_| self.planned(&namespace, payload)).collect();
+            let batch = (0..some).map(|_| shape(self.planned(&namespace))).collect();
             for created in self.backend.create_executions(batch).await? {
                 created?;
             }
@@ -126,16 +152,15 @@ impl Claimer {
 
     /// A new execution with this payload, in a call of its own.
     pub(crate) async fn create_one(&self, payload: &[u8]) -> Result<ExecutionId, Failure> {
-        let planned = self.planned(&Namespace::try_new("shop")?, payload);
+        let planned = self.planned(&Namespace::try_new("shop")?).input_payload(payload.to_vec());
         let id = planned.execution_id;
         self.backend.create_execution(planned).await?;
         Ok(id)
     }
 
-    fn planned(&self, namespace: &Namespace, payload: &[u8]) -> CreateExecutionArgs {
+    fn planned(&self, namespace: &Namespace) -> CreateExecutionArgs {
         let id = ExecutionId::solo(&self.lane, PartitionConfig::default());
-        let args = CreateExecutionArgs::new(id, namespace.clone(), self.lane.clone(), "send_receipt");
-        args.input_payload(payload.to_vec())
+        CreateExecutionArgs::new(id, namespace.clone(), self.lane.clone(), "send_receipt")
     }
 }
 

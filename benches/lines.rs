@@ -2,6 +2,7 @@
 
 mod costs;
 mod idle;
+mod others;
 mod steady;
 mod tail;
 
@@ -159,8 +160,12 @@ async fn line(stage: &Stage, number: &str, runs: usize) -> Result<Vec<Told>, Fai
         }
         "4" => steady::aged(stage).await?,
         "5" => steady::held_back(stage).await?,
-        "6" => costs::beside_others(stage, runs).await?,
-        "6b" => costs::behind_others(stage, runs).await?,
+        "6" => vec![others::beside(stage, runs).await?],
+        "6b" => {
+            let mut told = others::behind(stage, runs).await?;
+            told.extend(others::due_at_once(stage, runs).await?);
+            told
+        }
         "7" => ours_and_raw(Store::Valkey, Shape::Claim, Target::AtLeast(0.85)).await?,
         "8" => {
             let mut told = ours_and_raw(Store::Valkey, Shape::ClaimMany(100), Target::AtLeast(0.8)).await?;

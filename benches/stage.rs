@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc, time::Duration};
 use ff_backend_postgres::PostgresBackend;
 use ff_conformance::servers::{Owned, PostgresPermit, PostgresServer, ServerFacts, Servers, ValkeySlot};
 use ff_core::BackendConfig;
-use redis::{Client, ProtocolVersion, aio::MultiplexedConnection};
+use redis::{Client, ProtocolVersion, Value, aio::MultiplexedConnection};
 use sqlx::{
     ConnectOptions, PgPool, Postgres, Row, Transaction,
     postgres::{PgConnectOptions, PgPoolOptions},
@@ -194,6 +194,9 @@ pub(crate) struct ValkeyStage {
     settings: BTreeMap<String, String>,
 }
 
+/// From how many µs on a server of ours remembers calls, and how many of them, while somebody asks for the longest.
+const WATCHED: [(&str, &str); 2] = [("slowlog-log-slower-than", "500"), ("slowlog-max-len", "10000")];
+
 /// What a server of ours is set to; a rewrite of the file in the middle of a run would be measured too.
 const DURABLE: [(&str, &str); 3] =
     [("appendonly", "yes"), ("appendfsync", "everysec"), ("auto-aof-rewrite-percentage", "0")];
@@ -253,6 +256,29 @@ impl ValkeyStage {
     /// No keys and no functions.
     pub(crate) async fn empty(&self) -> Result<(), Failure> {
         Ok(self.slot.flush().await?)
+    }
+
+    /// From here on calls count for `longest_call_ms`.
+    pub(crate) async fn watch_calls(&self) -> Result<(), Failure> {
+        let mut connection = self.connection(ProtocolVersion::RESP2).await?;
+        if self.is_ours {
+            set(&mut connection, &WATCHED).await?;
+        }
+        Ok(redis::cmd("SLOWLOG").arg("RESET").exec_async(&mut connection).await?)
+    }
+
+    /// The time in the server of the longest function call since `watch_calls`; what it remembers calls from, if that is
+    /// more.
+    #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+    pub(crate) async fn longest_call_ms(&self) -> Result<f64, Failure> {
+        type Entry = (u64, u64, u64, Vec<Vec<u8>>, Value, Value);
+        let mut connection = self.connection(ProtocolVersion::RESP2).await?;
+        let [_, from]: [String; 2] =
+            redis::cmd("CONFIG").arg("GET").arg("slowlog-log-slower-than").query_async(&mut connection).await?;
+        let calls: Vec<Entry> = redis::cmd("SLOWLOG").arg("GET").arg(-1).query_async(&mut connection).await?;
+        let functions = calls.iter().filter(|call| call.3.first().is_some_and(|name| name == b"FCALL"));
+        let longest_us = functions.map(|call| call.2).fold(from.parse()?, u64::max);
+        Ok(longest_us as f64 / 1e3)
     }
 
     /// A server of ours is lent on to others, who want it fast.

@@ -1,11 +1,11 @@
-//! What stays small however much there is: bytes of the log, bytes in memory, claims beside and behind other rows.
+//! What one execution costs: bytes of the log, bytes in memory.
 
 use super::{Target, Told};
 use crate::{
     Failure,
-    drive::{self, Load, Run, Shape},
+    drive::Run,
     engine::{Claimer, Engine},
-    stage::{PostgresStage, Stage, Store},
+    stage::{PostgresStage, Stage},
 };
 
 /// Executions that one figure is the mean of.
@@ -46,53 +46,6 @@ pub(super) async fn memory(stage: &Stage) -> Result<Told, Failure> {
     let after = valkey.used_memory().await?;
     let each = after.saturating_sub(before) as f64 / (10 * COUNT) as f64;
     Ok(Told::figure("15", "valkey bytes in memory for a waiting execution", each, Target::AtMost(1_536.0)))
-}
-
-/// Claims while the tables hold a million executions that have ended and a million that are delayed.
-pub(super) async fn beside_others(stage: &Stage, runs: usize) -> Result<Vec<Told>, Failure> {
-    let what = "postgres claim, 16 workers, beside 2 M others / alone";
-    crowded(stage, "6", what, include_str!("beside.sql"), 0.9, runs).await
-}
-
-/// Claims behind 200,000 ready executions that the workers may not take.
-pub(super) async fn behind_others(stage: &Stage, runs: usize) -> Result<Vec<Told>, Failure> {
-    let what = "postgres claim, 16 workers, behind 200,000 of others / alone";
-    crowded(stage, "6b", what, include_str!("behind.sql"), 0.8, runs).await
-}
-
-/// The rate of claims in a store that `others` filled beside that in an empty one; both alternate.
-async fn crowded(
-    stage: &Stage,
-    line: &str,
-    what: &str,
-    others: &'static str,
-    least: f64,
-    runs: usize,
-) -> Result<Vec<Told>, Failure> {
-    let alone = stage.postgres().await?;
-    let full = stage.another().await?;
-    let sides = [Engine::postgres(full.clone(), 16).await?, Engine::postgres(alone.clone(), 16).await?];
-    let [full_worker, alone_worker] = [sides[0].fill(1).await?, sides[1].fill(1).await?];
-    full.fill_with(others).await?;
-    let load = Load::new(Shape::Claim, 16, Store::Postgres.count(16));
-    let mut rates = [Vec::new(), Vec::new()];
-    for run in 0..runs {
-        for turn in [run % 2, 1 - run % 2] {
-            let worker = if turn == 0 { &full_worker } else { &alone_worker };
-            rates[turn].push(rate(worker, load).await?);
-        }
-    }
-    full.close().await?;
-    Ok(vec![Told::ratio(line, what, rates, Target::AtLeast(least))])
-}
-
-#[expect(clippy::cast_precision_loss, reason = "below 2^53")]
-async fn rate(worker: &Claimer, load: Load) -> Result<f64, Failure> {
-    worker.create_many(load.rows(), &[]).await?;
-    let took = drive::run(worker.clone(), load).await?;
-    // What is left would be taken by the next run.
-    while !worker.claim_many(100).await?.is_empty() {}
-    Ok(load.count as f64 / took.as_secs_f64())
 }
 
 impl PostgresStage {
