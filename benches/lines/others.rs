@@ -97,6 +97,7 @@ async fn by_turns(
         for turn in [run % 2, 1 - run % 2] {
             workers[turn].create_many(load.rows(), &[]).await?;
             let (rate, call) = rate(workers[turn], load, watched).await?;
+            eprintln!("claims: run {run}: {rate:.0}/s {}", if turn == 0 { "beside others" } else { "alone" });
             rates[turn].push(rate);
             if turn == 0 {
                 longest = call.max(longest);
@@ -124,13 +125,14 @@ async fn working_off(
             let worker = engine.fill(0).await?;
             let begun = Instant::now();
             if turn == 0 {
-                create_due(&worker, load.rows() + AHEAD, 3 * filled).await?;
+                create_due(&worker, load.rows() + AHEAD, 2 * filled).await?;
             } else {
                 worker.create_many(load.rows() + AHEAD, &[]).await?;
                 filled = begun.elapsed();
             }
             engine.analyze().await?;
             let (rate, call) = rate(&worker, load, watched).await?;
+            eprintln!("claims: run {run}: {rate:.0}/s of those {}", if turn == 0 { "due" } else { "ready" });
             rates[turn].push(rate);
             if turn == 0 {
                 longest = call.max(longest);
@@ -149,7 +151,7 @@ async fn create_due(worker: &Claimer, rows: u64, within: Duration) -> Result<(),
     match due.duration_since(SystemTime::now()) {
         Ok(left) => tokio::time::sleep(left).await,
         Err(_) => {
-            return Err("the store became three times slower meanwhile: some were due before all were there".into());
+            return Err("the store became twice as slow meanwhile: some were due before all were there".into());
         }
     }
     Ok(())
