@@ -16,7 +16,7 @@ end
 ff.write("claim_for_worker", function(keys, args)
   local now = ff.now_ms()
   local root = keys[1]
-  ff.settle_due(keys, keys[4], args[6], args[7], now)
+  ff.settle_due(keys, args[1], keys[4], args[6], args[7], now)
   local id = ff.first_ready(root, args[1], keys[5], ff.offered(args[2]), now)
   if not id then return { "none" } end
 

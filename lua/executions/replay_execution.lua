@@ -22,7 +22,7 @@ ff.write("replay_execution", function(keys, args)
 
   local id, at = args[1], ff.int(now)
   local fate = ff.fate(core, now)
-  if fate then ff.settle(keys, id, core, fate, true, "", now) end
+  if fate then ff.settle(keys, id, core, fate, "", now) end
   core.rn = ff.int(ff.count(core.rn) + 1)
   if core.xr then core.x = ff.int(now + tonumber(core.xr)) end
   redis.call("HSET", keys[5], "s", ff.state.eligible_replay, "t", at, "m", at, "x", core.x or "", "rn", core.rn,

@@ -103,7 +103,7 @@ ff.unmake_suspended = function(root, id, core)
   redis.call("ZREM", ff.key.suspended(root), ff.suspended_member(id, core.sa))
 end
 
--- As set_due for several rows of a lane: the second function notes one, the first writes all that were noted.
+-- As set_due for several rows of a lane: the first function notes one, the second writes all that were noted.
 ff.dues = function(root, lane, now)
   local noted, first = {}, nil
   local function write()
@@ -116,7 +116,39 @@ ff.dues = function(root, lane, now)
     noted[#noted + 1] = ff.int(due)
     noted[#noted + 1] = id
   end
-  return write, note
+  return note, write
+end
+
+-- As make_ready and set_due by the deadline for several rows of a lane: the first function notes one, the second writes
+-- all that were noted.
+ff.readies = function(root, lane)
+  local places, sets, gone, dues = {}, {}, {}, {}
+  local function note(id, core)
+    local set = core.q or ""
+    local of = places[set]
+    if not of then
+      of = {}
+      places[set], sets[#sets + 1] = of, set
+    end
+    of[#of + 1] = 0
+    of[#of + 1] = member(id, core)
+    if core.x then
+      dues[#dues + 1] = core.x
+      dues[#dues + 1] = id
+    else
+      gone[#gone + 1] = id
+    end
+  end
+  local function write()
+    if #sets == 0 then return end
+    wake(root, lane)
+    for _, set in ipairs(sets) do redis.call("ZADD", ff.key.ready(root, lane, set), unpack(places[set])) end
+    redis.call("SADD", ff.key.sets(root, lane), unpack(sets))
+    local due = ff.key.due(root, lane)
+    if #gone > 0 then redis.call("ZREM", due, unpack(gone)) end
+    if #dues > 0 then redis.call("ZADD", due, unpack(dues)) end
+  end
+  return note, write
 end
 
 ff.make_ended = function(root, id, completed_at)

@@ -18,9 +18,11 @@ ff.fate = function(core, now)
 end
 
 -- A claim may take it.
-local function make_ready(keys, id, core)
-  ff.make_ready(keys[1], id, core)
-  ff.set_due(keys[1], id, core, ff.deadline(core))
+local function making_ready(root)
+  return function(id, core)
+    ff.make_ready(root, id, core)
+    ff.set_due(root, id, core, ff.deadline(core))
+  end
 end
 
 local function time_out(keys, id, core, jitter, now)
@@ -37,8 +39,7 @@ local function time_out(keys, id, core, jitter, now)
   end
 end
 
--- Writes the fate down; `marks` tells of a lapsed lease, which a claim leaves to whoever takes it.
-ff.settle = function(keys, id, core, fate, marks, jitter, now)
+local function settle(keys, id, core, fate, marks, jitter, make_ready, now)
   if fate == "expired" then
     ff.expire(keys, id, core, now)
   elseif fate == "suspended_out" then
@@ -53,15 +54,40 @@ ff.settle = function(keys, id, core, fate, marks, jitter, now)
       redis.call("HSET", ff.key.core(keys[1], id), "s", ff.state.lapsed, "t", at, "m", at)
       ff.tell_lease(keys, id, core, "expired", "", now)
     end
-    make_ready(keys, id, core)
+    make_ready(id, core)
   end
 end
 
--- The rows of a lane whose time has come, as many as one claim may.
-ff.settle_due = function(keys, due, most, jitter, now)
-  for _, id in ipairs(redis.call("ZRANGE", due, "-inf", now, "BYSCORE", "LIMIT", 0, most)) do
-    local core = ff.core(ff.key.core(keys[1], id))
-    local fate = ff.fate(core, now)
-    if fate then ff.settle(keys, id, core, fate, false, jitter, now) end
+-- Writes the fate down, and tells of a lapsed lease.
+ff.settle = function(keys, id, core, fate, jitter, now)
+  settle(keys, id, core, fate, true, jitter, making_ready(keys[1]), now)
+end
+
+-- What a claim needs to make a row ready, without what else the row has, which is most of it: only if a delay or a back-off
+-- was all that it waited for. A grant has written that off.
+local function waited_core(key, now)
+  local core = {}
+  core.s, core.d, core.x, core.p, core.c, core.q = unpack(redis.call("HMGET", key, "s", "d", "x", "p", "c", "q"))
+  local delay = tonumber(core.d or "")
+  if core.x or not string.find(core.s, "^r.t") or not delay or now < delay then return nil end
+  return core
+end
+
+-- The rows of a lane whose time has come, as many as one claim may. Of a lapsed lease whoever takes the row tells.
+ff.settle_due = function(keys, lane, due, most, jitter, now)
+  local ids = redis.call("ZRANGE", due, "-inf", now, "BYSCORE", "LIMIT", 0, most)
+  if #ids == 0 then return end
+  local make_ready, write = ff.readies(keys[1], lane)
+  for _, id in ipairs(ids) do
+    local key = ff.key.core(keys[1], id)
+    local waited = waited_core(key, now)
+    if waited then
+      make_ready(id, waited)
+    else
+      local core = ff.core(key)
+      local fate = ff.fate(core, now)
+      if fate then settle(keys, id, core, fate, false, jitter, make_ready, now) end
+    end
   end
+  write()
 end

@@ -191,7 +191,7 @@ end
 
 -- What claim does and answers.
 ff.claim = function(keys, due, sets, args, now)
-  ff.settle_due(keys, due, args[6], args[7], now)
+  ff.settle_due(keys, args[1], due, args[6], args[7], now)
   local id = pop_ready(keys[1], args[1], sets, ff.offered(args[2]), now)
   if not id then return ff.none(keys[1], args[1], args[8], now) end
   return ff.take_popped(keys, id, args, 9, placing(keys[1], now), now)

@@ -10,7 +10,7 @@ local function settle(keys, args, id, now)
   local core = ff.core(ff.key.core(keys[1], id))
   if not core or ff.fate(core, now) ~= args[1] then return 0 end
   if not ff.matches(keys[1], id, core, args[4], args[5], args[6]) then return 0 end
-  ff.settle(keys, id, core, args[1], true, args[3], now)
+  ff.settle(keys, id, core, args[1], args[3], now)
   return 1
 end
 
