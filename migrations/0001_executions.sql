@@ -142,8 +142,7 @@ CREATE TABLE execution_inputs (
     creator_identity text COLLATE "C",
     payload_encoding text COLLATE "C",
     payload          bytea NOT NULL,
-    tags             jsonb NOT NULL,
-    policy           text COLLATE "C" NOT NULL
+    tags             jsonb NOT NULL
 );
 
 -- A row only for an execution that completed with a result.

@@ -1,11 +1,11 @@
 -- create_execution: a new execution, unless its id or its live idempotency key is known.
 -- $1 id bytea, $2 namespace text, $3 lane_id text, $4 execution_kind text, $5 payload bytea, $6 payload_encoding text,
--- $7 priority int4, $8 creator_identity text, $9 idempotency_key text, $10 tags text, $11 policy text,
--- $12 delay_until int8, $13 execution_deadline_at int8, $14 tokens text[], $15 reclaims_max int8, $16 window_ms int8,
--- $17 retries_max int8, $18 backoff_initial_ms int8, $19 backoff_max_ms int8, $20 backoff_multiplier float8,
--- $21 backoff_saturates_at int8, $22 backoff_jitter bool, $23 retry_categories text[], $24 replays_max int8,
--- $25 attempt_timeout_ms int8, $26 deadline_after_ms int8, $27 suspension_ms int8, $28 suspension_behavior text,
--- $29 signals_max int8
+-- $7 priority int4, $8 creator_identity text, $9 idempotency_key text, $10 tags text,
+-- $11 delay_until int8, $12 execution_deadline_at int8, $13 tokens text[], $14 reclaims_max int8, $15 window_ms int8,
+-- $16 retries_max int8, $17 backoff_initial_ms int8, $18 backoff_max_ms int8, $19 backoff_multiplier float8,
+-- $20 backoff_saturates_at int8, $21 backoff_jitter bool, $22 retry_categories text[], $23 replays_max int8,
+-- $24 attempt_timeout_ms int8, $25 deadline_after_ms int8, $26 suspension_ms int8, $27 suspension_behavior text,
+-- $28 signals_max int8
 -- returns: verdict text, execution_id bytea, delayed bool, awaited text
 -- verdict: created, duplicate, again
 -- The deadline counts from now if deadline_after_ms is given, else execution_deadline_at is the deadline, if any.
@@ -23,7 +23,7 @@ first AS MATERIALIZED (
 -- Waits for a create that is writing the same key; if that one stays, this writes nothing and says 'again'.
 keyed AS (
     INSERT INTO idempotency_keys AS k (namespace, key, execution_id, expires_at)
-    SELECT $2, $9::text, $1, now + $16 FROM clock
+    SELECT $2, $9::text, $1, now + $15 FROM clock
     WHERE $9 IS NOT NULL AND NOT EXISTS (SELECT FROM known) AND NOT EXISTS (SELECT FROM first)
     ON CONFLICT ON CONSTRAINT idempotency_keys_pkey
         DO UPDATE SET execution_id = excluded.execution_id, expires_at = excluded.expires_at
@@ -31,17 +31,17 @@ keyed AS (
     RETURNING execution_id
 ),
 ok AS MATERIALIZED (
-    SELECT now, coalesce($12 > now, false) AS delayed FROM clock
+    SELECT now, coalesce($11 > now, false) AS delayed FROM clock
     WHERE NOT EXISTS (SELECT FROM known)
       AND CASE WHEN $9 IS NULL THEN true ELSE EXISTS (SELECT FROM keyed) END
 ),
 old_set AS MATERIALIZED (
     SELECT set_id FROM lane_sets
-    WHERE lane_id = $3 AND tokens_digest = sha256(convert_to(array_to_string($14::text[], ','), 'UTF8'))
+    WHERE lane_id = $3 AND tokens_digest = sha256(convert_to(array_to_string($13::text[], ','), 'UTF8'))
 ),
 new_set AS (
     INSERT INTO lane_sets (lane_id, tokens_digest, tokens)
-    SELECT $3, sha256(convert_to(array_to_string($14::text[], ','), 'UTF8')), $14
+    SELECT $3, sha256(convert_to(array_to_string($13::text[], ','), 'UTF8')), $13
     FROM ok WHERE NOT EXISTS (SELECT FROM old_set)
     -- A second writer of the same set gets its id, not nothing.
     ON CONFLICT ON CONSTRAINT lane_sets_lane_id_tokens_digest_key DO UPDATE SET tokens = excluded.tokens
@@ -55,18 +55,18 @@ made AS (
         backoff_max_ms, backoff_multiplier, backoff_saturates_at, backoff_jitter, retry_categories, replays_max,
         attempt_timeout_ms, deadline_after_ms, suspension_ms, suspension_behavior, signals_max)
     SELECT
-        $1, $2, $3, s.set_id, $7, NOT delayed, least(CASE WHEN delayed THEN $12 END, coalesce($13, now + $26)),
-        CASE WHEN delayed THEN $12 END, coalesce($13, now + $26),
+        $1, $2, $3, s.set_id, $7, NOT delayed, least(CASE WHEN delayed THEN $11 END, coalesce($12, now + $25)),
+        CASE WHEN delayed THEN $11 END, coalesce($12, now + $25),
         'runnable', 'unowned', CASE WHEN delayed THEN 'not_eligible_until_time' ELSE 'eligible_now' END,
         CASE WHEN delayed THEN 'waiting_for_delay' ELSE 'waiting_for_worker' END, 'none', 'pending_first_attempt',
-        now, now, now, $15, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29
+        now, now, now, $14, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28
     FROM ok, (SELECT set_id FROM old_set UNION ALL SELECT set_id FROM new_set) s
     RETURNING id
 ),
 input AS (
     INSERT INTO execution_inputs (
-        execution_id, execution_kind, creator_identity, payload_encoding, payload, tags, policy)
-    SELECT id, $4, $8, $6, $5, $10::text::jsonb, $11 FROM made
+        execution_id, execution_kind, creator_identity, payload_encoding, payload, tags)
+    SELECT id, $4, $8, $6, $5, $10::text::jsonb FROM made
 ),
 lane AS (
     INSERT INTO lanes (lane_id) SELECT $3 FROM new_set ON CONFLICT ON CONSTRAINT lanes_pkey DO NOTHING

@@ -1,12 +1,12 @@
 -- create_executions: new executions, each unless its id or its live idempotency key is known.
 -- $1 ids bytea[], $2 namespaces text[], $3 lane_ids text[], $4 execution_kinds text[], $5 payloads bytea[],
 -- $6 payload_encodings text[], $7 priorities int4[], $8 creator_identities text[], $9 idempotency_keys text[],
--- $10 tags text[], $11 policies text[], $12 delays_until int8[], $13 execution_deadlines_at int8[], $14 tokens text[],
--- $15 reclaims_max int8[], $16 windows_ms int8[], $17 retries_max int8[], $18 backoffs_initial_ms int8[],
--- $19 backoffs_max_ms int8[], $20 backoff_multipliers float8[], $21 backoffs_saturate_at int8[],
--- $22 backoff_jitters bool[], $23 retry_categories text[], $24 replays_max int8[], $25 attempt_timeouts_ms int8[],
--- $26 deadlines_after_ms int8[], $27 leads bool[], $28 suspensions_ms int8[], $29 suspension_behaviors text[],
--- $30 signals_max int8[]
+-- $10 tags text[], $11 delays_until int8[], $12 execution_deadlines_at int8[], $13 tokens text[],
+-- $14 reclaims_max int8[], $15 windows_ms int8[], $16 retries_max int8[], $17 backoffs_initial_ms int8[],
+-- $18 backoffs_max_ms int8[], $19 backoff_multipliers float8[], $20 backoffs_saturate_at int8[],
+-- $21 backoff_jitters bool[], $22 retry_categories text[], $23 replays_max int8[], $24 attempt_timeouts_ms int8[],
+-- $25 deadlines_after_ms int8[], $26 leads bool[], $27 suspensions_ms int8[], $28 suspension_behaviors text[],
+-- $29 signals_max int8[]
 -- returns: verdict text, execution_id bytea, delayed bool, awaited text
 -- verdict, a row for each item in its place: created, duplicate, again, or follows if it neither leads nor is known
 -- Tokens are sets joined by commas, categories JSON arrays. Of items with one id or key at most one leads: only such are
@@ -16,9 +16,9 @@
 -- undoes all; tx.rs takes that for 'again'.
 WITH asked AS MATERIALIZED (
     SELECT a.*, sha256(convert_to(tokens, 'UTF8')) AS tokens_digest
-    FROM unnest($1::bytea[], $2::text[], $3::text[], $7::int4[], $9::text[], $12::int8[], $13::int8[], $14::text[],
-            $15::int8[], $16::int8[], $17::int8[], $18::int8[], $19::int8[], $20::float8[], $21::int8[], $22::bool[],
-            $23::text[], $24::int8[], $25::int8[], $26::int8[], $27::bool[], $28::int8[], $29::text[], $30::int8[]) WITH ORDINALITY AS a (
+    FROM unnest($1::bytea[], $2::text[], $3::text[], $7::int4[], $9::text[], $11::int8[], $12::int8[], $13::text[],
+            $14::int8[], $15::int8[], $16::int8[], $17::int8[], $18::int8[], $19::float8[], $20::int8[], $21::bool[],
+            $22::text[], $23::int8[], $24::int8[], $25::int8[], $26::bool[], $27::int8[], $28::text[], $29::int8[]) WITH ORDINALITY AS a (
         id, namespace, lane_id, priority, key, delay_until, deadline_at, tokens,
         reclaims_max, window_ms, retries_max, initial_ms, max_ms, multiplier, saturates_at, jitter,
         categories, replays_max, attempt_timeout_ms, deadline_after_ms, leads, suspension_ms, suspension_behavior,
@@ -88,9 +88,9 @@ made AS (
 ),
 input AS (
     INSERT INTO execution_inputs (
-        execution_id, execution_kind, payload, payload_encoding, creator_identity, tags, policy)
+        execution_id, execution_kind, payload, payload_encoding, creator_identity, tags)
     SELECT id, ($4::text[])[place], ($5::bytea[])[place], ($6::text[])[place], ($8::text[])[place],
-        ($10::text[])[place]::jsonb, ($11::text[])[place]
+        ($10::text[])[place]::jsonb
     FROM ok WHERE id IN (SELECT id FROM made)
 ),
 lane AS (

@@ -22,7 +22,6 @@ struct Planned {
     id: StoredId,
     key: Option<String>,
     tags: String,
-    policy: String,
     retry: Option<RetryRule>,
 }
 
@@ -33,7 +32,6 @@ impl Planned {
             id: stored(&args.execution_id),
             key: args.idempotency_key.clone().filter(|key| !key.is_empty()),
             tags: json(serde_json::to_string(&args.tags))?,
-            policy: json(serde_json::to_string(&args.policy))?,
             retry: RetryRule::of(args.policy.retry_policy.as_ref()),
             args,
         })
@@ -94,7 +92,6 @@ pub(super) async fn create(
                 .bind(&args.creator_identity)
                 .bind(&plan.key)
                 .bind(&plan.tags)
-                .bind(&plan.policy)
                 .bind(plan.delay_until())
                 .bind(plan.deadline_at())
                 .bind(&tokens)
@@ -224,7 +221,6 @@ fn statement<'q>(plans: &[&'q Planned], leads: &[bool]) -> Statement<'q> {
         .bind(all(plans, |plan| plan.args.creator_identity.as_deref()))
         .bind(all(plans, |plan| plan.key.as_deref()))
         .bind(all(plans, |plan| plan.tags.as_str()))
-        .bind(all(plans, |plan| plan.policy.as_str()))
         .bind(all(plans, Planned::delay_until))
         .bind(all(plans, Planned::deadline_at))
         .bind(all(plans, |plan| plan.args.required_capabilities().joined()))
