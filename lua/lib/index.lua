@@ -121,8 +121,9 @@ end
 
 -- As make_ready and set_due by the deadline for several rows of a lane: the first function notes one, the second writes
 -- all that were noted.
-ff.readies = function(root, lane)
-  local places, sets, gone, dues = {}, {}, {}, {}
+ff.readies = function(root, lane, now)
+  local places, sets, gone = {}, {}, {}
+  local note_due, write_dues = ff.dues(root, lane, now)
   local function note(id, core)
     local set = core.q or ""
     local of = places[set]
@@ -133,8 +134,7 @@ ff.readies = function(root, lane)
     of[#of + 1] = 0
     of[#of + 1] = member(id, core)
     if core.x then
-      dues[#dues + 1] = core.x
-      dues[#dues + 1] = id
+      note_due(id, core, ff.deadline(core))
     else
       gone[#gone + 1] = id
     end
@@ -144,9 +144,8 @@ ff.readies = function(root, lane)
     wake(root, lane)
     for _, set in ipairs(sets) do redis.call("ZADD", ff.key.ready(root, lane, set), unpack(places[set])) end
     redis.call("SADD", ff.key.sets(root, lane), unpack(sets))
-    local due = ff.key.due(root, lane)
-    if #gone > 0 then redis.call("ZREM", due, unpack(gone)) end
-    if #dues > 0 then redis.call("ZADD", due, unpack(dues)) end
+    if #gone > 0 then redis.call("ZREM", ff.key.due(root, lane), unpack(gone)) end
+    write_dues()
   end
   return note, write
 end

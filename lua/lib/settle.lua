@@ -77,7 +77,7 @@ end
 ff.settle_due = function(keys, lane, due, most, jitter, now)
   local ids = redis.call("ZRANGE", due, "-inf", now, "BYSCORE", "LIMIT", 0, most)
   if #ids == 0 then return end
-  local make_ready, write = ff.readies(keys[1], lane)
+  local make_ready, write = ff.readies(keys[1], lane, now)
   for _, id in ipairs(ids) do
     local key = ff.key.core(keys[1], id)
     local waited = waited_core(key, now)
