@@ -38,24 +38,24 @@ pub(super) async fn behind(stage: &Stage, runs: usize) -> Result<Vec<Told>, Fail
     let behind = Engine::valkey(Arc::clone(&valkey)).await?.fill(0).await?;
     behind.create_for_others(OTHERS).await?;
     let alone = Claimer { lane: LaneId::try_new("post")?, ..behind.clone() };
-    let (rates, longest) = by_turns([&behind, &alone], Store::Valkey, Some(&valkey), runs).await?;
-    let ratio = Told::ratio("6b", what(Store::Valkey), rates, Target::AtLeast(0.8));
-    Ok(vec![postgres, ratio, longest_call("behind 200,000 of others", longest)])
+    let sides = by_turns([&behind, &alone], Store::Valkey, Some(&valkey), runs).await?;
+    let ratio = Told::ratio("6b", what(Store::Valkey), sides.rates, Target::AtLeast(0.8));
+    Ok(vec![postgres, ratio, longest_call("behind 200,000 of others", sides.longest_call_ms)])
 }
 
 /// Claims of executions that fell due at one instant, beside those of as many that were ready from the start.
 pub(super) async fn due_at_once(stage: &Stage, runs: usize) -> Result<Vec<Told>, Failure> {
     let valkey = stage.valkey().await?;
     let engine = Engine::postgres(stage.postgres().await?, WORKERS).await?;
-    let postgres = working_off(&engine, None, runs).await?.0;
+    let postgres = working_off(&engine, None, runs).await?;
     let engine = Engine::valkey(Arc::clone(&valkey)).await?;
-    let (rates, longest) = working_off(&engine, Some(&valkey), runs).await?;
+    let sides = working_off(&engine, Some(&valkey), runs).await?;
     let ratio = |store, rates| {
         let what = format!("{store} claim, 16 workers, 100,000 due at once / ready");
         Told::ratio("6b", what, rates, Target::AtLeast(0.8))
     };
-    let longest = longest_call("of 100,000 due at once", longest);
-    Ok(vec![ratio(Store::Postgres, postgres), ratio(Store::Valkey, rates), longest])
+    let longest = longest_call("of 100,000 due at once", sides.longest_call_ms);
+    Ok(vec![ratio(Store::Postgres, postgres.rates), ratio(Store::Valkey, sides.rates), longest])
 }
 
 fn longest_call(of: &str, ms: f64) -> Told {
@@ -76,69 +76,87 @@ async fn in_two_databases(
     let sides = [Engine::postgres(full.clone(), WORKERS).await?, Engine::postgres(alone.clone(), WORKERS).await?];
     let [full_worker, alone_worker] = [sides[0].fill(1).await?, sides[1].fill(1).await?];
     full.fill_with(others).await?;
-    let (rates, _) = by_turns([&full_worker, &alone_worker], Store::Postgres, None, runs).await?;
+    let sides = by_turns([&full_worker, &alone_worker], Store::Postgres, None, runs).await?;
     full.close().await?;
-    Ok(Told::ratio(line, what, rates, Target::AtLeast(least)))
+    Ok(Told::ratio(line, what, sides.rates, Target::AtLeast(least)))
 }
 
-/// The rates of claims of two workers' lanes, by turns, and of a watched server the longest call for the first, in ms.
-async fn by_turns(
+/// What was measured of two sides.
+struct Sides<'a> {
+    names: [&'static str; 2],
+    /// Whose calls are watched while the first side claims.
+    watched: Option<&'a ValkeyStage>,
+    rates: [Vec<f64>; 2],
+    longest_call_ms: f64,
+}
+
+impl<'a> Sides<'a> {
+    const fn new(names: [&'static str; 2], watched: Option<&'a ValkeyStage>) -> Self {
+        Self { names, watched, rates: [Vec::new(), Vec::new()], longest_call_ms: 0.0 }
+    }
+
+    /// One more run of a side.
+    #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+    async fn measure(&mut self, side: usize, worker: &Claimer, load: Load) -> Result<(), Failure> {
+        let watched = self.watched.filter(|_| side == 0);
+        if let Some(server) = watched {
+            server.watch_calls().await?;
+        }
+        let rate = load.count as f64 / drive::run(worker.clone(), load).await?.as_secs_f64();
+        if let Some(server) = watched {
+            self.longest_call_ms = server.longest_call_ms().await?.max(self.longest_call_ms);
+        }
+        eprintln!("claims: run {}: {rate:.0}/s {}", self.rates[side].len(), self.names[side]);
+        self.rates[side].push(rate);
+        Ok(())
+    }
+}
+
+/// Claims in the lanes of two workers, by turns.
+async fn by_turns<'a>(
     workers: [&Claimer; 2],
     store: Store,
-    watched: Option<&ValkeyStage>,
+    watched: Option<&'a ValkeyStage>,
     runs: usize,
-) -> Result<([Vec<f64>; 2], f64), Failure> {
+) -> Result<Sides<'a>, Failure> {
     let load = Load::new(Shape::Claim, WORKERS, store.count(WORKERS));
-    let (mut rates, mut longest) = ([Vec::new(), Vec::new()], 0.0);
+    let mut sides = Sides::new(["beside others", "alone"], watched);
     for run in 0..runs {
-        for turn in [run % 2, 1 - run % 2] {
-            workers[turn].create_many(load.rows(), &[]).await?;
-            let (rate, call) = rate(workers[turn], load, watched).await?;
-            eprintln!("claims: run {run}: {rate:.0}/s {}", if turn == 0 { "beside others" } else { "alone" });
-            rates[turn].push(rate);
-            if turn == 0 {
-                longest = call.max(longest);
-            }
+        for side in [run % 2, 1 - run % 2] {
+            let worker = workers[side];
+            worker.create_many(load.rows(), &[]).await?;
+            sides.measure(side, worker, load).await?;
             // What is left would be taken by the next run.
-            while !workers[turn].claim_many(100).await?.is_empty() {}
+            while !worker.claim_many(100).await?.is_empty() {}
         }
     }
-    Ok((rates, longest))
+    Ok(sides)
 }
 
-/// The rates of claims of what fell due and of what was ready, by turns, each in an empty store, and of a watched server
-/// the longest call for the first, in ms.
+/// Claims of what fell due and of what was ready, by turns, each in an empty store.
 ///
 /// The workers' first steps, which do not count, make some of it ready: as many hundreds as they take calls.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures by the process clock")]
-async fn working_off(
-    engine: &Engine,
-    watched: Option<&ValkeyStage>,
-    runs: usize,
-) -> Result<([Vec<f64>; 2], f64), Failure> {
+async fn working_off<'a>(engine: &Engine, watched: Option<&'a ValkeyStage>, runs: usize) -> Result<Sides<'a>, Failure> {
     let load = Load::new(Shape::Claim, WORKERS, DUE);
-    let (mut rates, mut longest, mut filled) = ([Vec::new(), Vec::new()], 0.0, Duration::ZERO);
+    let mut sides = Sides::new(["of those due", "of those ready"], watched);
+    let mut filled = Duration::ZERO;
     for run in 0..runs {
         // What is ready goes first: how long it takes to create tells when the others may fall due.
-        for turn in [1 - run % 2, run % 2] {
+        for side in [1 - run % 2, run % 2] {
             let worker = engine.fill(0).await?;
             let begun = Instant::now();
-            if turn == 0 {
+            if side == 0 {
                 create_due(&worker, load.rows(), 2 * filled).await?;
             } else {
                 worker.create_many(load.rows(), &[]).await?;
                 filled = begun.elapsed();
             }
             engine.analyze().await?;
-            let (rate, call) = rate(&worker, load, watched).await?;
-            eprintln!("claims: run {run}: {rate:.0}/s of those {}", if turn == 0 { "due" } else { "ready" });
-            rates[turn].push(rate);
-            if turn == 0 {
-                longest = call.max(longest);
-            }
+            sides.measure(side, &worker, load).await?;
         }
     }
-    Ok((rates, longest))
+    Ok(sides)
 }
 
 /// Creates executions that fall due together in so long, and waits for that.
@@ -154,18 +172,4 @@ async fn create_due(worker: &Claimer, rows: u64, within: Duration) -> Result<(),
         }
     }
     Ok(())
-}
-
-/// Claims a second, and of a watched server the longest call, in ms.
-#[expect(clippy::cast_precision_loss, reason = "below 2^53")]
-async fn rate(worker: &Claimer, load: Load, watched: Option<&ValkeyStage>) -> Result<(f64, f64), Failure> {
-    if let Some(server) = watched {
-        server.watch_calls().await?;
-    }
-    let took = drive::run(worker.clone(), load).await?;
-    let longest = match watched {
-        Some(server) => server.longest_call_ms().await?,
-        None => 0.0,
-    };
-    Ok((load.count as f64 / took.as_secs_f64(), longest))
 }
