@@ -177,6 +177,31 @@ pub async fn a_refused_complete_and_claim_takes_nothing(cx: &Cx) -> Verdict {
     Ok(())
 }
 
+/// Hand-overs that are refused at the same time take nothing, and hide nothing from the next claim.
+///
+/// Covers FF-EXE-088, FF-CLM-001.
+pub async fn hand_overs_refused_at_once_hide_no_work(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let mut ready: BTreeSet<_> = created_many(cx, &a, 12, |_, args| args).await?.into_iter().collect();
+    // A backend that remembers where the work of a lane begins has reason to by now.
+    cx.pass_time(ms(5_000)).await?;
+    let mut ended = Vec::new();
+    for _ in 0..8 {
+        let claimed = cx.claimed(&a, "worker").await?;
+        a.cancel(&claimed.handle, "no longer wanted").await?;
+        ready.remove(&claimed.payload.execution_id);
+        ended.push(claimed.handle);
+    }
+
+    let refusals = join_all(ended.iter().map(|handle| handed_over(cx, &a, handle))).await;
+
+    check!(cx, "FF-EXE-088", refusals.iter().filter(|refusal| refusal.is_err()).count(), equals(8));
+    let next = a.claim(&cx.lane()?, &CapabilitySet::default(), cx.worker("worker", TTL)?).await?;
+    let first = ready.first().copied().filter(|_| ready.len() == 4);
+    check!(cx, "FF-CLM-001", taken(&a, next.as_ref())?, equals(first));
+    Ok(())
+}
+
 /// A repeated hand-over changes nothing about the completed execution and takes the row behind the first.
 ///
 /// Covers FF-EXE-089.

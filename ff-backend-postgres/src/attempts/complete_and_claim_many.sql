@@ -61,7 +61,8 @@ completed AS (
 able AS MATERIALIZED (SELECT place, row_number() OVER (ORDER BY place) AS nth FROM judged WHERE verdict IN ('ok', 'replay')),
 due AS MATERIALIZED (SELECT d.due_at FROM clock, ff_due($7, now, $14, $18) d LIMIT 1),
 looks AS MATERIALIZED (
-    SELECT w.* FROM clock, ff_windows($7, $8, now, $14, $15, $16, $17) w WHERE NOT EXISTS (SELECT FROM due)
+    SELECT w.* FROM clock, ff_windows($7, $8, now, $14, $15, $16, $17) w
+    WHERE NOT EXISTS (SELECT FROM due) AND EXISTS (SELECT FROM able)
 ),
 sets AS MATERIALIZED (SELECT min(set_id) AS set_id, count(DISTINCT set_id) AS many FROM looks),
 returned AS MATERIALIZED (SELECT r.id FROM sets s, LATERAL (SELECT id FROM ff_returned(s.set_id) LIMIT 1) r),
