@@ -299,6 +299,7 @@ async fn settle_once(store: &Sender, lane: &LaneId) -> Result<Settled, PgError> 
         filter: &ScannerFilter::new(),
     };
     let row = due.settle(store).await?;
+    store.marks().learn_behind(lane, row.try_get::<i64, _>("seen")? >= due.most);
     let left = Settled::by(&row, due.most)?;
     if row.try_get::<i64, _>("suspended")? > 0 {
         let last = (row.try_get("last_due")?, row.try_get("last_id")?);
@@ -322,8 +323,7 @@ impl Seen {
     /// Prepares the next look after one that took nothing and said `verdict`.
     async fn prepare(&mut self, verdict: &str, round: u32, store: &Sender, lane: &LaneId) -> Result<(), PgError> {
         if verdict == "due" {
-            *self = Self { settled: true, others: !settle(store, lane).await? };
-            return Ok(());
+            return self.settle(store, lane).await;
         }
         if verdict == "none" {
             // Whoever held what is due settles it, and the next look sees that.
@@ -331,6 +331,12 @@ impl Seen {
         }
         // Another claim holds what is there, perhaps to make it ready: let it finish.
         tokio::time::sleep(Duration::from_millis(1 << round)).await;
+        Ok(())
+    }
+
+    /// Settles what is due.
+    async fn settle(&mut self, store: &Sender, lane: &LaneId) -> Result<(), PgError> {
+        *self = Self { settled: true, others: !settle(store, lane).await? };
         Ok(())
     }
 }
@@ -396,6 +402,9 @@ impl<'a> Claimer<'a> {
     /// The same after looks that have seen something.
     async fn look_on(&self, mut seen: Seen, store: &Sender) -> Result<Batch, PgError> {
         let most = i64::try_from(self.lease_ids.len()).unwrap_or(i64::MAX);
+        if !seen.settled && store.marks().is_behind(self.lane) {
+            seen.settle(store, self.lane).await?;
+        }
         for round in 0..ATTEMPTS {
             let rows = self.batch(store, most.saturating_add(WINDOW).saturating_mul(1 << round), seen.settled).await?;
             let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;

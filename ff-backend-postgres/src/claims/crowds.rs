@@ -115,7 +115,7 @@ pub(crate) async fn look(
     let store = backend.store().await?;
     let crowds = backend.crowds();
     let alone = pin!(async {
-        if way == Way::Long || crowds.goes_round(lane) {
+        if way == Way::Long || store.marks().is_behind(lane) || crowds.goes_round(lane) {
             claimer.look_around(store).await
         } else {
             claimer.look(store, crowds, way == Way::ShortFirst).await

@@ -17,7 +17,7 @@
 
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -86,6 +86,8 @@ struct State {
     /// Creations that are not seen yet by statements to come are no older.
     floor: Option<i64>,
     lanes: HashMap<LaneId, Lane>,
+    /// Lanes where more was due than one pass settles.
+    behind: HashSet<LaneId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -153,6 +155,21 @@ impl Marks {
     /// From where on in `lane` a statement looks for what is due.
     pub(crate) fn due_start(&self, lane: &LaneId) -> Option<i64> {
         self.state().due_start(lane, now())
+    }
+
+    /// Whether more was due in `lane` than the latest pass over it settled.
+    pub(crate) fn is_behind(&self, lane: &LaneId) -> bool {
+        self.state().behind.contains(lane)
+    }
+
+    /// Learns from a pass over `lane` whether there may be more that is due.
+    pub(crate) fn learn_behind(&self, lane: &LaneId, behind: bool) {
+        let mut state = self.state();
+        if !behind {
+            state.behind.remove(lane);
+        } else if state.behind.len() < LANES {
+            state.behind.insert(lane.clone());
+        }
     }
 
     /// Learns from a row of a statement that looked for work in `lane`.

@@ -11,19 +11,22 @@
 -- may take over, or else the execution fails; ready: a delay or a grant is over; suspended: see settle_suspensions.sql.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
 seen AS MATERIALIZED (
-    (SELECT id, due_at, xmin AS version FROM executions
+    (SELECT id, due_at, ctid AS spot, xmin AS version FROM executions
     WHERE lane_id = $1 AND due_at <= (SELECT now FROM clock) AND (due_at, id) > ($2, $3) ORDER BY due_at, id LIMIT $4)
     UNION ALL
-    (SELECT id, due_at, xmin FROM executions WHERE lane_id = $1 AND $11 AND due_at <= (SELECT now FROM clock)
+    (SELECT id, due_at, ctid, xmin FROM executions WHERE lane_id = $1 AND $11 AND due_at <= (SELECT now FROM clock)
       AND due_at <= last_mutation_at AND (due_at, id) <= ($2, $3) ORDER BY due_at, id LIMIT $4)
     ORDER BY due_at, id LIMIT $4
 ),
 turn AS MATERIALIZED (
-    SELECT lane_id FROM lanes WHERE lane_id = $1 AND xmin = (SELECT xmin FROM lanes WHERE lane_id = $1)
-    FOR NO KEY UPDATE SKIP LOCKED
+    SELECT lane_id FROM lanes WHERE lane_id = $1 AND xmin = (SELECT xmin FROM lanes WHERE lane_id = $1) FOR NO KEY UPDATE SKIP LOCKED
 ),
 held AS MATERIALIZED (
-    SELECT e.* FROM seen s JOIN executions e ON e.id = ANY (ARRAY[s.id]) AND e.xmin = s.version
+    SELECT spot, e.id, e.due_at, created_at, namespace, lifecycle_phase, ownership_state, execution_deadline_at,
+        suspension_timeout_at, timeout_behavior, lease_id, lease_epoch, lease_expires_at, worker_instance_id, attempt_index,
+        attempt_timeout_at, lease_reclaim_count, reclaims_max, retry_count, retries_max, retry_categories, backoff_jitter,
+        backoff_initial_ms, backoff_max_ms, backoff_multiplier, backoff_saturates_at
+    FROM seen s JOIN executions e ON e.ctid = s.spot AND e.xmin = s.version
     WHERE EXISTS (SELECT FROM turn) AND ($8::text IS NULL OR e.namespace = $8)
       AND ($9::text IS NULL OR EXISTS (SELECT FROM execution_inputs i WHERE i.execution_id = e.id AND i.tags ->> $9 = $10::text))
     FOR NO KEY UPDATE OF e SKIP LOCKED
@@ -32,8 +35,7 @@ read AS MATERIALIZED (SELECT ff_now_ms() AS now FROM (SELECT count(*) FROM held)
 fated AS MATERIALIZED (
     SELECT held.*, now, CASE
         WHEN lifecycle_phase = 'suspended' AND suspension_timeout_at <= least(now, execution_deadline_at - 1)
-            AND (timeout_behavior IN ('fail', 'cancel', 'expire') OR coalesce(execution_deadline_at > now, true))
-            THEN 'suspended'
+            AND (timeout_behavior IN ('fail', 'cancel', 'expire') OR coalesce(execution_deadline_at > now, true)) THEN 'suspended'
         WHEN execution_deadline_at <= now THEN 'expired'
         WHEN ownership_state = 'leased' AND lease_expires_at > now THEN 'later'
         WHEN ownership_state = 'leased' AND attempt_timeout_at <= lease_expires_at THEN 'timed_out'
@@ -51,8 +53,7 @@ judged AS MATERIALIZED (
     FROM (SELECT fated.*, CASE
             WHEN fate <> 'timed_out' OR retries_max IS NULL OR retry_count >= retries_max THEN NULL
             WHEN cardinality(retry_categories) > 0 AND NOT 'timeout' = ANY (retry_categories) THEN NULL
-            ELSE CASE
-                WHEN retry_count >= backoff_saturates_at THEN backoff_max_ms
+            ELSE CASE WHEN retry_count >= backoff_saturates_at THEN backoff_max_ms
                 ELSE floor(backoff_initial_ms::float8 * power(backoff_multiplier, retry_count::float8))::bigint
                 END * CASE WHEN backoff_jitter THEN $5::int8 ELSE 1000000 END / 1000000 END AS after_ms
         FROM fated WHERE fate = ANY ($6::text[])) f
@@ -67,10 +68,9 @@ ended AS (
         terminal_outcome = CASE WHEN ends = 'max_reclaims_exceeded' THEN 'failed' ELSE 'expired' END,
         attempt_state = CASE WHEN e.total_attempt_count = 0 THEN 'none' ELSE 'attempt_terminal' END,
         failure_reason = CASE WHEN ends = 'execution_deadline' THEN e.failure_reason ELSE ends END,
-        failure_category = CASE ends WHEN 'execution_deadline' THEN e.failure_category
-            WHEN 'attempt_timeout' THEN 'timeout' ELSE ends END,
+        failure_category = CASE ends WHEN 'execution_deadline' THEN e.failure_category WHEN 'attempt_timeout' THEN 'timeout' ELSE ends END,
         completed_at = ended_at, last_transition_at = now, last_mutation_at = now
-    FROM judged j WHERE e.id = ANY (ARRAY[j.id]) AND ends IS NOT NULL
+    FROM judged j WHERE e.ctid = j.spot AND ends IS NOT NULL
 ),
 retried AS (
     UPDATE executions e SET lifecycle_phase = 'runnable', ownership_state = 'unowned',
@@ -80,7 +80,7 @@ retried AS (
         ready = after_ms = 0, returned = true, delay_until = now + after_ms, retry_count = e.retry_count + 1, ended_by = NULL,
         due_at = least(CASE WHEN after_ms > 0 THEN now + after_ms END, e.execution_deadline_at),
         failure_reason = 'attempt_timeout', failure_category = 'timeout'
-    FROM judged j WHERE e.id = ANY (ARRAY[j.id]) AND after_ms IS NOT NULL
+    FROM judged j WHERE e.ctid = j.spot AND after_ms IS NOT NULL
 ),
 promoted AS (
     UPDATE executions e SET ready = true, returned = true, due_at = e.execution_deadline_at,
@@ -90,7 +90,7 @@ promoted AS (
         last_transition_at = CASE WHEN told THEN now ELSE e.last_transition_at END,
         last_mutation_at = CASE WHEN told THEN now ELSE e.last_mutation_at END
     FROM (SELECT *, $7 AND fate = 'lapsed' AND ownership_state = 'leased' AS told FROM judged) j
-    WHERE e.id = ANY (ARRAY[j.id]) AND ends IS NULL AND fate IN ('lapsed', 'ready')
+    WHERE e.ctid = j.spot AND ends IS NULL AND fate IN ('lapsed', 'ready')
 ),
 closed AS (
     UPDATE attempts a SET phase = 'ended_failure', failure_reason = coalesce(ends, 'attempt_timeout'),
