@@ -472,4 +472,18 @@ mod tests {
         }
         assert!(state.lanes.values().all(|lane| lane.sets.len() <= SETS));
     }
+
+    #[test]
+    fn a_lane_is_behind_until_a_pass_reaches_its_end() {
+        let marks = Marks::default();
+        assert!(!marks.is_behind(&lane()));
+        marks.learn_behind(&lane(), true);
+        assert!(marks.is_behind(&lane()));
+        assert!(!marks.is_behind(&LaneId::try_new("other").unwrap()));
+        marks.learn_behind(&lane(), false);
+        assert!(!marks.is_behind(&lane()));
+        marks.learn_behind(&lane(), true);
+        marks.forget();
+        assert!(!marks.is_behind(&lane()));
+    }
 }
