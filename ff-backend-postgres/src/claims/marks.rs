@@ -17,7 +17,7 @@
 
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -68,6 +68,8 @@ struct Lane {
     sets: Sets,
     /// Before this instant nothing falls due but what is overdue when it is written.
     due: Option<i64>,
+    /// There may be more that is due than the latest pass settled.
+    behind: bool,
 }
 
 /// The marks of a process.
@@ -86,8 +88,6 @@ struct State {
     /// Creations that are not seen yet by statements to come are no older.
     floor: Option<i64>,
     lanes: HashMap<LaneId, Lane>,
-    /// Lanes where more was due than one pass settles.
-    behind: HashSet<LaneId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -159,16 +159,13 @@ impl Marks {
 
     /// Whether more was due in `lane` than the latest pass over it settled.
     pub(crate) fn is_behind(&self, lane: &LaneId) -> bool {
-        self.state().behind.contains(lane)
+        self.state().lanes.get(lane).is_some_and(|lane| lane.behind)
     }
 
     /// Learns from a pass over `lane` whether there may be more that is due.
     pub(crate) fn learn_behind(&self, lane: &LaneId, behind: bool) {
-        let mut state = self.state();
-        if !behind {
-            state.behind.remove(lane);
-        } else if state.behind.len() < LANES {
-            state.behind.insert(lane.clone());
+        if let Some(lane) = self.state().lanes.get_mut(lane) {
+            lane.behind = behind;
         }
     }
 
@@ -255,14 +252,14 @@ impl State {
             self.lanes.clear();
         }
         let turn = self.turn;
-        let new = || Lane { turn, since: asked.sent, sets: HashMap::new(), due: None };
+        let new = || Lane { turn, since: asked.sent, sets: HashMap::new(), due: None, behind: false };
         let of_lane = self.lanes.entry(lane.clone()).or_insert_with(new);
         if asked.turn < of_lane.turn {
             return;
         }
         if asked.afresh {
             self.turn = turn.wrapping_add(1);
-            *of_lane = Lane { turn: self.turn, since: of_lane.since, sets: HashMap::new(), due: None };
+            *of_lane = Lane { turn: self.turn, sets: HashMap::new(), due: None, ..*of_lane };
         }
         let Lane { sets, due, .. } = of_lane;
         *due = seen.clear_to.map(|clear_to| clear_to.min(floor)).max(*due);
@@ -475,7 +472,7 @@ mod tests {
 
     #[test]
     fn a_lane_is_behind_until_a_pass_reaches_its_end() {
-        let marks = Marks::default();
+        let marks = Marks(Mutex::new(floored()));
         assert!(!marks.is_behind(&lane()));
         marks.learn_behind(&lane(), true);
         assert!(marks.is_behind(&lane()));
