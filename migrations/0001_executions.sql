@@ -126,8 +126,8 @@ CREATE TABLE executions (
     blocking_reason       ff_blocking_reason NOT NULL,
     terminal_outcome      ff_terminal_outcome NOT NULL,
     attempt_state         ff_attempt_state NOT NULL,
+    part                  smallint NOT NULL DEFAULT 0, -- of the order of its lane, see ff_shelf; never 0 again
     ready                 boolean NOT NULL, -- stands in the ready index: a claim may take it
-    returned              boolean NOT NULL DEFAULT false, -- was changed into what is ready, or moved; never false again
     ended_by              text COLLATE "C", -- the holder operation that ended the latest lease, for its repeat
     failure_reason        text COLLATE "C",
     failure_category      text COLLATE "C",
@@ -162,6 +162,7 @@ CREATE TABLE idempotency_keys (
 
 -- Every lane that an execution was ever created in.
 CREATE TABLE lanes (
+    passes  bigint NOT NULL DEFAULT 0, -- of settle_due.sql that changed any of its rows
     lane_id text COLLATE "C" NOT NULL CONSTRAINT lanes_pkey PRIMARY KEY
 );
 

@@ -14,39 +14,43 @@ CREATE TABLE lane_sets (
 CREATE FUNCTION ff_place(priority integer, created_at bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((9000 - priority)::bigint << 48) + created_at;
 
--- The order of a lane, for each of its capability sets, in two parts. What is fresh was ready when it was created, and
--- never comes back once it was taken: a claim need not look again where all was taken before. What returned did so to
--- any place.
-CREATE INDEX executions_ready ON executions (set_id, returned, ff_place(priority, created_at), id) WHERE ready;
+-- Where an execution stands until it is taken: in one of three parts of its capability set. In part 0, what is new: it was
+-- ready when it was created, and never comes back there once it was taken, so a claim need not look again where all was
+-- taken before. In part 1, what time made ready, to any place; but the passes of the lane count how often that was. In part
+-- 2, what came back otherwise, or was moved.
+CREATE FUNCTION ff_shelf(set_id bigint, part smallint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (set_id << 2) + part;
+CREATE FUNCTION ff_part(shelf bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN shelf & 3;
 
--- Where a claim looks for new work: in each capability set of a lane that the capabilities cover, between the starts and
--- stops of the set. Those of set 0 are for sets that have none of their own, and for all if the clock was set back behind
--- read_at. The first of a set starts at 0.
+-- The order of a lane, shelf by shelf.
+CREATE INDEX executions_ready ON executions (ff_shelf(set_id, part), ff_place(priority, created_at), id) WHERE ready;
+
+-- Where a claim looks for work: on the shelves of each capability set of a lane that the capabilities cover, between their
+-- starts and stops. Those of set 0 are for sets that have none of their own, and for all if the clock was set back behind
+-- read_at. The starts for what time made ready hold until the next pass over the lane.
 CREATE FUNCTION ff_windows(
-    lane text, capabilities text[], now bigint, read_at bigint, set_ids bigint[], starts bigint[], stops bigint[]
-) RETURNS TABLE (set_id bigint, start bigint, stop bigint)
+    lane text, capabilities text[], now bigint, read_at bigint, shelves bigint[], starts bigint[], stops bigint[], passes bigint
+) RETURNS TABLE (shelf bigint, start bigint, stop bigint)
 LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC
-    SELECT s.set_id, w.start, w.stop FROM lane_sets s, unnest(set_ids, starts, stops) AS w (set_id, start, stop)
+    SELECT ff_shelf(s.set_id, ff_part(w.shelf)::smallint), CASE
+        WHEN w.start = 0 OR ff_part(w.shelf) <> 1 OR passes = (SELECT l.passes FROM lanes l WHERE l.lane_id = lane)
+        THEN w.start ELSE 0 END, w.stop
+    FROM lane_sets s, unnest(shelves, starts, stops) AS w (shelf, start, stop)
     WHERE s.lane_id = lane AND s.tokens <@ capabilities AND (
-        (w.set_id = s.set_id AND read_at <= now)
-        OR (w.set_id = 0 AND NOT coalesce(s.set_id = ANY (set_ids) AND read_at <= now, false)));
+        (w.shelf >> 2 = s.set_id AND read_at <= now)
+        OR (w.shelf < 4 AND NOT coalesce(ff_shelf(s.set_id, 0::smallint) = ANY (shelves) AND read_at <= now, false)));
 END;
 
--- What is ready in a capability set, in the order of the lane: new work between start and stop, and what returned. These
--- functions are parts of the statements that call them, and planned with those.
-CREATE FUNCTION ff_fresh(in_set bigint, start bigint, stop bigint)
-RETURNS TABLE (set_id bigint, id bytea, place bigint, returned boolean, deadline_at bigint, spot tid, version xid)
+-- What is ready on a shelf between start and stop, in the order of the lane. This function is a part of the statements that
+-- call it, and planned with those.
+CREATE FUNCTION ff_ready(on_shelf bigint, start bigint, stop bigint)
+RETURNS TABLE (shelf bigint, id bytea, place bigint, deadline_at bigint, spot tid, version xid)
 LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC
-    SELECT e.set_id, e.id, ff_place(priority, created_at), e.returned, execution_deadline_at, ctid, xmin FROM executions e
-    WHERE e.set_id = in_set AND ready AND NOT e.returned
+    SELECT on_shelf, e.id, ff_place(priority, created_at), execution_deadline_at, ctid, xmin FROM executions e
+    WHERE ff_shelf(set_id, part) = on_shelf AND ready
       AND ff_place(priority, created_at) >= start AND ff_place(priority, created_at) < stop
     ORDER BY ff_place(priority, created_at), e.id;
-END;
-CREATE FUNCTION ff_returned(in_set bigint)
-RETURNS TABLE (set_id bigint, id bytea, place bigint, returned boolean, deadline_at bigint, spot tid, version xid)
-LANGUAGE sql STABLE PARALLEL SAFE BEGIN ATOMIC
-    SELECT e.set_id, e.id, ff_place(priority, created_at), e.returned, execution_deadline_at, ctid, xmin FROM executions e
-    WHERE e.set_id = in_set AND ready AND e.returned ORDER BY ff_place(priority, created_at), e.id;
 END;
 
 -- The oldest transaction that had not ended when the statement began, and the statement's own, if it has written.

@@ -3,6 +3,7 @@
 mod crowds;
 mod grants;
 mod marks;
+mod windows;
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -18,7 +19,7 @@ use tokio::{sync::broadcast, time::Sleep};
 use uuid::Uuid;
 
 pub(crate) use crowds::{Crowds, Wanted, look};
-pub(crate) use marks::{Asked, Marks};
+pub(crate) use marks::{Asked, DuePlace, Marks};
 
 use crate::{
     backend::PostgresBackend,
@@ -214,7 +215,7 @@ fn due(row: &PgRow) -> Result<Option<Duration>, PgError> {
 pub(crate) struct DueRows<'a> {
     pub(crate) lane: &'a LaneId,
     /// Only those behind this due instant and id.
-    pub(crate) after: (i64, StoredId),
+    pub(crate) after: DuePlace,
     /// And what was overdue before.
     pub(crate) overdue: bool,
     pub(crate) most: i64,
@@ -238,7 +239,7 @@ impl DueRows<'_> {
     }
 
     /// Writes down which of those up to the due instant and id `last` are suspensions that timed out; a row as `settle`.
-    pub(crate) async fn settle_suspensions(&self, store: &Sender, last: (i64, StoredId)) -> Result<PgRow, PgError> {
+    pub(crate) async fn settle_suspensions(&self, store: &Sender, last: DuePlace) -> Result<PgRow, PgError> {
         let statement = || {
             let query = sqlx::query(include_str!("waitpoints/settle_suspensions.sql")).bind(self.lane.as_str());
             let query = query.bind(self.after.0).bind(self.after.1).bind(self.most);
@@ -289,9 +290,10 @@ impl Settled {
 }
 
 async fn settle_once(store: &Sender, lane: &LaneId) -> Result<Settled, PgError> {
+    let (after, floor) = (store.marks().due_after(lane), store.marks().floor());
     let due = DueRows {
         lane,
-        after: (store.marks().due_start(lane).unwrap_or(i64::MIN), StoredId::default()),
+        after,
         overdue: true,
         most: i64::from(Limits::PROMOTE_PER_CLAIM),
         fates: &["expired", "timed_out", "lapsed", "ready"],
@@ -299,7 +301,7 @@ async fn settle_once(store: &Sender, lane: &LaneId) -> Result<Settled, PgError> 
         filter: &ScannerFilter::new(),
     };
     let row = due.settle(store).await?;
-    store.marks().learn_behind(lane, row.try_get::<i64, _>("seen")? >= due.most);
+    store.marks().learn_pass(lane, end_of(&row, &due, floor)?);
     let left = Settled::by(&row, due.most)?;
     if row.try_get::<i64, _>("suspended")? > 0 {
         let last = (row.try_get("last_due")?, row.try_get("last_id")?);
@@ -308,6 +310,18 @@ async fn settle_once(store: &Sender, lane: &LaneId) -> Result<Settled, PgError> 
         return Ok(if matches!(left, Settled::All) { suspended } else { left });
     }
     Ok(left)
+}
+
+/// Behind which place there may be more that is due than a pass that the row tells of saw. It goes on from its end if all
+/// was settled up to that, and nothing can come up there that it did not see.
+fn end_of(row: &PgRow, pass: &DueRows<'_>, floor: Option<i64>) -> Result<Option<DuePlace>, PgError> {
+    let seen: i64 = row.try_get("seen")?;
+    if seen < pass.most {
+        return Ok(None);
+    }
+    let end: DuePlace = (row.try_get("last_due")?, row.try_get("last_id")?);
+    let is_whole = row.try_get::<i64, _>("settled")? == seen && floor.is_some_and(|floor| end.0 <= floor);
+    Ok(Some(if is_whole { end } else { pass.after }))
 }
 
 /// What the looks of one claim have seen so far.

@@ -259,6 +259,25 @@ pub async fn delayed_work_keeps_its_place(cx: &Cx) -> Verdict {
     Ok(())
 }
 
+/// Work that time makes ready goes ahead of younger work that it made ready before, of which some is taken, whoever looks
+/// first.
+///
+/// Covers FF-CLM-001, FF-CLM-014.
+pub async fn work_that_is_due_later_takes_its_place(cx: &Cx) -> Verdict {
+    let (a, b, now) = (cx.client("a").await?, cx.client("b").await?, cx.now().await?);
+    let (soon, later) = (after(now, 10_000), after(now, 15_000));
+    let [first, second] = rows::<2>(cx, &b, &cx.execution()?.delay_until(later)).await?;
+    let [.., fifth, sixth] = rows::<6>(cx, &b, &cx.execution()?.delay_until(soon)).await?;
+    cx.set_time(soon).await?;
+    for _ in 0..4 {
+        cx.claimed(&a, "worker").await?;
+    }
+    cx.set_time(later).await?;
+    check!(cx, "FF-CLM-014", claim_order(cx, &b, 1).await?, equals(vec![first]));
+    check!(cx, "FF-CLM-001", claim_order(cx, &a, 4).await?, equals(vec![second, fifth, sixth]));
+    Ok(())
+}
+
 /// Work that is not due yet holds nobody up, however urgent it is.
 ///
 /// Covers FF-CLM-001, FF-CLM-003.

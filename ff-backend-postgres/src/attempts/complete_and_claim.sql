@@ -2,11 +2,11 @@
 -- has no attempt that goes on and nothing of the lane is due.
 -- $1 id bytea, $2 lease_id uuid, $3 lease_epoch int8, $4 attempt_id uuid, $5 attempt_index int8, $6 payload bytea,
 -- $7 lane_id text, $8 capabilities text[], $9 new_lease_id uuid, $10 new_attempt_id uuid, $11 worker_id text,
--- $12 worker_instance_id text, $13 ttl_ms int8, $14 read_at int8, $15 set_ids int8[], $16 starts int8[],
--- $17 stops int8[], $18 due_start int8
+-- $12 worker_instance_id text, $13 ttl_ms int8, $14 read_at int8, $15 shelves int8[], $16 starts int8[],
+-- $17 stops int8[], $18 due_start int8, $19 passes int8
 -- returns: verdict text, took text, terminal_outcome text, lifecycle_phase text, id bytea, kind text, lease_id uuid,
 --   attempt_id uuid, attempt_index int8, lease_epoch int8, timed_out text, listened bool,
---   now int8, oldest int8, own int8, clear_to int8, set_ids int8[], places int8[]
+--   now int8, oldest int8, own int8, clear_to int8, passes int8, shelves int8[], places int8[]
 -- verdict: ok, replay, or a refusal: missing, again, deadline, not_active, lease_revoked, lease_expired, stale_lease
 -- took, if verdict is ok or replay: taken, none, or claim if it takes the statements of claim
 -- The first half is complete.sql. The second half chooses as claim.sql does, among all sets that the worker covers; what
@@ -48,19 +48,15 @@ completed AS (
 able AS MATERIALIZED (SELECT now FROM judged WHERE verdict IN ('ok', 'replay')),
 due AS MATERIALIZED (SELECT d.due_at FROM able, ff_due($7, now, $14, $18) d LIMIT 1),
 looks AS MATERIALIZED (
-    SELECT w.* FROM able, ff_windows($7, $8, now, $14, $15, $16, $17) w WHERE NOT EXISTS (SELECT FROM due)
+    SELECT w.* FROM able, ff_windows($7, $8, now, $14, $15, $16, $17, $19) w WHERE NOT EXISTS (SELECT FROM due)
 ),
 heads AS MATERIALIZED (
-    SELECT h.* FROM (
-        SELECT f.* FROM looks l, LATERAL (SELECT * FROM ff_fresh(l.set_id, start, stop) LIMIT 8) f
-        UNION ALL
-        SELECT r.* FROM (SELECT set_id FROM looks WHERE start = 0) l, LATERAL (
-            SELECT * FROM ff_returned(l.set_id) WHERE id <> $1 LIMIT 8) r) h
+    SELECT h.* FROM looks l, LATERAL (SELECT * FROM ff_ready(l.shelf, start, stop) WHERE id <> $1 LIMIT 8) h
     ORDER BY place, id LIMIT 8
 ),
 begins AS MATERIALIZED (
-    SELECT l.set_id, min(place) AS place FROM looks l LEFT JOIN heads h ON h.set_id = l.set_id AND NOT returned
-    WHERE l.start = 0 GROUP BY l.set_id HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < 8
+    SELECT l.shelf, min(place) AS place FROM looks l LEFT JOIN heads h ON h.shelf = l.shelf
+    WHERE ff_part(l.shelf) < 2 GROUP BY l.shelf HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < 8
 ),
 next AS MATERIALIZED (
     SELECT e.* FROM (SELECT * FROM heads ORDER BY place, id) h, LATERAL (
@@ -113,5 +109,6 @@ SELECT
     coalesce(j.verdict = 'ok' AND EXISTS (SELECT FROM completion_waiters WHERE expires_at > j.now), false) AS listened,
     j.now AS now, ff_oldest() AS oldest, ff_own() AS own,
     (SELECT now FROM able WHERE NOT EXISTS (SELECT FROM due)) AS clear_to,
-    ARRAY(SELECT set_id FROM begins ORDER BY set_id) AS set_ids, ARRAY(SELECT place FROM begins ORDER BY set_id) AS places
+    (SELECT passes FROM lanes WHERE lane_id = $7 AND ($19 IS NOT NULL OR EXISTS (SELECT FROM heads WHERE ff_part(shelf) = 1))) AS passes,
+    ARRAY(SELECT shelf FROM begins ORDER BY shelf) AS shelves, ARRAY(SELECT place FROM begins ORDER BY shelf) AS places
 FROM (VALUES (1)) one LEFT JOIN judged j ON true LEFT JOIN taken t ON true;

@@ -1,13 +1,13 @@
 -- complete_and_claim_many: what complete_and_claim does, for several calls of one worker in one lane: the first half is
--- complete_together.sql, the second claim.sql for new work.
+-- complete_together.sql, the second claim.sql if all that comes first is new work.
 -- $1 ids bytea[], $2 lease_ids uuid[], $3 lease_epochs int8[], $4 attempt_ids uuid[], $5 attempt_indexes int8[],
 -- $6 payloads bytea[], $7 lane_id text, $8 capabilities text[], $9 new_lease_ids uuid[], $10 new_attempt_ids uuid[],
--- $11 worker_id text, $12 worker_instance_id text, $13 ttl_ms int8, $14 read_at int8, $15 set_ids int8[],
--- $16 starts int8[], $17 stops int8[], $18 due_start int8
+-- $11 worker_id text, $12 worker_instance_id text, $13 ttl_ms int8, $14 read_at int8, $15 shelves int8[],
+-- $16 starts int8[], $17 stops int8[], $18 due_start int8, $19 passes int8
 -- returns: verdict text, took text, terminal_outcome text, lifecycle_phase text, id bytea, kind text, lease_id uuid,
 --   attempt_index int8, attempt_id uuid, lease_epoch int8, timed_out text, listened bool,
---   now int8, oldest int8, own int8, clear_to int8, set_ids int8[], places int8[]
--- set_ids and places stand in the first row only.
+--   now int8, oldest int8, own int8, clear_to int8, passes int8, shelves int8[], places int8[]
+-- shelves and places stand in the first row only.
 -- verdict, a row for each item in its place: ok, replay, or a refusal: missing, deadline, not_active, lease_revoked,
 -- lease_expired, stale_lease; again if it has to go by itself: its row is held or has moved, or came up before
 -- took, if verdict is ok or replay: taken, none, or claim if it takes the statements of claim
@@ -61,19 +61,20 @@ completed AS (
 able AS MATERIALIZED (SELECT place, row_number() OVER (ORDER BY place) AS nth FROM judged WHERE verdict IN ('ok', 'replay')),
 due AS MATERIALIZED (SELECT d.due_at FROM clock, ff_due($7, now, $14, $18) d LIMIT 1),
 looks AS MATERIALIZED (
-    SELECT w.* FROM clock, ff_windows($7, $8, now, $14, $15, $16, $17) w
+    SELECT w.* FROM clock, ff_windows($7, $8, now, $14, $15, $16, $17, $19) w
     WHERE NOT EXISTS (SELECT FROM due) AND EXISTS (SELECT FROM able)
 ),
-sets AS MATERIALIZED (SELECT min(set_id) AS set_id, count(DISTINCT set_id) AS many FROM looks),
-returned AS MATERIALIZED (SELECT r.id FROM sets s, LATERAL (SELECT id FROM ff_returned(s.set_id) LIMIT 1) r),
 heads AS MATERIALIZED (
-    SELECT f.* FROM looks l, LATERAL (
-        SELECT * FROM ff_fresh(l.set_id, start, stop) LIMIT (SELECT count(*) FROM able)) f
+    SELECT h.* FROM looks l, LATERAL (SELECT * FROM ff_ready(l.shelf, start, stop) LIMIT (SELECT count(*) FROM able)) h
     ORDER BY place, id LIMIT (SELECT count(*) FROM able)
+),
+begins AS MATERIALIZED (
+    SELECT l.shelf, min(place) AS place FROM looks l LEFT JOIN heads h ON h.shelf = l.shelf WHERE ff_part(l.shelf) < 2
+    GROUP BY l.shelf HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < (SELECT count(*) FROM able)
 ),
 next AS MATERIALIZED (
     SELECT spot, row_number() OVER (ORDER BY place, id) AS nth FROM heads, LATERAL (
-        SELECT FROM executions e, sets WHERE many = 1 AND NOT EXISTS (SELECT FROM returned)
+        SELECT FROM executions e WHERE NOT EXISTS (SELECT FROM heads WHERE ff_part(shelf) > 0)
           AND e.ctid = spot AND e.xmin = version FOR NO KEY UPDATE OF e SKIP LOCKED) locked
 ),
 taken AS (
@@ -103,8 +104,7 @@ told AS (
     UNION ALL SELECT now, lease_epoch, attempt_index, lease_id, id, namespace, 'acquired', $12, NULL FROM taken
 )
 SELECT verdict,
-    CASE WHEN t.id IS NOT NULL THEN 'taken' WHEN EXISTS (SELECT FROM due) OR many > 1 OR EXISTS (SELECT FROM returned)
-        OR EXISTS (SELECT FROM heads) THEN 'claim' ELSE 'none' END AS took,
+    CASE WHEN t.id IS NOT NULL THEN 'taken' WHEN EXISTS (SELECT FROM due) OR EXISTS (SELECT FROM heads) THEN 'claim' ELSE 'none' END AS took,
     j.terminal_outcome::text, j.lifecycle_phase::text, t.id, 'fresh' AS kind, t.lease_id, t.attempt_index,
     coalesce(t.attempt_id, j.attempt_id) AS attempt_id, coalesce(t.lease_epoch, j.lease_epoch) AS lease_epoch,
     CASE WHEN j.lifecycle_phase = 'suspended' AND j.suspension_timeout_at <= least(j.now, j.execution_deadline_at - 1)
@@ -112,6 +112,7 @@ SELECT verdict,
     EXISTS (SELECT FROM completion_waiters WHERE expires_at > (SELECT now FROM clock)) AS listened,
     (SELECT now FROM clock) AS now, (SELECT ff_oldest()) AS oldest, (SELECT ff_own()) AS own,
     (SELECT now FROM clock WHERE NOT EXISTS (SELECT FROM due)) AS clear_to,
-    CASE WHEN place = 1 THEN ARRAY(SELECT set_id FROM sets WHERE many = 1) END AS set_ids,
-    CASE WHEN place = 1 THEN ARRAY(SELECT min(place) FROM heads) END AS places
-FROM sets, judged j LEFT JOIN able USING (place) LEFT JOIN taken t USING (nth) ORDER BY place;
+    (SELECT passes FROM lanes WHERE lane_id = $7 AND ($19 IS NOT NULL OR EXISTS (SELECT FROM heads WHERE ff_part(shelf) = 1))) AS passes,
+    CASE WHEN place = 1 THEN ARRAY(SELECT shelf FROM begins ORDER BY shelf) END AS shelves,
+    CASE WHEN place = 1 THEN ARRAY(SELECT place FROM begins ORDER BY shelf) END AS places
+FROM judged j LEFT JOIN able USING (place) LEFT JOIN taken t USING (nth) ORDER BY place;

@@ -24,7 +24,7 @@ parked AS (
         lifecycle_phase = 'runnable', ownership_state = 'unowned', attempt_state = 'attempt_interrupted',
         eligibility_state = CASE WHEN $6 > j.now THEN 'not_eligible_until_time' ELSE 'eligible_now' END,
         blocking_reason = CASE WHEN $6 > j.now THEN 'waiting_for_delay' ELSE 'waiting_for_worker' END,
-        ready = $6 <= j.now, returned = true, due_at = least(CASE WHEN $6 > j.now THEN $6 END, e.execution_deadline_at),
+        ready = $6 <= j.now, part = 2, due_at = least(CASE WHEN $6 > j.now THEN $6 END, e.execution_deadline_at),
         delay_until = $6, ended_by = 'delay', last_transition_at = j.now, last_mutation_at = j.now
     FROM judged j WHERE e.id = $1 AND j.verdict = 'ok'
 ),

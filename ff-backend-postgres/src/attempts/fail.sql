@@ -44,7 +44,7 @@ ended AS (
             WHEN after_ms = 0 THEN 'waiting_for_worker' ELSE 'waiting_for_retry_backoff' END,
         terminal_outcome = CASE WHEN after_ms IS NULL THEN 'failed' ELSE 'none' END,
         attempt_state = CASE WHEN after_ms IS NULL THEN 'attempt_terminal' ELSE 'pending_retry_attempt' END,
-        ready = coalesce(after_ms = 0, false), returned = true,
+        ready = coalesce(after_ms = 0, false), part = 2,
         due_at = CASE WHEN after_ms IS NOT NULL
             THEN least(CASE WHEN after_ms > 0 THEN d.now + after_ms END, e.execution_deadline_at) END,
         delay_until = d.now + after_ms,

@@ -22,7 +22,7 @@ judged AS MATERIALIZED (
 parked AS (
     UPDATE executions e SET
         lifecycle_phase = 'runnable', ownership_state = 'unowned', attempt_state = 'attempt_interrupted',
-        eligibility_state = 'eligible_now', blocking_reason = 'waiting_for_worker', ready = true, returned = true,
+        eligibility_state = 'eligible_now', blocking_reason = 'waiting_for_worker', ready = true, part = 2,
         due_at = e.execution_deadline_at,
         delay_until = j.now, ended_by = 'wait_children', last_transition_at = j.now, last_mutation_at = j.now
     FROM judged j WHERE e.id = $1 AND j.verdict = 'ok'

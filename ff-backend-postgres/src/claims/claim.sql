@@ -1,32 +1,28 @@
 -- claim: takes the first ready row of a lane that the worker's capabilities cover if no lease of it has lapsed, and nothing
 -- of the lane is due.
 -- $1 lane_id text, $2 capabilities text[], $3 lease_id uuid, $4 attempt_id uuid, $5 worker_id text,
--- $6 worker_instance_id text, $7 ttl_ms int8, $8 read_at int8, $9 set_ids int8[], $10 starts int8[], $11 stops int8[],
--- $12 due_start int8
+-- $6 worker_instance_id text, $7 ttl_ms int8, $8 read_at int8, $9 shelves int8[], $10 starts int8[], $11 stops int8[],
+-- $12 due_start int8, $13 passes int8
 -- returns: verdict text, id bytea, kind text, lease_id uuid, attempt_id uuid, attempt_index int8, lease_epoch int8,
---   now int8, oldest int8, own int8, clear_to int8, set_ids int8[], places int8[]
+--   now int8, oldest int8, own int8, clear_to int8, passes int8, shelves int8[], places int8[]
 -- verdict: taken, none, due if settle_due.sql has to go first, again if it takes claim_many.sql: the lease of the first
 -- row has lapsed, or others hold what is there
--- Nothing is due up to clear_to, and new work of set_ids begins at places, null where there is none: see marks.rs.
+-- Nothing is due up to clear_to, and what is ready on shelves begins at places, null where there is none: see marks.rs.
 -- Nothing waits: rows are chosen unlocked, and the first is taken that nobody holds and nobody wrote since the snapshot.
 -- It has no part for take-overs: a claim pays for each part of its statement, whether or not it has rows.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
 due AS MATERIALIZED (SELECT d.due_at FROM clock, ff_due($1, now, $8, $12) d LIMIT 1),
 looks AS MATERIALIZED (
-    SELECT w.* FROM clock, ff_windows($1, $2, now, $8, $9, $10, $11) w WHERE NOT EXISTS (SELECT FROM due)
+    SELECT w.* FROM clock, ff_windows($1, $2, now, $8, $9, $10, $11, $13) w WHERE NOT EXISTS (SELECT FROM due)
 ),
 heads AS MATERIALIZED (
-    SELECT h.* FROM (
-        SELECT f.* FROM looks l, LATERAL (SELECT * FROM ff_fresh(l.set_id, start, stop) LIMIT 8) f
-        UNION ALL
-        SELECT r.* FROM (SELECT set_id FROM looks WHERE start = 0) l, LATERAL (
-            SELECT * FROM ff_returned(l.set_id) LIMIT 8) r) h
+    SELECT h.* FROM looks l, LATERAL (SELECT * FROM ff_ready(l.shelf, start, stop) LIMIT 8) h
     ORDER BY place, id LIMIT 8
 ),
--- Where new work of each set begins; nothing of a set whose work may lie behind the window.
+-- Where what is new and what time made ready begin; nothing of a shelf whose work may lie behind the window.
 begins AS MATERIALIZED (
-    SELECT l.set_id, min(place) AS place FROM looks l LEFT JOIN heads h ON h.set_id = l.set_id AND NOT returned
-    WHERE l.start = 0 GROUP BY l.set_id HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < 8
+    SELECT l.shelf, min(place) AS place FROM looks l LEFT JOIN heads h ON h.shelf = l.shelf
+    WHERE ff_part(l.shelf) < 2 GROUP BY l.shelf HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < 8
 ),
 held AS MATERIALIZED (
     SELECT e.* FROM (SELECT * FROM heads ORDER BY place, id) h, LATERAL (
@@ -79,5 +75,6 @@ SELECT
     t.id, CASE WHEN resumes THEN 'resumed' ELSE 'fresh' END AS kind, $3 AS lease_id, t.attempt_id, t.attempt_index, t.lease_epoch,
     (SELECT now FROM clock) AS now, ff_oldest() AS oldest, ff_own() AS own,
     (SELECT now FROM clock WHERE NOT EXISTS (SELECT FROM due)) AS clear_to,
-    ARRAY(SELECT set_id FROM begins ORDER BY set_id) AS set_ids, ARRAY(SELECT place FROM begins ORDER BY set_id) AS places
+    (SELECT passes FROM lanes WHERE lane_id = $1 AND ($13 IS NOT NULL OR EXISTS (SELECT FROM heads WHERE ff_part(shelf) = 1))) AS passes,
+    ARRAY(SELECT shelf FROM begins ORDER BY shelf) AS shelves, ARRAY(SELECT place FROM begins ORDER BY shelf) AS places
 FROM (VALUES (1)) one LEFT JOIN taken t ON true;

@@ -1,43 +1,38 @@
 -- claim_many: takes the first ready rows of a lane that the worker's capabilities cover, in the order of the lane.
 -- $1 lane_id text, $2 capabilities text[], $3 lease_ids uuid[], $4 attempt_ids uuid[], $5 worker_id text,
--- $6 worker_instance_id text, $7 ttl_ms int8, $8 read_at int8, $9 set_ids int8[], $10 starts int8[], $11 stops int8[],
--- $12 due_start int8, $13 most int8, $14 window int8, $15 settled bool
+-- $6 worker_instance_id text, $7 ttl_ms int8, $8 read_at int8, $9 shelves int8[], $10 starts int8[], $11 stops int8[],
+-- $12 due_start int8, $13 passes int8, $14 most int8, $15 window int8, $16 settled bool
 -- returns: id bytea, kind text, lease_id uuid, attempt_id uuid, attempt_index int8, lease_epoch int8, verdict text,
---   due_in_ms int8, now int8, oldest int8, own int8, clear_to int8, set_ids int8[], places int8[]
--- set_ids and places stand in the first row only.
--- verdict, in a row of its own if nothing was taken: taken, none, due if settle_due.sql has to go first ($15 says that
+--   due_in_ms int8, now int8, oldest int8, own int8, clear_to int8, passes int8, shelves int8[], places int8[]
+-- shelves and places stand in the first row only.
+-- verdict, in a row of its own if nothing was taken: taken, none, due if settle_due.sql has to go first ($16 says that
 -- it went), again if all that could be taken was locked or has moved
--- Nothing is due up to clear_to, and new work of set_ids begins at places, null where there is none: see marks.rs.
+-- Nothing is due up to clear_to, and what is ready on shelves begins at places, null where there is none: see marks.rs.
 -- Nothing waits: rows are chosen unlocked and taken if nobody holds them and nobody wrote them since the snapshot, so what
 -- that shows of attempts holds. The clock is read again once they are held: see marks.rs.
 -- The rows that were chosen are found again by their place: no version of them goes while the snapshot stands.
 -- An equality by = ANY (ARRAY[…]) keeps generic plans on primary keys.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
-due AS MATERIALIZED (SELECT d.due_at FROM clock, ff_due($1, now, $8, $12) d WHERE NOT $15 LIMIT 1),
+due AS MATERIALIZED (SELECT d.due_at FROM clock, ff_due($1, now, $8, $12) d WHERE NOT $16 LIMIT 1),
 looks AS MATERIALIZED (
-    SELECT w.* FROM clock, ff_windows($1, $2, now, $8, $9, $10, $11) w WHERE NOT EXISTS (SELECT FROM due)
+    SELECT w.* FROM clock, ff_windows($1, $2, now, $8, $9, $10, $11, $13) w WHERE NOT EXISTS (SELECT FROM due)
 ),
 heads AS MATERIALIZED (
-    SELECT h.* FROM (
-        SELECT f.* FROM looks l, LATERAL (SELECT * FROM ff_fresh(l.set_id, start, stop)
-            WHERE deadline_at IS NULL OR deadline_at > (SELECT now FROM clock) LIMIT $14) f
-        UNION ALL
-        SELECT r.* FROM (SELECT set_id FROM looks WHERE start = 0) l, LATERAL (
-            SELECT * FROM ff_returned(l.set_id)
-            WHERE deadline_at IS NULL OR deadline_at > (SELECT now FROM clock) LIMIT $14) r) h
-    ORDER BY place, id LIMIT $14
+    SELECT h.* FROM looks l, LATERAL (SELECT * FROM ff_ready(l.shelf, start, stop)
+        WHERE deadline_at IS NULL OR deadline_at > (SELECT now FROM clock) LIMIT $15) h
+    ORDER BY place, id LIMIT $15
 ),
--- Where new work of each set begins; nothing of a set whose work may lie behind the window.
+-- Where what is new and what time made ready begin; nothing of a shelf whose work may lie behind the window.
 begins AS MATERIALIZED (
-    SELECT l.set_id, min(place) AS place FROM looks l LEFT JOIN heads h ON h.set_id = l.set_id AND NOT returned
-    WHERE l.start = 0 GROUP BY l.set_id HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < $14
+    SELECT l.shelf, min(place) AS place FROM looks l LEFT JOIN heads h ON h.shelf = l.shelf
+    WHERE ff_part(l.shelf) < 2 GROUP BY l.shelf HAVING count(place) > 0 OR (SELECT count(*) FROM heads) < $15
 ),
 held AS MATERIALIZED (
     SELECT e.*, place FROM (SELECT * FROM heads ORDER BY place, id) h, LATERAL (
         SELECT id, namespace, ownership_state, attempt_state, attempt_index, lease_id, lease_epoch, worker_instance_id,
             execution_deadline_at, ctid AS spot FROM executions
         WHERE ctid = h.spot AND xmin = h.version FOR NO KEY UPDATE SKIP LOCKED) e
-    ORDER BY place, h.id LIMIT $13
+    ORDER BY place, h.id LIMIT $14
 ),
 read AS MATERIALIZED (SELECT ff_now_ms() AS now FROM (SELECT count(*) FROM held) all_held),
 ok AS MATERIALIZED (
@@ -102,7 +97,8 @@ SELECT t.id, t.kind, t.new_lease_id AS lease_id, t.attempt_id, t.attempt_index, 
     (SELECT due_at - (SELECT now FROM clock) FROM executions
         WHERE lane_id = $1 AND t.id IS NULL AND due_at > (SELECT now FROM clock) ORDER BY due_at, id LIMIT 1) AS due_in_ms,
     (SELECT now FROM clock) AS now, (SELECT ff_oldest()) AS oldest, (SELECT ff_own()) AS own,
-    (SELECT now FROM clock WHERE NOT $15 AND NOT EXISTS (SELECT FROM due)) AS clear_to,
-    CASE WHEN coalesce(nth, 1) = 1 THEN ARRAY(SELECT set_id FROM begins ORDER BY set_id) END AS set_ids,
-    CASE WHEN coalesce(nth, 1) = 1 THEN ARRAY(SELECT place FROM begins ORDER BY set_id) END AS places
+    (SELECT now FROM clock WHERE NOT $16 AND NOT EXISTS (SELECT FROM due)) AS clear_to,
+    (SELECT passes FROM lanes WHERE lane_id = $1 AND ($13 IS NOT NULL OR EXISTS (SELECT FROM heads WHERE ff_part(shelf) = 1))) AS passes,
+    CASE WHEN coalesce(nth, 1) = 1 THEN ARRAY(SELECT shelf FROM begins ORDER BY shelf) END AS shelves,
+    CASE WHEN coalesce(nth, 1) = 1 THEN ARRAY(SELECT place FROM begins ORDER BY shelf) END AS places
 FROM (VALUES (1)) one LEFT JOIN taken t ON true ORDER BY t.nth;

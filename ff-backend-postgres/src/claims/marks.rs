@@ -11,6 +11,9 @@
 //!   it reads the clock.
 //! - Once all transactions up to that id have ended, later statements see what they created.
 //!
+//! What time makes ready comes to any place, but in passes over its lane that are counted where each statement sees it: as
+//! long as there was no further one, it begins where it was seen to begin, or behind that.
+//!
 //! The server's clock may be set back. A statement that reads an earlier instant than one before looks everywhere, and a
 //! mark keeps as far behind the latest reading as that is old, so that a smaller step is within it. What this leaves out, a
 //! clock that goes back and forth unseen, is found by a statement that looks everywhere, one in a lane every few seconds.
@@ -25,8 +28,10 @@ use std::{
 use ff_core::LaneId;
 use sqlx::{Row, postgres::PgRow};
 
+use super::windows::{Part, Place, Rank, Shelf, Windows, place, rank};
 use crate::{
     error::PgError,
+    id::StoredId,
     tx::{Statement, now},
 };
 
@@ -40,23 +45,11 @@ const LANES: usize = 1_024;
 const SETS: usize = 16;
 const RANKS: usize = 8;
 
-/// The bits of a place below its rank: the instant of creation. See `ff_place` in the schema.
-const INSTANT_BITS: u32 = 48;
-
-/// A place in the order of a lane: a rank by priority, the highest first, and an instant.
-type Place = i64;
-type Rank = i64;
-
-const fn place(rank: Rank, instant: i64) -> Place {
-    (rank << INSTANT_BITS) + instant
-}
-
-const fn rank(place: Place) -> Rank {
-    place >> INSTANT_BITS
-}
-
 /// For each capability set and rank: before this place there is no new work of the rank.
 type Sets = HashMap<i64, BTreeMap<Rank, Place>>;
+
+/// A place among what is due: the instant, then the id.
+pub(crate) type DuePlace = (i64, StoredId);
 
 /// The marks of a lane.
 #[derive(Debug)]
@@ -66,10 +59,18 @@ struct Lane {
     /// When a statement looked everywhere last.
     since: Instant,
     sets: Sets,
+    promoted: Option<Promoted>,
     /// Before this instant nothing falls due but what is overdue when it is written.
     due: Option<i64>,
-    /// There may be more that is due than the latest pass settled.
-    behind: bool,
+    /// There may be more that is due than the latest pass settled, behind this place.
+    behind: Option<DuePlace>,
+}
+
+/// For each capability set: before this place there is nothing that time made ready, until the next pass over the lane.
+#[derive(Debug, Default)]
+struct Promoted {
+    passes: i64,
+    begins: HashMap<i64, Place>,
 }
 
 /// The marks of a process.
@@ -118,16 +119,10 @@ struct Seen {
     own: Option<i64>,
     /// Up to this instant nothing was due.
     clear_to: Option<i64>,
-    /// Where new work of these sets begins.
-    begins: Vec<(i64, Option<Place>)>,
-}
-
-/// The parts of capability sets in which a statement looks for new work; those of set 0 are for sets without any.
-#[derive(Debug, PartialEq, Eq)]
-struct Windows {
-    sets: Vec<i64>,
-    starts: Vec<Place>,
-    stops: Vec<Place>,
+    /// How many passes over the lane there were, if any of its rows is known to have been made ready by one.
+    passes: Option<i64>,
+    /// Where what is ready on these shelves begins.
+    begins: Vec<(Shelf, Option<Place>)>,
 }
 
 impl Marks {
@@ -144,42 +139,50 @@ impl Marks {
     pub(crate) fn bind<'q>(&self, lane: &LaneId, asked: Asked, query: Statement<'q>) -> Statement<'q> {
         let state = self.state();
         let (now, read_at) = (now(), state.clock.map(|(read_at, _)| read_at));
-        let (Windows { sets, starts, stops }, due) = match asked.afresh {
+        let (Windows { shelves, starts, stops }, due) = match asked.afresh {
             true => (Windows::all(), None),
             false => (state.windows(lane, now), state.due_start(lane, now)),
         };
+        let passes = state.passes(lane);
         drop(state);
-        query.bind(read_at).bind(sets).bind(starts).bind(stops).bind(due)
+        query.bind(read_at).bind(shelves).bind(starts).bind(stops).bind(due).bind(passes)
     }
 
-    /// From where on in `lane` a statement looks for what is due.
-    pub(crate) fn due_start(&self, lane: &LaneId) -> Option<i64> {
-        self.state().due_start(lane, now())
+    /// Behind which place in `lane` a pass looks for what is due.
+    pub(crate) fn due_after(&self, lane: &LaneId) -> DuePlace {
+        self.state().due_after(lane, now())
+    }
+
+    /// Nothing that passes to come may not see yet falls due up to this instant, but what is overdue when it is written.
+    pub(crate) fn floor(&self) -> Option<i64> {
+        self.state().floor
     }
 
     /// Whether more was due in `lane` than the latest pass over it settled.
     pub(crate) fn is_behind(&self, lane: &LaneId) -> bool {
-        self.state().lanes.get(lane).is_some_and(|lane| lane.behind)
+        self.state().lanes.get(lane).is_some_and(|lane| lane.behind.is_some())
     }
 
-    /// Learns from a pass over `lane` whether there may be more that is due.
-    pub(crate) fn learn_behind(&self, lane: &LaneId, behind: bool) {
+    /// Learns of a pass over `lane`, and behind which place there may be more that is due.
+    pub(crate) fn learn_pass(&self, lane: &LaneId, behind: Option<DuePlace>) {
         if let Some(lane) = self.state().lanes.get_mut(lane) {
             lane.behind = behind;
+            lane.promoted.get_or_insert_default();
         }
     }
 
     /// Learns from a row of a statement that looked for work in `lane`.
     pub(crate) fn learn(&self, lane: &LaneId, asked: Asked, row: &PgRow) -> Result<(), PgError> {
         let Some(now) = row.try_get("now")? else { return Ok(()) };
-        let sets: Vec<i64> = row.try_get("set_ids")?;
+        let shelves: Vec<i64> = row.try_get("shelves")?;
         let places: Vec<Option<i64>> = row.try_get("places")?;
-        let begins = sets.into_iter().zip(places).collect();
+        let begins = shelves.into_iter().map(Shelf).zip(places).collect();
         let seen = Seen {
             now,
             oldest: row.try_get("oldest")?,
             own: row.try_get("own")?,
             clear_to: row.try_get("clear_to")?,
+            passes: row.try_get("passes")?,
             begins,
         };
         self.state().learn(lane, asked, &seen);
@@ -216,18 +219,35 @@ impl State {
         Some(self.lanes.get(lane)?.due?.min(self.bound(now)?))
     }
 
+    fn due_after(&self, lane: &LaneId, now: Instant) -> DuePlace {
+        let start = (self.due_start(lane, now).unwrap_or(i64::MIN), StoredId::default());
+        let behind = self.lanes.get(lane).and_then(|lane| lane.behind);
+        let is_past = |(due, _): &DuePlace| self.bound(now).is_some_and(|bound| *due <= bound);
+        behind.filter(is_past).map_or(start, |behind| behind.max(start))
+    }
+
     fn windows(&self, lane: &LaneId, now: Instant) -> Windows {
         let mut windows = Windows::all();
         let (Some(bound), Some(lane)) = (self.bound(now), self.lanes.get(lane)) else { return windows };
-        for (set, marks) in &lane.sets {
+        let promoted = lane.promoted.as_ref().map(|promoted| &promoted.begins);
+        let only_promoted = promoted.into_iter().flatten().filter(|(set, _)| !lane.sets.contains_key(set));
+        for set in lane.sets.keys().chain(only_promoted.map(|(set, _)| set)) {
             let mut start = 0;
-            for (rank, mark) in marks {
-                windows.push(*set, start, place(*rank, 0));
+            for (rank, mark) in lane.sets.get(set).into_iter().flatten() {
+                windows.push(Shelf::new(*set, Part::New), start, place(*rank, 0));
                 start = *mark.min(&place(*rank, bound));
             }
-            windows.push(*set, start, Place::MAX);
+            windows.push(Shelf::new(*set, Part::New), start, Place::MAX);
+            let begin = promoted.and_then(|begins| begins.get(set)).copied().unwrap_or_default();
+            windows.add(Shelf::new(*set, Part::Promoted), begin, Place::MAX);
+            windows.add(Shelf::new(*set, Part::Returned), 0, Place::MAX);
         }
         windows
+    }
+
+    /// For how many passes over `lane` its starts hold of what time made ready.
+    fn passes(&self, lane: &LaneId) -> Option<i64> {
+        Some(self.lanes.get(lane)?.promoted.as_ref()?.passes)
     }
 
     fn learn(&mut self, lane: &LaneId, asked: Asked, seen: &Seen) {
@@ -252,22 +272,62 @@ impl State {
             self.lanes.clear();
         }
         let turn = self.turn;
-        let new = || Lane { turn, since: asked.sent, sets: HashMap::new(), due: None, behind: false };
+        let new = || Lane { turn, since: asked.sent, sets: HashMap::new(), promoted: None, due: None, behind: None };
         let of_lane = self.lanes.entry(lane.clone()).or_insert_with(new);
         if asked.turn < of_lane.turn {
             return;
         }
         if asked.afresh {
             self.turn = turn.wrapping_add(1);
-            *of_lane = Lane { turn: self.turn, sets: HashMap::new(), due: None, ..*of_lane };
+            of_lane.begin(self.turn);
         }
-        let Lane { sets, due, .. } = of_lane;
+        let Lane { sets, promoted, due, .. } = of_lane;
         *due = seen.clear_to.map(|clear_to| clear_to.min(floor)).max(*due);
-        for (set, begins) in &seen.begins {
-            if sets.len() < SETS || sets.contains_key(set) {
-                advance(sets.entry(*set).or_default(), *begins, floor);
+        for (set, begins) in seen.of(Part::New) {
+            if sets.len() < SETS || sets.contains_key(&set) {
+                advance(sets.entry(set).or_default(), begins, floor);
             }
         }
+        let Some(passes) = seen.passes else { return };
+        let promoted = promoted.get_or_insert_default();
+        if promoted.passes < passes {
+            *promoted = Promoted { passes, begins: HashMap::new() };
+        }
+        if promoted.passes == passes {
+            promoted.learn(seen.of(Part::Promoted));
+        }
+    }
+}
+
+impl Lane {
+    /// Forgets where anything begins: a statement looked everywhere in this turn.
+    fn begin(&mut self, turn: u64) {
+        self.turn = turn;
+        self.sets.clear();
+        self.due = None;
+        self.behind = self.behind.map(|_| (i64::MIN, StoredId::default()));
+        if let Some(promoted) = &mut self.promoted {
+            promoted.begins.clear();
+        }
+    }
+}
+
+impl Promoted {
+    /// Moves the marks to where `begins` says that what is left of each set does.
+    fn learn(&mut self, begins: impl Iterator<Item = (i64, Option<Place>)>) {
+        for (set, place) in begins {
+            if self.begins.len() < SETS || self.begins.contains_key(&set) {
+                let mark = self.begins.entry(set).or_default();
+                *mark = place.unwrap_or(Place::MAX).max(*mark);
+            }
+        }
+    }
+}
+
+impl Seen {
+    /// Where this part of each capability set begins, as far as it was seen.
+    fn of(&self, part: Part) -> impl Iterator<Item = (i64, Option<Place>)> {
+        self.begins.iter().filter(move |(shelf, _)| shelf.part() == part as i64).map(|(shelf, at)| (shelf.set(), *at))
     }
 }
 
@@ -287,27 +347,12 @@ fn advance(marks: &mut BTreeMap<Rank, Place>, begins: Option<Place>, floor: i64)
     }
 }
 
-impl Windows {
-    /// All of every set.
-    fn all() -> Self {
-        Self { sets: vec![0], starts: vec![0], stops: vec![Place::MAX] }
-    }
-
-    /// The first of a set is there even if there is nothing in it.
-    fn push(&mut self, set: i64, start: Place, stop: Place) {
-        if start < stop || start == 0 {
-            self.sets.push(set);
-            self.starts.push(start);
-            self.stops.push(stop);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const SET: i64 = 7;
+    const PLACE: DuePlace = (500, [7; size_of::<StoredId>()]);
 
     /// A statement that was sent just now and saw this; then the next one's windows.
     fn seen(state: &mut State, seen: &Seen) -> Vec<(Place, Place)> {
@@ -327,13 +372,24 @@ mod tests {
     /// At the instant of the latest reading.
     fn windows(state: &State) -> Vec<(Place, Place)> {
         let at = state.clock.map_or_else(now, |(_, sent)| sent);
-        let Windows { sets, starts, stops } = state.windows(&lane(), at);
-        let all = sets.into_iter().zip(starts.into_iter().zip(stops));
-        all.filter(|(set, _)| *set == SET).map(|(_, window)| window).collect()
+        of(Part::New, state.windows(&lane(), at))
+    }
+
+    /// The windows of a part of the set.
+    fn of(part: Part, Windows { shelves, starts, stops }: Windows) -> Vec<(Place, Place)> {
+        let all = shelves.into_iter().zip(starts.into_iter().zip(stops));
+        all.filter(|(shelf, _)| *shelf == Shelf::new(SET, part).0).map(|(_, window)| window).collect()
     }
 
     fn at(now: i64, oldest: i64, own: i64, begins: Option<Place>) -> Seen {
-        Seen { now, oldest, own: Some(own), clear_to: Some(now), begins: vec![(SET, begins)] }
+        Seen {
+            now,
+            oldest,
+            own: Some(own),
+            clear_to: Some(now),
+            passes: None,
+            begins: vec![(Shelf::new(SET, Part::New), begins)],
+        }
     }
 
     /// A state that knows that all creations before 1000 are seen.
@@ -411,7 +467,7 @@ mod tests {
         seen(&mut state, &at(1_003, 13, 13, Some(place(9_000, 1_001))));
         let (read_at, sent) = state.clock.unwrap();
         let windows = state.windows(&lane(), sent + Duration::from_millis(100));
-        assert_eq!(windows.starts.last(), Some(&place(9_000, read_at - 100)));
+        assert_eq!(of(Part::New, windows).last(), Some(&(place(9_000, read_at - 100), Place::MAX)));
     }
 
     #[test]
@@ -463,23 +519,79 @@ mod tests {
         }
         assert!(windows(&state).len() <= RANKS + 1);
         for set in 0..40 {
-            let begins = vec![(set, Some(place(9_000, 500)))];
+            let begins = vec![(Shelf::new(set, Part::New), Some(place(9_000, 500)))];
             let asked = asked(&mut state);
             state.learn(&lane(), asked, &Seen { begins, ..at(2_000, 100, 100, None) });
         }
         assert!(state.lanes.values().all(|lane| lane.sets.len() <= SETS));
     }
 
+    /// Where the promoted part of the set begins after a statement that saw it begin there after so many passes.
+    fn promoted(state: &mut State, passes: i64, begins: Option<Place>) -> (Option<i64>, Vec<(Place, Place)>) {
+        let asked = asked(state);
+        let begins = vec![(Shelf::new(SET, Part::Promoted), begins)];
+        state.learn(&lane(), asked, &Seen { passes: Some(passes), begins, ..at(1_003, 13, 13, None) });
+        (state.passes(&lane()), of(Part::Promoted, state.windows(&lane(), now())))
+    }
+
+    #[test]
+    fn what_time_made_ready_begins_where_it_was_seen_until_the_next_pass() {
+        let mut state = floored();
+        assert_eq!(state.passes(&lane()), None);
+        assert_eq!(promoted(&mut state, 4, Some(50)), (Some(4), vec![(50, Place::MAX)]));
+        // A statement that saw less is late.
+        assert_eq!(promoted(&mut state, 4, Some(40)), (Some(4), vec![(50, Place::MAX)]));
+        assert_eq!(promoted(&mut state, 3, Some(90)), (Some(4), vec![(50, Place::MAX)]));
+        assert_eq!(promoted(&mut state, 4, None), (Some(4), vec![(Place::MAX, Place::MAX)]));
+        assert_eq!(promoted(&mut state, 5, Some(20)), (Some(5), vec![(20, Place::MAX)]));
+    }
+
+    #[test]
+    fn a_statement_that_looks_everywhere_finds_what_time_made_ready() {
+        let mut state = floored();
+        promoted(&mut state, 4, Some(50));
+        let afresh = state.ask(&lane(), now() + AFRESH);
+        let begins = vec![(Shelf::new(SET, Part::Promoted), Some(30))];
+        state.learn(&lane(), afresh, &Seen { passes: Some(4), begins, ..at(1_004, 14, 14, None) });
+        assert_eq!(of(Part::Promoted, state.windows(&lane(), now())), [(30, Place::MAX)]);
+    }
+
+    #[test]
+    fn a_pass_is_reason_to_ask_how_many_there_were() {
+        let marks = Marks(Mutex::new(floored()));
+        marks.learn_pass(&lane(), None);
+        assert_eq!(marks.state().passes(&lane()), Some(0));
+    }
+
+    #[test]
+    fn a_pass_goes_on_where_the_one_before_it_ended() {
+        let mut state = floored();
+        let after = |state: &State| state.due_after(&lane(), state.clock.unwrap().1);
+        let behind = |state: &mut State, place| state.lanes.get_mut(&lane()).unwrap().behind = place;
+        assert_eq!(after(&state), (1_000, StoredId::default()));
+        behind(&mut state, Some((1_001, PLACE.1)));
+        assert_eq!(after(&state), (1_001, PLACE.1));
+        behind(&mut state, Some((999, PLACE.1)));
+        assert_eq!(after(&state), (1_000, StoredId::default()));
+        // The clock may have been set back.
+        behind(&mut state, Some((5_000, PLACE.1)));
+        assert_eq!(after(&state), (1_000, StoredId::default()));
+        let afresh = state.ask(&lane(), now() + AFRESH);
+        behind(&mut state, Some((1_001, PLACE.1)));
+        state.learn(&lane(), afresh, &Seen { clear_to: None, ..at(1_004, 14, 14, None) });
+        assert_eq!(after(&state), (i64::MIN, StoredId::default()));
+    }
+
     #[test]
     fn a_lane_is_behind_until_a_pass_reaches_its_end() {
         let marks = Marks(Mutex::new(floored()));
         assert!(!marks.is_behind(&lane()));
-        marks.learn_behind(&lane(), true);
+        marks.learn_pass(&lane(), Some(PLACE));
         assert!(marks.is_behind(&lane()));
         assert!(!marks.is_behind(&LaneId::try_new("other").unwrap()));
-        marks.learn_behind(&lane(), false);
+        marks.learn_pass(&lane(), None);
         assert!(!marks.is_behind(&lane()));
-        marks.learn_behind(&lane(), true);
+        marks.learn_pass(&lane(), Some(PLACE));
         marks.forget();
         assert!(!marks.is_behind(&lane()));
     }

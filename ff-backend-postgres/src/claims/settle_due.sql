@@ -1,12 +1,11 @@
 -- settle_due: writes down what time has done to the rows of a lane, oldest due instant first, then id.
 -- $1 lane_id text, $2 after_due int8, $3 after_id bytea, $4 most int8, $5 jitter_millionths int8, $6 fates text[],
 -- $7 marks bool, $8 namespace text, $9 tag_key text, $10 tag_value text, $11 overdue bool
--- returns: seen int8, held int8, settled int8, suspended int8, first_due int8, last_due int8, last_id bytea
--- Only rows of these fates, of this namespace and with this label, as far as not null; $7 tells of a lapsed lease, $11 adds
--- what was overdue before.
--- Nothing waits: rows are chosen unlocked and settled if nobody holds them and nobody wrote them since the snapshot, so
--- what that shows of attempts holds. The clock is read again once they are held: see marks.rs.
--- One at a time settles a lane and writes its row in lanes; who looked before holds nothing that is ready by now.
+-- returns: seen int8, held int8, settled int8, suspended int8, first_due int8, last_due int8, last_id bytea, lasts text
+-- Only rows of these fates, namespace and label, where not null; $7 tells of a lapsed lease, $11 adds what was overdue.
+-- Nothing waits: rows are chosen unlocked and settled if nobody holds or wrote them since the snapshot, so what that
+-- shows of attempts holds. Then the clock is read again: see marks.rs. One at a time settles a lane and writes its row
+-- in lanes; who looked before holds nothing. What is only made ready need not last: who takes it writes behind that.
 -- expired: the deadline has come; timed_out: the attempt ran out of time; lapsed: so did the lease, and another worker
 -- may take over, or else the execution fails; ready: a delay or a grant is over; suspended: see settle_suspensions.sql.
 WITH clock AS MATERIALIZED (SELECT ff_now_ms() AS now),
@@ -59,7 +58,7 @@ judged AS MATERIALIZED (
         FROM fated WHERE fate = ANY ($6::text[])) f
 ),
 turned AS (
-    UPDATE lanes SET lane_id = $1 WHERE lane_id = (SELECT turn.lane_id FROM turn, judged WHERE fate <> 'later' LIMIT 1)
+    UPDATE lanes SET passes = passes + 1 WHERE lane_id = (SELECT turn.lane_id FROM turn, judged WHERE fate <> 'later' LIMIT 1)
 ),
 ended AS (
     UPDATE executions e SET
@@ -77,13 +76,13 @@ retried AS (
         attempt_state = 'pending_retry_attempt', last_transition_at = now, last_mutation_at = now,
         eligibility_state = CASE WHEN after_ms = 0 THEN 'eligible_now' ELSE 'not_eligible_until_time' END,
         blocking_reason = CASE WHEN after_ms = 0 THEN 'waiting_for_worker' ELSE 'waiting_for_retry_backoff' END,
-        ready = after_ms = 0, returned = true, delay_until = now + after_ms, retry_count = e.retry_count + 1, ended_by = NULL,
+        ready = after_ms = 0, part = 2, delay_until = now + after_ms, retry_count = e.retry_count + 1, ended_by = NULL,
         due_at = least(CASE WHEN after_ms > 0 THEN now + after_ms END, e.execution_deadline_at),
         failure_reason = 'attempt_timeout', failure_category = 'timeout'
     FROM judged j WHERE e.ctid = j.spot AND after_ms IS NOT NULL
 ),
 promoted AS (
-    UPDATE executions e SET ready = true, returned = true, due_at = e.execution_deadline_at,
+    UPDATE executions e SET ready = true, part = 1, due_at = e.execution_deadline_at,
         ownership_state = CASE WHEN told THEN 'lease_expired_reclaimable' ELSE e.ownership_state END,
         blocking_reason = CASE WHEN told THEN 'waiting_for_worker' ELSE e.blocking_reason END,
         attempt_state = CASE WHEN told THEN 'attempt_interrupted' ELSE e.attempt_state END,
@@ -99,8 +98,7 @@ closed AS (
       AND a.execution_id = ANY (ARRAY[j.id]) AND a.attempt_index = j.attempt_index AND a.phase IN ('started', 'suspended')
 ),
 told AS (
-    INSERT INTO lease_events
-        (at, lease_epoch, attempt_index, lease_id, execution_id, namespace, kind, worker_instance_id, reason)
+    INSERT INTO lease_events (at, lease_epoch, attempt_index, lease_id, execution_id, namespace, kind, worker_instance_id, reason)
     SELECT now, lease_epoch, attempt_index, lease_id, id, namespace, CASE
             WHEN ends = 'max_reclaims_exceeded' THEN 'revoked' WHEN fate = 'timed_out' THEN 'released'
             WHEN lease_expires_at <= coalesce(execution_deadline_at, lease_expires_at) THEN 'expired' ELSE 'released' END,
@@ -117,4 +115,6 @@ completed AS (
 SELECT (SELECT count(*) FROM seen) AS seen, (SELECT count(*) FROM held) AS held,
     (SELECT count(*) FROM judged WHERE fate <> 'later') AS settled, (SELECT count(*) FROM fated WHERE fate = 'suspended') AS suspended,
     (SELECT min(due_at) FROM seen) AS first_due, (SELECT max(due_at) FROM seen) AS last_due,
-    (SELECT id FROM seen ORDER BY due_at DESC, id DESC LIMIT 1) AS last_id;
+    (SELECT id FROM seen ORDER BY due_at DESC, id DESC LIMIT 1) AS last_id,
+    (SELECT set_config('synchronous_commit', 'off', true)
+    WHERE NOT $7 AND NOT EXISTS (SELECT FROM judged WHERE ends IS NOT NULL OR after_ms IS NOT NULL)) AS lasts;

@@ -14,7 +14,7 @@ judged AS MATERIALIZED (
     FROM ok
 ),
 moved AS (
-    UPDATE executions e SET priority = $2, returned = true, last_mutation_at = j.now
+    UPDATE executions e SET priority = $2, part = 2, last_mutation_at = j.now
     FROM judged j WHERE e.id = $1 AND j.verdict = 'ok'
 ),
 operated AS (

@@ -26,7 +26,7 @@ begun AS (
     UPDATE executions e SET
         lifecycle_phase = 'runnable', ownership_state = 'unowned', eligibility_state = 'eligible_now',
         blocking_reason = 'waiting_for_worker', terminal_outcome = 'none', attempt_state = 'pending_replay_attempt',
-        ready = true, returned = true, due_at = coalesce(j.now + e.deadline_after_ms, e.execution_deadline_at),
+        ready = true, part = 2, due_at = coalesce(j.now + e.deadline_after_ms, e.execution_deadline_at),
         execution_deadline_at = coalesce(j.now + e.deadline_after_ms, e.execution_deadline_at),
         delay_until = NULL, ended_by = NULL, grant_key = NULL, completed_at = NULL,
         retry_count = 0, lease_reclaim_count = 0, replay_count = e.replay_count + 1,

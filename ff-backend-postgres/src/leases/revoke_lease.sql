@@ -22,7 +22,7 @@ judged AS MATERIALIZED (
 revoked AS (
     UPDATE executions e SET
         ownership_state = 'lease_revoked', blocking_reason = 'waiting_for_worker', attempt_state = 'attempt_interrupted',
-        ready = e.lease_reclaim_count < e.reclaims_max, returned = true,
+        ready = e.lease_reclaim_count < e.reclaims_max, part = 2,
         due_at = least(CASE WHEN e.lease_reclaim_count >= e.reclaims_max THEN j.now END, e.execution_deadline_at),
         last_transition_at = j.now, last_mutation_at = j.now
     FROM judged j WHERE e.id = $1 AND j.verdict = 'ok'

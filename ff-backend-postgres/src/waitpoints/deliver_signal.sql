@@ -95,7 +95,7 @@ resumed AS (
         lifecycle_phase = 'runnable', ownership_state = 'unowned', attempt_state = 'attempt_interrupted',
         eligibility_state = CASE WHEN delay_ms > 0 THEN 'not_eligible_until_time' ELSE 'eligible_now' END,
         blocking_reason = CASE WHEN delay_ms > 0 THEN 'waiting_for_resume_delay' ELSE 'waiting_for_worker' END,
-        ready = delay_ms = 0, returned = true, delay_until = CASE WHEN delay_ms > 0 THEN d.now + delay_ms END,
+        ready = delay_ms = 0, part = 2, delay_until = CASE WHEN delay_ms > 0 THEN d.now + delay_ms END,
         due_at = least(CASE WHEN delay_ms > 0 THEN d.now + delay_ms END, e.execution_deadline_at),
         suspension_closed_at = d.now, close_reason = 'resumed', signal_count = coalesce(e.signal_count, 0) + 1,
         last_transition_at = d.now, last_mutation_at = d.now

@@ -19,7 +19,7 @@ resumed AS (
         lifecycle_phase = 'runnable', ownership_state = 'unowned', attempt_state = 'attempt_interrupted',
         eligibility_state = CASE WHEN $2::int8 > 0 THEN 'not_eligible_until_time' ELSE 'eligible_now' END,
         blocking_reason = CASE WHEN $2 > 0 THEN 'waiting_for_resume_delay' ELSE 'waiting_for_worker' END,
-        ready = $2 = 0, returned = true, delay_until = CASE WHEN $2 > 0 THEN now + $2 END,
+        ready = $2 = 0, part = 2, delay_until = CASE WHEN $2 > 0 THEN now + $2 END,
         due_at = least(CASE WHEN $2 > 0 THEN now + $2 END, e.execution_deadline_at),
         suspension_closed_at = now, close_reason = 'operator_resumed', last_transition_at = now, last_mutation_at = now
     FROM judged j WHERE e.id = $1 AND j.verdict = 'ok'

@@ -49,7 +49,7 @@ ended AS (
 resumed AS (
     UPDATE executions e SET
         lifecycle_phase = 'runnable', eligibility_state = 'eligible_now', blocking_reason = 'waiting_for_worker',
-        ready = true, returned = true, due_at = e.execution_deadline_at,
+        ready = true, part = 2, due_at = e.execution_deadline_at,
         suspension_closed_at = ended_at, close_reason = 'timed_out_auto_resume',
         last_transition_at = now, last_mutation_at = now
     FROM timed t WHERE e.id = ANY (ARRAY[t.id]) AND t.timeout_behavior = 'auto_resume_with_timeout_signal'

@@ -17,20 +17,20 @@ const HOLDER: &[&str] = &["executions_pkey"];
 const SUSPENDED: &[&str] = &["executions_suspended"];
 
 const HOT: &[Hot] = &[
-    Hot { text: include_str!("../../src/claims/claim.sql"), parameters: 12, indexes: CLAIM },
-    Hot { text: include_str!("../../src/claims/claim_many.sql"), parameters: 15, indexes: CLAIM },
+    Hot { text: include_str!("../../src/claims/claim.sql"), parameters: 13, indexes: CLAIM },
+    Hot { text: include_str!("../../src/claims/claim_many.sql"), parameters: 16, indexes: CLAIM },
     Hot { text: include_str!("../../src/claims/settle_due.sql"), parameters: 11, indexes: CLAIM },
     Hot { text: include_str!("../../src/scanners/list_due_lanes.sql"), parameters: 2, indexes: CLAIM },
     Hot { text: include_str!("../../src/scanners/remove_ended.sql"), parameters: 7, indexes: RETENTION },
-    Hot { text: include_str!("../../src/claims/claim_for_worker.sql"), parameters: 13, indexes: CLAIM },
+    Hot { text: include_str!("../../src/claims/claim_for_worker.sql"), parameters: 14, indexes: CLAIM },
     Hot { text: include_str!("../../src/claims/claim_execution.sql"), parameters: 8, indexes: HOLDER },
     Hot { text: include_str!("../../src/claims/explain_unclaimed.sql"), parameters: 1, indexes: HOLDER },
     Hot { text: include_str!("../../src/leases/renew.sql"), parameters: 5, indexes: HOLDER },
     Hot { text: include_str!("../../src/leases/renew_many.sql"), parameters: 5, indexes: HOLDER },
     Hot { text: include_str!("../../src/attempts/complete_many.sql"), parameters: 6, indexes: HOLDER },
     Hot { text: include_str!("../../src/attempts/complete_together.sql"), parameters: 6, indexes: HOLDER },
-    Hot { text: include_str!("../../src/attempts/complete_and_claim.sql"), parameters: 18, indexes: CLAIM },
-    Hot { text: include_str!("../../src/attempts/complete_and_claim_many.sql"), parameters: 18, indexes: CLAIM },
+    Hot { text: include_str!("../../src/attempts/complete_and_claim.sql"), parameters: 19, indexes: CLAIM },
+    Hot { text: include_str!("../../src/attempts/complete_and_claim_many.sql"), parameters: 19, indexes: CLAIM },
     Hot { text: include_str!("../../src/attempts/progress.sql"), parameters: 6, indexes: HOLDER },
     Hot { text: include_str!("../../src/attempts/complete.sql"), parameters: 6, indexes: HOLDER },
     Hot { text: include_str!("../../src/attempts/fail.sql"), parameters: 9, indexes: HOLDER },
@@ -54,7 +54,7 @@ const HOT: &[Hot] = &[
 /// What an index is asked for first.
 fn leading(index: &str) -> &'static str {
     match index {
-        "executions_ready" => "(set_id =",
+        "executions_ready" => "(((set_id << 2) + part) =",
         "executions_due" | "executions_overdue" => "(lane_id =",
         "executions_ended" => "(completed_at ",
         "executions_suspended" => "(ROW(suspended_at, id) >",

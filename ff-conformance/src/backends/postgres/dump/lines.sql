@@ -1,8 +1,8 @@
 -- dump: one line for each row of the engine's tables.
 -- no parameters
 -- returns: line text
--- Without what only the server knows of a row, its transaction and its number. Ids of executions stand as their text,
--- payloads, which are long, and secrets as digests.
+-- Without what only the store knows of a row: its transaction, its number, the passes over a lane. Ids of executions
+-- stand as their text, payloads, which are long, and secrets as digests.
 WITH owned (name, line, execution_id, payload) AS (
     SELECT 'execution_inputs', to_jsonb(t) - 'payload', execution_id, payload FROM execution_inputs t
     UNION ALL SELECT 'execution_results', to_jsonb(t) - 'payload', execution_id, payload FROM execution_results t
@@ -23,5 +23,5 @@ UNION ALL SELECT 'store ' || (to_jsonb(t) - 'singleton')::text FROM store t
 UNION ALL SELECT 'waitpoint_secrets ' || (to_jsonb(t) - 'secret')::text || encode(sha256(t.secret), 'hex')
     FROM waitpoint_secrets t
 UNION ALL SELECT 'waitpoint_ring ' || (to_jsonb(t) - 'singleton')::text FROM waitpoint_ring t
-UNION ALL SELECT 'lanes ' || to_jsonb(t)::text FROM lanes t
+UNION ALL SELECT 'lanes ' || (to_jsonb(t) - 'passes')::text FROM lanes t
 UNION ALL SELECT 'lane_sets ' || to_jsonb(t)::text FROM lane_sets t;
