@@ -19,7 +19,7 @@ use tokio::{sync::broadcast, time::Sleep};
 use uuid::Uuid;
 
 pub(crate) use crowds::{Crowds, Wanted, look};
-pub(crate) use marks::{Asked, DuePlace, Marks};
+pub(crate) use marks::{Asked, DuePlace, Marks, Pass};
 
 use crate::{
     backend::PostgresBackend,
@@ -290,10 +290,10 @@ impl Settled {
 }
 
 async fn settle_once(store: &Sender, lane: &LaneId) -> Result<Settled, PgError> {
-    let (after, floor) = (store.marks().due_after(lane), store.marks().floor());
+    let pass = store.marks().pass(lane);
     let due = DueRows {
         lane,
-        after,
+        after: pass.after,
         overdue: true,
         most: i64::from(Limits::PROMOTE_PER_CLAIM),
         fates: &["expired", "timed_out", "lapsed", "ready"],
@@ -301,7 +301,7 @@ async fn settle_once(store: &Sender, lane: &LaneId) -> Result<Settled, PgError> 
         filter: &ScannerFilter::new(),
     };
     let row = due.settle(store).await?;
-    store.marks().learn_pass(lane, end_of(&row, &due, floor)?);
+    store.marks().learn_pass(lane, pass, end_of(&row, pass, due.most)?);
     let left = Settled::by(&row, due.most)?;
     if row.try_get::<i64, _>("suspended")? > 0 {
         let last = (row.try_get("last_due")?, row.try_get("last_id")?);
@@ -314,13 +314,13 @@ async fn settle_once(store: &Sender, lane: &LaneId) -> Result<Settled, PgError> 
 
 /// Behind which place there may be more that is due than a pass that the row tells of saw. It goes on from its end if all
 /// was settled up to that, and nothing can come up there that it did not see.
-fn end_of(row: &PgRow, pass: &DueRows<'_>, floor: Option<i64>) -> Result<Option<DuePlace>, PgError> {
+fn end_of(row: &PgRow, pass: Pass, most: i64) -> Result<Option<DuePlace>, PgError> {
     let seen: i64 = row.try_get("seen")?;
-    if seen < pass.most {
+    if seen < most {
         return Ok(None);
     }
     let end: DuePlace = (row.try_get("last_due")?, row.try_get("last_id")?);
-    let is_whole = row.try_get::<i64, _>("settled")? == seen && floor.is_some_and(|floor| end.0 <= floor);
+    let is_whole = row.try_get::<i64, _>("settled")? == seen && pass.floor.is_some_and(|floor| end.0 <= floor);
     Ok(Some(if is_whole { end } else { pass.after }))
 }
 

@@ -61,8 +61,7 @@ completed AS (
 able AS MATERIALIZED (SELECT place, row_number() OVER (ORDER BY place) AS nth FROM judged WHERE verdict IN ('ok', 'replay')),
 due AS MATERIALIZED (SELECT d.due_at FROM clock, ff_due($7, now, $14, $18) d LIMIT 1),
 looks AS MATERIALIZED (
-    SELECT w.* FROM clock, ff_windows($7, $8, now, $14, $15, $16, $17, $19) w
-    WHERE NOT EXISTS (SELECT FROM due) AND EXISTS (SELECT FROM able)
+    SELECT w.* FROM clock, ff_windows($7, $8, now, $14, $15, $16, $17, $19) w WHERE NOT EXISTS (SELECT FROM due)
 ),
 heads AS MATERIALIZED (
     SELECT h.* FROM looks l, LATERAL (SELECT * FROM ff_ready(l.shelf, start, stop) LIMIT (SELECT count(*) FROM able)) h
