@@ -19,7 +19,8 @@ use tokio::{sync::broadcast, time::Sleep};
 use uuid::Uuid;
 
 pub(crate) use crowds::{Crowds, Wanted, look};
-pub(crate) use marks::{Asked, DuePlace, Marks, Pass};
+use marks::Pass;
+pub(crate) use marks::{Asked, DuePlace, Marks};
 
 use crate::{
     backend::PostgresBackend,

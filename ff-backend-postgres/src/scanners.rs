@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::{
     backend::PostgresBackend,
     capabilities::LABEL,
-    claims::DueRows,
+    claims::{DuePlace, DueRows},
     error::PgError,
     id::{StoredId, execution_id, stored},
     row::{number, word},
@@ -104,7 +104,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    async fn settle_lane(&mut self, fate: &str, lane_id: LaneId, after: (i64, StoredId)) -> Result<(), PgError> {
+    async fn settle_lane(&mut self, fate: &str, lane_id: LaneId, after: DuePlace) -> Result<(), PgError> {
         let due = DueRows {
             lane: &lane_id,
             after,

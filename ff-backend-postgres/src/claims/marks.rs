@@ -45,8 +45,14 @@ const LANES: usize = 1_024;
 const SETS: usize = 16;
 const RANKS: usize = 8;
 
-/// For each capability set and rank: before this place there is no new work of the rank.
-type Sets = HashMap<i64, BTreeMap<Rank, Place>>;
+/// The marks of a capability set.
+#[derive(Debug, Default)]
+struct Set {
+    /// Before this place there is no new work of the rank.
+    new: BTreeMap<Rank, Place>,
+    /// Before this place there is nothing that time made ready, until the next pass over the lane.
+    promoted: Place,
+}
 
 /// A place among what is due: the instant, then the id.
 pub(crate) type DuePlace = (i64, StoredId);
@@ -58,19 +64,13 @@ struct Lane {
     turn: u64,
     /// When a statement looked everywhere last.
     since: Instant,
-    sets: Sets,
-    promoted: Option<Promoted>,
+    sets: HashMap<i64, Set>,
+    /// For how many passes the marks of what time made ready hold, if anything is known to have been made ready.
+    passes: Option<i64>,
     /// Before this instant nothing falls due but what is overdue when it is written.
     due: Option<i64>,
     /// There may be more that is due than the latest pass settled, behind this place.
     behind: Option<DuePlace>,
-}
-
-/// For each capability set: before this place there is nothing that time made ready, until the next pass over the lane.
-#[derive(Debug, Default)]
-struct Promoted {
-    passes: i64,
-    begins: HashMap<i64, Place>,
 }
 
 /// The marks of a process.
@@ -176,7 +176,7 @@ impl Marks {
         let of_lane = state.lanes.get_mut(lane).filter(|lane| pass.turn >= lane.turn.max(begun));
         if let Some(lane) = of_lane {
             lane.behind = behind;
-            lane.promoted.get_or_insert_default();
+            lane.passes.get_or_insert_default();
         }
     }
 
@@ -238,17 +238,14 @@ impl State {
     fn windows(&self, lane: &LaneId, now: Instant) -> Windows {
         let mut windows = Windows::all();
         let (Some(bound), Some(lane)) = (self.bound(now), self.lanes.get(lane)) else { return windows };
-        let promoted = lane.promoted.as_ref().map(|promoted| &promoted.begins);
-        let only_promoted = promoted.into_iter().flatten().filter(|(set, _)| !lane.sets.contains_key(set));
-        for set in lane.sets.keys().chain(only_promoted.map(|(set, _)| set)) {
+        for (set, marks) in &lane.sets {
             let mut start = 0;
-            for (rank, mark) in lane.sets.get(set).into_iter().flatten() {
+            for (rank, mark) in &marks.new {
                 windows.push(Shelf::new(*set, Part::New), start, place(*rank, 0));
                 start = *mark.min(&place(*rank, bound));
             }
             windows.push(Shelf::new(*set, Part::New), start, Place::MAX);
-            let begin = promoted.and_then(|begins| begins.get(set)).copied().unwrap_or_default();
-            windows.add(Shelf::new(*set, Part::Promoted), begin, Place::MAX);
+            windows.add(Shelf::new(*set, Part::Promoted), marks.promoted, Place::MAX);
             windows.add(Shelf::new(*set, Part::Returned), 0, Place::MAX);
         }
         windows
@@ -256,7 +253,7 @@ impl State {
 
     /// For how many passes over `lane` its starts hold of what time made ready.
     fn passes(&self, lane: &LaneId) -> Option<i64> {
-        Some(self.lanes.get(lane)?.promoted.as_ref()?.passes)
+        self.lanes.get(lane)?.passes
     }
 
     fn learn(&mut self, lane: &LaneId, asked: Asked, seen: &Seen) {
@@ -281,7 +278,7 @@ impl State {
             self.lanes.clear();
         }
         let turn = self.turn;
-        let new = || Lane { turn, since: asked.sent, sets: HashMap::new(), promoted: None, due: None, behind: None };
+        let new = || Lane { turn, since: asked.sent, sets: HashMap::new(), passes: None, due: None, behind: None };
         let of_lane = self.lanes.entry(lane.clone()).or_insert_with(new);
         if asked.turn < of_lane.turn {
             return;
@@ -290,21 +287,8 @@ impl State {
             self.turn = turn.wrapping_add(1);
             of_lane.begin(self.turn);
         }
-        let Lane { sets, promoted, due, .. } = of_lane;
-        *due = seen.clear_to.map(|clear_to| clear_to.min(floor)).max(*due);
-        for (set, begins) in seen.of(Part::New) {
-            if sets.len() < SETS || sets.contains_key(&set) {
-                advance(sets.entry(set).or_default(), begins, floor);
-            }
-        }
-        let Some(passes) = seen.passes else { return };
-        let promoted = promoted.get_or_insert_default();
-        if promoted.passes < passes {
-            *promoted = Promoted { passes, begins: HashMap::new() };
-        }
-        if promoted.passes == passes {
-            promoted.learn(seen.of(Part::Promoted));
-        }
+        of_lane.due = seen.clear_to.map(|clear_to| clear_to.min(floor)).max(of_lane.due);
+        of_lane.learn(seen, floor);
     }
 }
 
@@ -315,28 +299,27 @@ impl Lane {
         self.sets.clear();
         self.due = None;
         self.behind = self.behind.map(|_| (i64::MIN, StoredId::default()));
-        if let Some(promoted) = &mut self.promoted {
-            promoted.begins.clear();
-        }
+        self.passes = self.passes.map(|_| 0);
     }
-}
 
-impl Promoted {
-    /// Moves the marks to where `begins` says that what is left of each set does.
-    fn learn(&mut self, begins: impl Iterator<Item = (i64, Option<Place>)>) {
-        for (set, place) in begins {
-            if self.begins.len() < SETS || self.begins.contains_key(&set) {
-                let mark = self.begins.entry(set).or_default();
-                *mark = place.unwrap_or(Place::MAX).max(*mark);
+    /// Moves the marks to where `seen` says that work begins, those of new work not beyond `floor`.
+    fn learn(&mut self, seen: &Seen, floor: i64) {
+        if self.passes < seen.passes {
+            self.passes = seen.passes;
+            self.sets.values_mut().for_each(|set| set.promoted = 0);
+        }
+        let holds = seen.passes.is_some() && self.passes == seen.passes;
+        for (shelf, begins) in &seen.begins {
+            if self.sets.len() >= SETS && !self.sets.contains_key(&shelf.set()) {
+                continue;
+            }
+            let set = self.sets.entry(shelf.set()).or_default();
+            if shelf.is(Part::New) {
+                advance(&mut set.new, *begins, floor);
+            } else if shelf.is(Part::Promoted) && holds {
+                set.promoted = begins.unwrap_or(Place::MAX).max(set.promoted);
             }
         }
-    }
-}
-
-impl Seen {
-    /// Where this part of each capability set begins, as far as it was seen.
-    fn of(&self, part: Part) -> impl Iterator<Item = (i64, Option<Place>)> {
-        self.begins.iter().filter(move |(shelf, _)| shelf.part() == part as i64).map(|(shelf, at)| (shelf.set(), *at))
     }
 }
 

@@ -36,8 +36,8 @@ impl Shelf {
         self.0 >> 2
     }
 
-    pub(super) const fn part(self) -> i64 {
-        self.0 & 3
+    pub(super) const fn is(self, part: Part) -> bool {
+        self.0 & 3 == part as i64
     }
 }
 

@@ -54,7 +54,8 @@ async fn taken_beside_a_late_settle(due: &str, text: &str, arguments: &str) -> S
     assert_eq!(settled, 0);
     let mut claimer = prepared(&database, include_str!("../../src/claims/claim_many.sql")).await;
     let claim = "EXECUTE call('lane', '{}', ARRAY[gen_random_uuid()], ARRAY[gen_random_uuid()], 'worker', 'worker-1', \
-        1000, NULL, '{0, 1, 2}', '{0, 0, 0}', '{9000000000000000000, 9000000000000000000, 9000000000000000000}', NULL, NULL, 1, 16, false)";
+        1000, NULL, '{0, 1, 2}', '{0, 0, 0}', \
+        '{9223372036854775807, 9223372036854775807, 9223372036854775807}', NULL, NULL, 1, 16, false)";
     let taken: Vec<u8> = rows(&mut claimer, claim.to_owned()).await[0].get("id");
     let taken = String::from_utf8(taken).unwrap();
     drop(late);
