@@ -36,6 +36,7 @@ const FILES: &[(&str, &str)] = files! {
     "lib/waitpoints.lua"
     "lib/ring.lua"
     "lib/settle.lua"
+    "lib/pick.lua"
     "lib/take.lua"
     "lib/batch.lua"
     "lib/create.lua"

@@ -6,10 +6,11 @@
 ff.write("claim_many", function(keys, args)
   local now = ff.now_ms()
   ff.settle_due(keys, args[1], keys[4], args[6], args[7], now)
-  local most, taken = (#args - 8) / 2, {}
+  local most, taken, lease = (#args - 8) / 2, {}, ff.leasing(args, now)
   local place, write_dues = ff.dues(keys[1], args[1], now)
   for i, id in ipairs(ff.pop_ready_ids(keys[1], args[1], keys[5], ff.offered(args[2]), most, now)) do
-    taken[i] = ff.take_popped(keys, id, args, 7 + 2 * i, place, now)
+    lease.lease_id, lease.attempt_id = args[7 + 2 * i], args[8 + 2 * i]
+    taken[i] = ff.take_popped(keys, id, lease, place, now)
   end
   write_dues()
   if #taken == 0 then taken[1] = ff.none(keys[1], args[1], args[8], now) end

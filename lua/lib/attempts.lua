@@ -4,17 +4,19 @@
 --     resumed_at or nothing
 --   end: phase, ended_at, and for a failure: category, reason; or `suspended` alone
 
+local int, attempts_key = ff.int, ff.key.attempts
+
 -- Under the lease in `core`.
 ff.begin_attempt = function(root, id, index, why, core, worker, started_at, resumed_at)
-  redis.call("HSET", ff.key.attempts(root, id), index, why .. "\0" .. core.ai .. "\0" .. core.li .. "\0" .. core.e
+  redis.call("HSET", attempts_key(root, id), index, why .. "\0" .. core.ai .. "\0" .. core.li .. "\0" .. core.e
     .. "\0" .. worker .. "\0" .. core.wi .. "\0" .. started_at .. "\0" .. resumed_at)
 end
 
 -- The latest one; a failure has a category and a reason.
 ff.end_attempt = function(root, id, core, phase, at, category, reason)
-  local how = phase .. "\0" .. ff.int(at)
+  local how = phase .. "\0" .. int(at)
   if category then how = how .. "\0" .. category .. "\0" .. reason end
-  redis.call("HSET", ff.key.attempts(root, id), ff.count(core.n) - 1 .. "e", how)
+  redis.call("HSET", attempts_key(root, id), core.n - 1 .. "e", how)
 end
 
 -- The latest one waits for its next holder.

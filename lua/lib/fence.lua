@@ -1,6 +1,8 @@
 -- fence: the one fence of every holder operation, in the one order, and how a repeat is recognised before it.
 -- args of every holder operation: 1 execution, 2 lease_id, 3 epoch, 4 attempt_id, 5 attempt_index
 
+local LEASED = ff.state.leased
+
 local function is_latest(core, args)
   return core.li == args[2] and core.e == args[3] and core.ai == args[4]
 end
@@ -36,9 +38,8 @@ ff.is_latest = is_latest
 -- What the holder needs to end its lease, without what else the row has, which is most of it: only if it holds the lease,
 -- and no deadline has to be looked at.
 ff.held_core = function(key, args, now)
-  local core = {}
-  core.s, core.x, core.le, core.li, core.e, core.ai, core.n, core.l, core.ns, core.wi =
+  local s, x, le, li, e, ai, n, l, ns, wi =
     unpack(redis.call("HMGET", key, "s", "x", "le", "li", "e", "ai", "n", "l", "ns", "wi"))
-  if not ff.is_leased(core) or core.x or ff.has_lapsed(core, now) or not is_latest(core, args) then return nil end
-  return core
+  if s ~= LEASED or x or now >= tonumber(le) or li ~= args[2] or e ~= args[3] or ai ~= args[4] then return nil end
+  return { li = li, e = e, n = n, l = l, ns = ns, wi = wi }
 end

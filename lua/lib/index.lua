@@ -112,9 +112,9 @@ ff.dues = function(root, lane, now)
     redis.call("ZADD", ff.key.due(root, lane), unpack(noted))
   end
   local function note(id, _, due)
-    first = ff.earlier(first, due)
-    noted[#noted + 1] = ff.int(due)
-    noted[#noted + 1] = id
+    if not first or due < first then first = due end
+    local at = #noted
+    noted[at + 1], noted[at + 2] = due, id
   end
   return note, write
 end

@@ -6,13 +6,12 @@ local KEPT = 1000000
 -- Of the latest lease in `core`, or of the one in `lease` that follows it.
 ff.tell_lease = function(keys, id, core, kind, reason, now)
   redis.call("XADD", keys[2], "MAXLEN", "~", KEPT, "*",
-    "x", id, "ns", core.ns, "k", kind, "li", core.li, "e", core.e, "i", ff.count(core.n) - 1,
+    "x", id, "ns", core.ns, "k", kind, "li", core.li, "e", core.e, "i", core.n - 1,
     "wi", core.wi, "r", reason, "at", now)
 end
 
 ff.tell_completion = function(keys, id, core, outcome, now)
-  redis.call("XADD", keys[3], "MAXLEN", "~", KEPT, "*",
-    "x", id, "ns", core.ns, "o", outcome, "at", now)
+  redis.call("XADD", keys[3], "MAXLEN", "~", KEPT, "*", "x", id, "ns", core.ns, "o", outcome, "at", now)
 end
 
 -- `stream` is the key of what operators did.
