@@ -8,7 +8,7 @@ local ID_FROM, ID_TO = 9, 44
 local LOOK_AGAIN_MS = 5000
 
 local function member(id, core)
-  local place = struct.pack(">I2I6", HIGHEST - tonumber(core.p), tonumber(core.c)) .. id
+  local place = struct.pack(">I2I6", HIGHEST - core.p, core.c) .. id
   if core.x then return place .. struct.pack(">I6", tonumber(core.x)) end
   return place
 end
@@ -120,7 +120,8 @@ ff.dues = function(root, lane, now)
 end
 
 -- As make_ready and set_due by the deadline for several rows of a lane: the first function notes one, the second writes
--- all that were noted.
+-- all that were noted. It is told how many of the due index were looked at, from its first on: they go as one range if
+-- that is what all of them came to.
 ff.readies = function(root, lane, now)
   local places, sets, gone = {}, {}, {}
   local note_due, write_dues = ff.dues(root, lane, now)
@@ -131,20 +132,24 @@ ff.readies = function(root, lane, now)
       of = {}
       places[set], sets[#sets + 1] = of, set
     end
-    of[#of + 1] = 0
-    of[#of + 1] = member(id, core)
+    local at = #of
+    of[at + 1], of[at + 2] = 0, member(id, core)
     if core.x then
       note_due(id, core, ff.deadline(core))
     else
       gone[#gone + 1] = id
     end
   end
-  local function write()
+  local function write(seen)
     if #sets == 0 then return end
     wake(root, lane)
     for _, set in ipairs(sets) do redis.call("ZADD", ff.key.ready(root, lane, set), unpack(places[set])) end
     redis.call("SADD", ff.key.sets(root, lane), unpack(sets))
-    if #gone > 0 then redis.call("ZREM", ff.key.due(root, lane), unpack(gone)) end
+    if #gone == seen then
+      redis.call("ZREMRANGEBYRANK", ff.key.due(root, lane), 0, seen - 1)
+    elseif #gone > 0 then
+      redis.call("ZREM", ff.key.due(root, lane), unpack(gone))
+    end
     write_dues()
   end
   return note, write

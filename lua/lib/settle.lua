@@ -3,6 +3,16 @@
 -- timed_out (the attempt ran out of time), lapsed (so did the lease, and another worker may take over, or else the
 -- execution fails), ready (a delay or a grant is over).
 
+local core_key = ff.key.core
+
+-- The states of what nothing but time holds back.
+local WAITING = {
+  [ff.state.delayed_first] = true,
+  [ff.state.backoff_retry] = true,
+  [ff.state.delayed_interrupted] = true,
+  [ff.state.delayed_resumed] = true,
+}
+
 ff.fate = function(core, now)
   if ff.is_past_deadline(core, now) then return "expired" end
   if ff.timed_out_state(core, now) then return "suspended_out" end
@@ -66,11 +76,9 @@ end
 -- What a claim needs to make a row ready, without what else the row has, which is most of it: only if a delay or a back-off
 -- was all that it waited for. A grant has written that off.
 local function waited_core(key, now)
-  local core = {}
-  core.s, core.d, core.x, core.p, core.c, core.q = unpack(redis.call("HMGET", key, "s", "d", "x", "p", "c", "q"))
-  local delay = tonumber(core.d or "")
-  if core.x or not string.find(core.s, "^r.t") or not delay or now < delay then return nil end
-  return core
+  local s, d, x, p, c, q = unpack(redis.call("HMGET", key, "s", "d", "x", "p", "c", "q"))
+  if x or not d or not WAITING[s] or now < tonumber(d) then return nil end
+  return { p = p, c = c, q = q }
 end
 
 -- The rows of a lane whose time has come, as many as one claim may. Of a lapsed lease whoever takes the row tells.
@@ -79,7 +87,7 @@ ff.settle_due = function(keys, lane, due, most, jitter, now)
   if #ids == 0 then return end
   local make_ready, write = ff.readies(keys[1], lane, now)
   for _, id in ipairs(ids) do
-    local key = ff.key.core(keys[1], id)
+    local key = core_key(keys[1], id)
     local waited = waited_core(key, now)
     if waited then
       make_ready(id, waited)
@@ -89,5 +97,5 @@ ff.settle_due = function(keys, lane, due, most, jitter, now)
       if fate then settle(keys, id, core, fate, false, jitter, make_ready, now) end
     end
   end
-  write()
+  write(#ids)
 end
