@@ -20,28 +20,16 @@ seen AS MATERIALIZED (
 turn AS MATERIALIZED (
     SELECT lane_id FROM lanes WHERE lane_id = $1 AND xmin = (SELECT xmin FROM lanes WHERE lane_id = $1) FOR NO KEY UPDATE SKIP LOCKED
 ),
+-- waited: the end of a delay or a grant, and nothing else, is what its time can have been; most rows are so.
 held AS MATERIALIZED (
-    SELECT spot, e.id, e.due_at, created_at, namespace, lifecycle_phase, ownership_state, execution_deadline_at,
-        suspension_timeout_at, timeout_behavior, lease_id, lease_epoch, lease_expires_at, worker_instance_id, attempt_index,
-        attempt_timeout_at, lease_reclaim_count, reclaims_max, retry_count, retries_max, retry_categories, backoff_jitter,
-        backoff_initial_ms, backoff_max_ms, backoff_multiplier, backoff_saturates_at
+    SELECT spot, 'ready' = ANY ($6::text[]) AND lifecycle_phase = 'runnable' AND ownership_state = 'unowned'
+        AND execution_deadline_at IS NULL AS waited
     FROM seen s JOIN executions e ON e.ctid = s.spot AND e.xmin = s.version
     WHERE EXISTS (SELECT FROM turn) AND ($8::text IS NULL OR e.namespace = $8)
       AND ($9::text IS NULL OR EXISTS (SELECT FROM execution_inputs i WHERE i.execution_id = e.id AND i.tags ->> $9 = $10::text))
     FOR NO KEY UPDATE OF e SKIP LOCKED
 ),
 read AS MATERIALIZED (SELECT ff_now_ms() AS now FROM (SELECT count(*) FROM held) all_held),
-fated AS MATERIALIZED (
-    SELECT held.*, now, CASE
-        WHEN lifecycle_phase = 'suspended' AND suspension_timeout_at <= least(now, execution_deadline_at - 1)
-            AND (timeout_behavior IN ('fail', 'cancel', 'expire') OR coalesce(execution_deadline_at > now, true)) THEN 'suspended'
-        WHEN execution_deadline_at <= now THEN 'expired'
-        WHEN ownership_state = 'leased' AND lease_expires_at > now THEN 'later'
-        WHEN ownership_state = 'leased' AND attempt_timeout_at <= lease_expires_at THEN 'timed_out'
-        WHEN ownership_state = 'leased' OR (ownership_state <> 'unowned' AND lease_reclaim_count >= reclaims_max)
-            THEN 'lapsed' ELSE 'ready' END AS fate
-    FROM held, read
-),
 -- ends: how it ends, if it does; after_ms: until the retry of an attempt that ran out of time, as fail.sql decides.
 judged AS MATERIALIZED (
     SELECT f.*, CASE
@@ -49,21 +37,30 @@ judged AS MATERIALIZED (
         WHEN fate = 'timed_out' AND after_ms IS NULL THEN 'attempt_timeout'
         WHEN fate = 'lapsed' AND lease_reclaim_count >= reclaims_max THEN 'max_reclaims_exceeded' END AS ends,
         CASE WHEN fate = 'expired' THEN greatest(execution_deadline_at, created_at) ELSE now END AS ended_at
-    FROM (SELECT fated.*, CASE
+    FROM (SELECT spot, id, due_at, created_at, namespace, ownership_state, execution_deadline_at, lease_id, lease_epoch,
+            lease_expires_at, worker_instance_id, attempt_index, lease_reclaim_count, reclaims_max, now, fate, CASE
             WHEN fate <> 'timed_out' OR retries_max IS NULL OR retry_count >= retries_max THEN NULL
             WHEN cardinality(retry_categories) > 0 AND NOT 'timeout' = ANY (retry_categories) THEN NULL
             ELSE CASE WHEN retry_count >= backoff_saturates_at THEN backoff_max_ms
                 ELSE floor(backoff_initial_ms::float8 * power(backoff_multiplier, retry_count::float8))::bigint
                 END * CASE WHEN backoff_jitter THEN $5::int8 ELSE 1000000 END / 1000000 END AS after_ms
-        FROM fated WHERE fate = ANY ($6::text[])) f
+        FROM held JOIN executions e ON e.ctid = spot, read, LATERAL (SELECT CASE
+            WHEN lifecycle_phase = 'suspended' AND suspension_timeout_at <= least(now, execution_deadline_at - 1)
+                AND (timeout_behavior IN ('fail', 'cancel', 'expire') OR coalesce(execution_deadline_at > now, true)) THEN 'suspended'
+            WHEN execution_deadline_at <= now THEN 'expired'
+            WHEN ownership_state = 'leased' AND lease_expires_at > now THEN 'later'
+            WHEN ownership_state = 'leased' AND attempt_timeout_at <= lease_expires_at THEN 'timed_out'
+            WHEN ownership_state = 'leased' OR (ownership_state <> 'unowned' AND lease_reclaim_count >= reclaims_max)
+                THEN 'lapsed' ELSE 'ready' END AS fate) decided
+        WHERE NOT waited AND (fate = ANY ($6) OR fate = 'suspended')) f
 ),
 turned AS (
-    UPDATE lanes SET passes = passes + 1 WHERE lane_id = (SELECT turn.lane_id FROM turn, judged WHERE fate <> 'later' LIMIT 1)
+    UPDATE lanes SET passes = passes + 1 WHERE lane_id = (SELECT lane_id FROM turn
+    WHERE EXISTS (SELECT FROM held WHERE waited) OR EXISTS (SELECT FROM judged WHERE fate NOT IN ('later', 'suspended')))
 ),
 ended AS (
-    UPDATE executions e SET
-        lifecycle_phase = 'terminal', ownership_state = 'unowned', eligibility_state = 'not_applicable',
-        blocking_reason = 'none', ready = false, due_at = NULL, ended_by = NULL,
+    UPDATE executions e SET lifecycle_phase = 'terminal', ownership_state = 'unowned',
+        eligibility_state = 'not_applicable', blocking_reason = 'none', ready = false, due_at = NULL, ended_by = NULL,
         terminal_outcome = CASE WHEN ends = 'max_reclaims_exceeded' THEN 'failed' ELSE 'expired' END,
         attempt_state = CASE WHEN e.total_attempt_count = 0 THEN 'none' ELSE 'attempt_terminal' END,
         failure_reason = CASE WHEN ends = 'execution_deadline' THEN e.failure_reason ELSE ends END,
@@ -80,6 +77,9 @@ retried AS (
         due_at = least(CASE WHEN after_ms > 0 THEN now + after_ms END, e.execution_deadline_at),
         failure_reason = 'attempt_timeout', failure_category = 'timeout'
     FROM judged j WHERE e.ctid = j.spot AND after_ms IS NOT NULL
+),
+woken AS (
+    UPDATE executions e SET ready = true, part = 1, due_at = NULL FROM held h WHERE e.ctid = h.spot AND waited
 ),
 promoted AS (
     UPDATE executions e SET ready = true, part = 1, due_at = e.execution_deadline_at,
@@ -113,8 +113,8 @@ completed AS (
     FROM judged WHERE ends IS NOT NULL ORDER BY due_at, id
 )
 SELECT (SELECT count(*) FROM seen) AS seen, (SELECT count(*) FROM held) AS held,
-    (SELECT count(*) FROM judged WHERE fate <> 'later') AS settled, (SELECT count(*) FROM fated WHERE fate = 'suspended') AS suspended,
-    (SELECT min(due_at) FROM seen) AS first_due, (SELECT max(due_at) FROM seen) AS last_due,
-    (SELECT id FROM seen ORDER BY due_at DESC, id DESC LIMIT 1) AS last_id,
+    (SELECT count(*) FROM judged WHERE fate NOT IN ('later', 'suspended')) + (SELECT count(*) FROM held WHERE waited) AS settled,
+    (SELECT count(*) FROM judged WHERE fate = 'suspended') AS suspended, (SELECT min(due_at) FROM seen) AS first_due,
+    (SELECT max(due_at) FROM seen) AS last_due, (SELECT id FROM seen ORDER BY due_at DESC, id DESC LIMIT 1) AS last_id,
     (SELECT set_config('synchronous_commit', 'off', true)
     WHERE NOT $7 AND NOT EXISTS (SELECT FROM judged WHERE ends IS NOT NULL OR after_ms IS NOT NULL)) AS lasts;
