@@ -73,11 +73,11 @@ ff.settle = function(keys, id, core, fate, jitter, now)
   settle(keys, id, core, fate, true, jitter, making_ready(keys[1]), now)
 end
 
--- What a claim needs to make a row ready, without what else the row has, which is most of it: only if a delay or a back-off
--- was all that it waited for. A grant has written that off.
-local function waited_core(key, now)
-  local s, d, x, p, c, q = unpack(redis.call("HMGET", key, "s", "d", "x", "p", "c", "q"))
-  if x or not d or not WAITING[s] or now < tonumber(d) then return nil end
+-- What a claim needs to make a row ready that the due index gave it, without what else the row has, which is most of it:
+-- only if a delay or a back-off was all that it waited for. A grant has written that off.
+local function waited_core(key)
+  local s, x, p, c, q = unpack(redis.call("HMGET", key, "s", "x", "p", "c", "q"))
+  if x or not WAITING[s] then return nil end
   return { p = p, c = c, q = q }
 end
 
@@ -88,7 +88,7 @@ ff.settle_due = function(keys, lane, due, most, jitter, now)
   local make_ready, write = ff.readies(keys[1], lane, now)
   for _, id in ipairs(ids) do
     local key = core_key(keys[1], id)
-    local waited = waited_core(key, now)
+    local waited = waited_core(key)
     if waited then
       make_ready(id, waited)
     else
