@@ -99,6 +99,32 @@ pub async fn due_rows_of_other_workers_are_made_ready_too(cx: &Cx) -> Verdict {
     Ok(())
 }
 
+/// Of rows that fall due together each comes to what its time means: some are ready for good, one for a second until its
+/// deadline, one has come to that, and one was held by a worker.
+///
+/// Covers FF-CLM-014, FF-EXE-008, FF-EXE-039, FF-CLM-012. Needs clock.
+pub async fn rows_due_together_come_to_what_each_waited_for(cx: &Cx) -> Verdict {
+    let a = cx.client("a").await?;
+    let due = cx.now().await?.plus(TTL);
+    let held = cx.created(&a, cx.execution()?.priority(5)).await?;
+    cx.claimed(&a, "worker").await?;
+    let first = cx.created(&a, cx.execution()?.priority(4).delay_until(due)).await?;
+    let last = cx.created(&a, cx.execution()?.priority(3).delay_until(due)).await?;
+    let lasting = cx.execution()?.priority(2).delay_until(due).execution_deadline_at(after(due, 1000));
+    let lasting = cx.created(&a, lasting).await?;
+    let late = cx.created(&a, cx.execution()?.priority(6).delay_until(due).execution_deadline_at(due)).await?;
+    cx.set_time(due).await?;
+
+    let kinds = [cx.claimed(&a, "worker").await?, cx.claimed(&a, "worker").await?]
+        .map(|claimed| (claimed.payload.execution_id, claimed.handle.kind()));
+    check!(cx, "FF-CLM-012", kinds, equals([(held, HandleKind::Reclaimed), (first, HandleKind::Fresh)]));
+    check!(cx, "FF-EXE-039", completion_log(&cx.dump().await?, &late), reads("expired"));
+    cx.set_time(after(due, 1000)).await?;
+    check!(cx, "FF-CLM-014", claim_order(cx, &a, 2).await?, equals(vec![last]));
+    check!(cx, "FF-EXE-008", completion_log(&cx.dump().await?, &lasting), reads("expired"));
+    Ok(())
+}
+
 /// Due rows of another lane cost a claim nothing.
 ///
 /// Covers FF-CLM-010.
