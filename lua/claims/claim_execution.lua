@@ -41,8 +41,8 @@ ff.write("claim_execution", function(keys, args)
   if refused then return refused end
 
   if not live then
-    ff.take(keys, id, core, { worker = args[3], instance = args[4], ttl_ms = args[5], at = ff.int(now),
-      lease_id = args[6], attempt_id = args[7], redeems = true }, now)
+    ff.take(keys, id, core, { worker = args[3], instance = args[4], ttl_ms = args[5], lease_id = args[6],
+      attempt_id = args[7], redeems = true }, now)
   end
   return { core.l, kind, id, tonumber(core.e), ff.count(core.n) - 1, core.ai, core.li }
 end)

@@ -40,6 +40,7 @@ ff.is_latest = is_latest
 ff.held_core = function(key, args, now)
   local s, x, le, li, e, ai, n, l, ns, wi =
     unpack(redis.call("HMGET", key, "s", "x", "le", "li", "e", "ai", "n", "l", "ns", "wi"))
-  if s ~= LEASED or x or now >= tonumber(le) or li ~= args[2] or e ~= args[3] or ai ~= args[4] then return nil end
-  return { li = li, e = e, n = n, l = l, ns = ns, wi = wi }
+  if s ~= LEASED or x or now >= tonumber(le) then return nil end
+  local held = { li = li, e = e, ai = ai, n = n, l = l, ns = ns, wi = wi }
+  return is_latest(held, args) and held or nil
 end

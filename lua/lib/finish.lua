@@ -7,11 +7,11 @@ local due_key, make_ended, tell_completion = ff.key.due, ff.make_ended, ff.tell_
 ff.finish = function(keys, id, core, state, outcome, completed_at, ended_by, now)
   redis.call("HSET", ff.key.core(keys[1], id), "s", state, "t", now, "m", now, "z", completed_at, "eb", ended_by)
   -- A leased row that its lease alone makes due stands in the due index, or among the ready ones if its lease lapsed.
-  local was_due = redis.call("ZREM", ff.key.due(keys[1], core.l), id) == 1
+  local was_due = redis.call("ZREM", due_key(keys[1], core.l), id) == 1
   if not (was_due and ff.is_leased(core) and not core.x) then ff.unmake_ready(keys[1], id, core) end
   ff.close_suspension(keys[1], id, core, now)
-  ff.make_ended(keys[1], id, completed_at)
-  ff.tell_completion(keys, id, core, outcome, now)
+  make_ended(keys[1], id, completed_at)
+  tell_completion(keys, id, core, outcome, now)
 end
 
 -- The same by the holder of a lease, for what held_core tells: the lease alone makes the row due.

@@ -3,15 +3,7 @@
 -- timed_out (the attempt ran out of time), lapsed (so did the lease, and another worker may take over, or else the
 -- execution fails), ready (a delay or a grant is over).
 
-local core_key = ff.key.core
-
--- The states of what nothing but time holds back.
-local WAITING = {
-  [ff.state.delayed_first] = true,
-  [ff.state.backoff_retry] = true,
-  [ff.state.delayed_interrupted] = true,
-  [ff.state.delayed_resumed] = true,
-}
+local core_key, waits_for_time = ff.key.core, ff.waits_for_time
 
 ff.fate = function(core, now)
   if ff.is_past_deadline(core, now) then return "expired" end
@@ -77,7 +69,7 @@ end
 -- only if a delay or a back-off was all that it waited for. A grant has written that off.
 local function waited_core(key)
   local s, x, p, c, q = unpack(redis.call("HMGET", key, "s", "x", "p", "c", "q"))
-  if x or not WAITING[s] then return nil end
+  if x or not waits_for_time(s) then return nil end
   return { p = p, c = c, q = q }
 end
 

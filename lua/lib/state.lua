@@ -90,13 +90,18 @@ ff.is_past_deadline = function(core, now)
     and not is_terminal(ff.timed_out_state(core, now))
 end
 
+-- Of a word: a delay or a back-off holds it back, until its time has come.
+ff.waits_for_time = function(state)
+  return string.sub(state, 3, 3) == "t"
+end
+
 -- The state that holds, whether or not somebody has written down what time has done; a lapsed lease is told apart by its
 -- holder's operations alone.
 ff.state_at = function(core, now)
   if ff.is_past_deadline(core, now) then return ff.expired_state(core) end
   local state = ff.timed_out_state(core, now)
   if state then return state end
-  if string.sub(core.s, 3, 3) == "t" and (core.d == nil or now >= tonumber(core.d)) then return ff.eligible_state(core) end
+  if ff.waits_for_time(core.s) and (core.d == nil or now >= tonumber(core.d)) then return ff.eligible_state(core) end
   return core.s
 end
 

@@ -21,11 +21,10 @@ local function open(keys, id, core, attempt_id, now)
   return "fresh", index, index == 0 and "initial" or ATTEMPT_TYPE[from]
 end
 
--- lease: worker, instance, ttl_ms, lease_id, attempt_id, at (now as text), and redeems if it comes from the row's grant,
--- which stays for a repeat then. The row stands among the ready ones no more; `place` says when it falls due.
--- What a claim answers.
+-- lease: worker, instance, ttl_ms, lease_id, attempt_id, and redeems if it comes from the row's grant, which stays for a
+-- repeat then. The row stands among the ready ones no more; `place` says when it falls due. What a claim answers.
 local function lease_to(keys, id, core, lease, place, now)
-  local root, at, key = keys[1], lease.at, core_key(keys[1], id)
+  local root, at, key = keys[1], ff.int(now), core_key(keys[1], id)
   local kind, index, why = open(keys, id, core, lease.attempt_id, now)
   core.e = ff.int(ff.count(core.e) + 1)
   core.li, core.wi = lease.lease_id, lease.instance
@@ -82,7 +81,7 @@ local function lease_new(keys, id, key, lease, place, now)
   return { "fresh", id, 1, 0 }
 end
 
--- What the args of a claim say of every lease that it gives; the ids of each are the caller's to add.
+-- What the args of a claim say of every lease that it gives, and now as text; the ids of each are the caller's to add.
 ff.leasing = function(args, now)
   return { lane = args[1], worker = args[3], instance = args[4], ttl_ms = args[5], at = ff.int(now) }
 end
